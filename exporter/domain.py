@@ -1,0 +1,221 @@
+"""The canonical model: what any scheduler's rows are turned into. Frozen, free of I/O.
+
+Belongs here: entities and values that stores produce and that metrics and the API read. Does not: configuration
+(``exporter.config``), SQL (``exporter.stores``), wire shapes (``exporter.api``).
+
+Times are Unix seconds (float, UTC) as PostgreSQL computed them; ids are text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+JOB_STATUSES: Final = ("PENDING", "SCHEDULED", "QUEUED", "RUNNING", "COMPLETED", "FAILED", "CANCELLED")
+LIVE_STATUSES: Final = ("PENDING", "SCHEDULED", "QUEUED", "RUNNING")
+JOB_TYPES: Final = ("ONE_TIME", "RECURRING")
+#: The final states of an execution, in the order in which counters keep them.
+FINAL_STATUSES: Final = ("SUCCESS", "FAILED", "TIMEOUT", "CANCELLED")
+OPERATION_STAGES: Final = ("queued", "cache_check", "executing", "completed")
+WORKER_STATES: Final = ("active", "paused", "draining", "lost")
+
+#: Upper bounds of the execution histograms in seconds; +Inf is implied. Fixed: changing them resets the counters.
+EXECUTION_BUCKETS: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 14400.0)
+#: The label value that takes in what the series budget leaves out.
+OTHER: Final = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """One execution as an example for a histogram bucket: its id, the observed seconds, when it ended."""
+
+    execution_id: str
+    value: float
+    timestamp: float
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """A histogram's state: observations in each bucket (not cumulative, +Inf last) and their sum in seconds."""
+
+    counts: tuple[int, ...]
+    sum: float
+    exemplars: tuple[Exemplar | None, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """The number of observations."""
+        return sum(self.counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailingJob:
+    """A job whose latest finished executions failed ``streak`` times in a row (at least once)."""
+
+    job_id: str
+    job_name: str
+    task_type: str
+    streak: int
+    last_failure: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What the ledger has counted for one store, cumulative since its first poll.
+
+    ``executions`` and ``workers`` hold one count for each of FINAL_STATUSES, in that order.
+    """
+
+    executions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    retries: dict[str, int] = field(default_factory=dict)
+    durations: dict[str, Histogram] = field(default_factory=dict)
+    waits: dict[str, Histogram] = field(default_factory=dict)
+    workers: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    failing: tuple[FailingJob, ...] = ()
+    dropped: dict[str, int] = field(default_factory=dict)
+    newest: float | None = None
+    late: int = 0
+    duplicate: int = 0
+    cursor_time: float | None = None
+    oldest_open: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exactness:
+    """Whether every execution of a store is provably counted once; ``reasons`` says what stands against it."""
+
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def exact(self) -> bool:
+        """True when nothing stands against exactness."""
+        return not self.reasons
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executions:
+    """The part that the ``executions`` collector publishes."""
+
+    counts: Counts
+    exactness: Exactness
+    caught_up: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobCounts:
+    """Jobs by (status, type) over the whole table."""
+
+    by_status: dict[tuple[str, str], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueState:
+    """One queue's unfinished jobs: due and not started, not yet due, running; since when the oldest is due."""
+
+    ready: int
+    scheduled: int
+    running: int
+    oldest_ready: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queues:
+    """Unfinished jobs: by queue, and by (status, type)."""
+
+    queues: dict[str, QueueState]
+    by_status: dict[tuple[str, str], int]
+    overdue: tuple[OverdueJob, ...]
+    overdue_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverdueJob:
+    """A job past its next run plus grace that has not started; ``due`` is when it should have."""
+
+    job_id: str
+    job_name: str
+    task_type: str
+    due: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecurringJob:
+    """A recurring job: when it runs next (from the store, or from cron text and time zone) and last succeeded."""
+
+    job_id: str
+    name: str
+    task_type: str
+    status: str
+    schedule: str | None
+    time_zone: str | None
+    next_run: float | None
+    last_success: float | None
+    overdue_since: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedules:
+    """The recurring jobs of a store."""
+
+    jobs: tuple[RecurringJob, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningExecution:
+    """An execution that runs now."""
+
+    id: str
+    job_id: str
+    task_type: str
+    queue: str | None
+    attempt: int | None
+    started_at: float | None
+    worker_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningByType:
+    """Running executions of one task type; ``orphaned`` is None where the store knows no workers."""
+
+    running: int
+    stuck: int
+    orphaned: int | None
+    oldest_start: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """What runs now: by task type, by worker, and the oldest executions one by one."""
+
+    by_task_type: dict[str, RunningByType]
+    by_worker: dict[str, int]
+    oldest: tuple[RunningExecution, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """A worker as the store knows it; ``state`` is one of WORKER_STATES."""
+
+    id: str
+    host: str | None
+    last_seen: float | None
+    connected_at: float | None
+    state: str
+    is_paused: bool | None
+    is_draining: bool | None
+    can_accept_work: bool | None
+    actions_completed: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """The workers of a store."""
+
+    workers: tuple[Worker, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operations:
+    """Operations by stage."""
+
+    by_stage: dict[str, int]

@@ -1,0 +1,35 @@
+"""The few exceptions of the project. Driver errors are translated into these at the boundary, with ``from``.
+
+Belongs here: an exception that more than one package raises or catches. Does not: error texts, error handling.
+"""
+
+
+class ExporterError(Exception):
+    """Anything this program can explain to its operator; the text says what to do."""
+
+
+class ConfigError(ExporterError):
+    """The configuration is refused as a whole.
+
+    ``problems`` holds one line for each fault: ``file:line: key.path: what was expected``.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class ProfileError(ExporterError):
+    """A profile does not fit the store: a missing table or column, a wrong type, an unknown name."""
+
+
+class StoreError(ExporterError):
+    """A store could not be asked, or refused the question. The text is safe to show: it holds no secret."""
+
+
+class StoreUnavailable(StoreError):
+    """The store's server could not be reached or ended the session; a later attempt may succeed."""
+
+
+class LedgerError(ExporterError):
+    """The state file cannot be used as it is: another identity, a newer schema, a second process."""
