@@ -1,0 +1,68 @@
+"""Fixtures that every test may use, and ``--no-skips``, with which a test that cannot run is a failure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from typing import TypeVar
+
+import pytest
+from support import ports
+from support.postgres import Database, fresh_database, running_server
+
+from exporter.demo.postgres import PostgresServer
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL 18 for the whole run. A test that stops it starts it again."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres_server: PostgresServer) -> Iterator[Database]:
+    """An empty database for one test."""
+    with fresh_database(postgres_server) as made:
+        yield made
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Gives a TCP port that nobody listens on, another one each time."""
+    return ports.free_port
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-skips", action="store_true", help="a skipped test is a failure (also: STRICT_SKIPS=1)"
+    )
+
+
+def _strict(config: pytest.Config) -> bool:
+    return bool(config.getoption("--no-skips")) or os.environ.get("STRICT_SKIPS", "") not in {"", "0"}
+
+
+def _fail_if_skipped(report: Report) -> Report:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{reason} (skips are failures in this run)"
+    return report
+
+
+# Outermost, so that an expected failure, which pytest reports as a skip too, is marked as one already.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    return _fail_if_skipped(report) if _strict(item.config) else report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    return _fail_if_skipped(report) if _strict(collector.config) else report

@@ -1,0 +1,80 @@
+"""Real PostgreSQL 18 servers for tests, and databases in them. The server is the demo's: one implementation."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from exporter.demo.postgres import PostgresServer
+
+SETTINGS: dict[str, str | int] = {
+    "max_connections": 300,
+    "max_prepared_transactions": 20,
+    "track_commit_timestamp": "off",
+    "wal_level": "replica",
+    "shared_preload_libraries": "pg_stat_statements",
+    "scram_iterations": 1,  # what a password costs is not what is tested
+}
+
+_numbers = itertools.count(1)
+
+
+@contextlib.contextmanager
+def running_server(settings: Mapping[str, str | int] | None = None) -> Iterator[PostgresServer]:
+    """A server with ``SETTINGS`` (``settings`` win), in a directory of its own that goes with it."""
+    # Not below pytest's own directory, which only its owner may enter: as root the server runs as nobody.
+    with tempfile.TemporaryDirectory(
+        prefix="scheduler-exporter-pg-", ignore_cleanup_errors=True
+    ) as directory:
+        Path(directory).chmod(0o711)
+        server = PostgresServer(Path(directory, "postgres"), settings={**SETTINGS, **(settings or {})})
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop("immediate")
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of its own; ``dsn`` is the superuser's."""
+
+    server: PostgresServer
+    name: str
+
+    @property
+    def dsn(self) -> str:
+        """How the superuser connects, password included."""
+        return self.server.dsn(self.name)
+
+    def dsn_as(self, user: str, password: str) -> str:
+        """How another role connects: the server asks everybody for a password."""
+        return self.server.dsn(self.name, user, password)
+
+    def connect(self, **parameters: object) -> psycopg.Connection:
+        """A connection of the superuser in autocommit mode; close it, or use it in a ``with``."""
+        return psycopg.connect(self.dsn, **{"autocommit": True, **parameters})  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def fresh_database(server: PostgresServer) -> Iterator[Database]:
+    """A new database, dropped at the end whoever is still connected."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        # From template0, and copied: the template may be in use, and a checkpoint each costs more than the copy.
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+    try:
+        yield Database(server, name)
+    finally:
+        if not server.running:  # a test may leave it stopped
+            server.start()
+        with psycopg.connect(server.dsn(), autocommit=True) as admin:
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
