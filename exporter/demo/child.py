@@ -1,7 +1,7 @@
 """Becomes another program that ends with its parent: ``child.py PARENT_PID SIGNAL UID:GID|- COMMAND...``.
 
-A program of its own, not ``preexec_fn``: that runs Python between fork and exec, which is unsafe (and warned of)
-as soon as the parent has threads. Imports nothing of the package, so that it starts in 20 ms.
+A program of its own, not ``preexec_fn``: that runs Python between fork and exec, which is unsafe (and warned
+of) as soon as the parent has threads. Imports nothing of the package, so that it starts in 20 ms.
 """
 
 from __future__ import annotations

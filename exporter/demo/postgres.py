@@ -1,7 +1,7 @@
-"""A private PostgreSQL server: passwords, TCP on 127.0.0.1, everything in one directory, gone with its parent.
+"""A private PostgreSQL server: passwords, TCP on 127.0.0.1, all in one directory, gone with its parent.
 
-The wheel's binaries are run directly. Its Python layer answers on a unix socket only, trusts everybody and cannot
-restart a server; see ``binaries`` for what it does to a machine where it runs as root.
+The wheel's binaries are run directly. Its Python layer answers on a unix socket only, trusts everybody and
+cannot restart a server; see ``binaries`` for what it does to a machine where it runs as root.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class PostgresServer:
         """Make the directory, and return that of the binaries."""
         if self._user is not None and not reachable(_existing(self.directory.parent)):
             raise ExporterError(
-                f"{self.directory}: PostgreSQL runs as the user nobody when you are root, and nobody may not pass"
+                f"{self.directory}: when you are root PostgreSQL runs as the user nobody, who may not pass"
                 " through this path; choose another directory, or be another user"
             )
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -157,7 +157,7 @@ class PostgresServer:
             conf.writelines(f"{name} = '{value}'\n" for name, value in self.settings.items())
 
     def _spawn(self, binaries: Path) -> Child:
-        # When the parent is killed the server gets SIGQUIT, not SIGKILL: it then still frees its shared memory.
+        # SIGQUIT, not SIGKILL, when the parent is killed: the server still frees its shared memory then.
         child = Child(
             name="postgres",
             command=[binaries / "postgres", "-D", self.data, "-p", str(self.port)],

@@ -1,4 +1,4 @@
-"""Real PostgreSQL 18 servers for tests, and databases in them. The server is the demo's: one implementation."""
+"""Real PostgreSQL 18 servers for tests, and databases in them. The server is the demo's own."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def fresh_database(server: PostgresServer) -> Iterator[Database]:
     """A new database, dropped at the end whoever is still connected."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
-        # From template0, and copied: the template may be in use, and a checkpoint each costs more than the copy.
+        # From template0: a session in template1, somebody's or autovacuum's, would make this fail.
         admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
     try:
         yield Database(server, name)
