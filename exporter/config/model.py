@@ -1,13 +1,14 @@
 """The configuration's shape: every key, its type and its default. ``config.example.yaml`` shows each one.
 
-Constraints that one key alone can break are checked while reading (``load``); what needs two keys is in ``load`` too.
+Constraints that one key alone can break stand with it here (``Meta``); what needs two keys is in ``checks``.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from exporter.config.secrets import Secret
 
@@ -27,185 +28,201 @@ class Dsn(str):
         return "<dsn>"
 
 
+# What one key alone must keep to. Formats are our own (``scalars``): msgspec bounds plain numbers only.
+Positive = Annotated[Duration, Meta(extra={"format": "positive"})]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Text = Annotated[str, Meta(min_length=1)]
+Sql = Annotated[str, Meta(min_length=1, extra={"format": "sql"})]
+ListenAddress = Annotated[str, Meta(extra={"format": "listen_address"})]
+TelemetryPath = Annotated[str, Meta(extra={"format": "telemetry_path"})]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Ratio = Annotated[float, Meta(ge=0, le=1)]
+Amount = Annotated[float, Meta(ge=0)]
+
+
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The base of every section."""
 
 
-class Web(Section):
+class Web(Section, frozen=True, kw_only=True):
     """The HTTP listener: metrics, probes, page."""
 
-    listen_address: tuple[str, ...] = ("127.0.0.1:9795",)
-    telemetry_path: str = "/metrics"
-    config_file: str | None = None
+    listen_address: Annotated[tuple[ListenAddress, ...], Meta(min_length=1)] = ("127.0.0.1:9795",)
+    telemetry_path: TelemetryPath = "/metrics"
+    config_file: Text | None = None
     enable_lifecycle: bool = False
 
 
-class State(Section):
+class State(Section, frozen=True, kw_only=True):
     """Where the ledger lives: a directory, or ``:memory:`` (counters then start anew with every start)."""
 
-    path: str = "./state"
+    path: Text = "./state"
 
 
 CursorKind = Literal["timestamp", "naive_timestamp", "epoch", "epoch_ms", "id"]
 History = Literal["none", "final", "per_attempt"]
 
 
-class Cursor(Section):
+class Cursor(Section, frozen=True, kw_only=True):
     """The column that orders finished executions.
 
-    ``kind`` is timestamp (with time zone), naive_timestamp (UTC), epoch (seconds), epoch_ms or id; ``at_end`` says
-    whether it is set when the execution ends; ``position`` is the SELECT of an id cursor's greatest value.
+    ``kind`` is timestamp (with time zone), naive_timestamp (UTC), epoch (seconds), epoch_ms or id; ``at_end``
+    says whether it is set when the execution ends; ``position`` is the SELECT of an id cursor's greatest
+    value.
     """
 
-    column: str = "completed_at"
+    column: Text = "completed_at"
     kind: CursorKind = "timestamp"
     at_end: bool = True
-    position: str | None = None
+    position: Sql | None = None
 
 
-class Profile(Section):
+class Profile(Section, frozen=True, kw_only=True):
     """A mapping of a scheduler's tables onto the canonical columns, one SELECT for each entity."""
 
-    name: str = "custom"
+    name: Name = "custom"
     description: str = ""
-    jobs: str | None = None
-    live_jobs: str | None = None
-    executions: str | None = None
-    running: str | None = None
-    workers: str | None = None
-    operations: str | None = None
+    jobs: Sql | None = None
+    live_jobs: Sql | None = None
+    executions: Sql | None = None
+    running: Sql | None = None
+    workers: Sql | None = None
+    operations: Sql | None = None
     cursor: Cursor | None = None
-    key: tuple[str, ...] = ("id", "attempt")
+    key: Annotated[tuple[Text, ...], Meta(min_length=1)] = ("id", "attempt")
     history: History = "final"
     parameters: dict[str, str] = {}
-    requires: tuple[str, ...] = ()
+    requires: tuple[Text, ...] = ()
 
 
-class Counting(Section):
+class Counting(Section, frozen=True, kw_only=True):
     """How far back a poll looks again for rows that appear late."""
 
     late_window: Duration = Duration(30)
 
 
-class StuckAfter(Section):
+class StuckAfter(Section, frozen=True, kw_only=True):
     """How long an execution may run before it counts as stuck."""
 
-    default: Duration = Duration(7200)
-    task_types: dict[str, Duration] = {}
+    default: Positive = Duration(7200)
+    task_types: dict[str, Positive] = {}
 
 
-class PostgresStore(Section):
+class PostgresStore(Section, frozen=True, kw_only=True):
     """A scheduler's store in PostgreSQL."""
 
-    name: str
+    name: Name
     dsn: Dsn
     kind: Literal["postgres"] = "postgres"
     password: Secret | None = None
-    profile: str | Profile = "auto"
+    profile: Text | Profile = "auto"
     parameters: dict[str, str] = {}
-    interval: Duration = Duration(15)
-    timeout: Duration = Duration(5)
-    staleness: Duration = Duration(300)
+    interval: Positive = Duration(15)
+    timeout: Positive = Duration(5)
+    staleness: Positive = Duration(300)
     grace: Duration = Duration(60)
     counting: Counting = Counting()
-    max_db_load: float = 0.01
+    max_db_load: Annotated[float, Meta(gt=0, le=1)] = 0.01
     stuck_after: StuckAfter = StuckAfter()
-    worker_lost_after: Duration = Duration(120)
-    critical_jobs: tuple[str, ...] = ()
+    worker_lost_after: Positive = Duration(120)
+    critical_jobs: tuple[Text, ...] = ()
 
 
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 
-class Target(Section):
+class Target(Section, frozen=True, kw_only=True):
     """A PostgreSQL server to check."""
 
-    name: str
-    host: str
-    id: int | str | None = None
-    port: int = 5432
-    database: str = "postgres"
-    user: str | None = None
+    name: Name
+    host: Text
+    id: int | Text | None = None
+    port: Port = 5432
+    database: Text = "postgres"
+    user: Text | None = None
     password: Secret | None = None
     sslmode: SslMode = "prefer"
-    sslrootcert: str | None = None
-    sslcert: str | None = None
-    sslkey: str | None = None
+    sslrootcert: Text | None = None
+    sslcert: Text | None = None
+    sslkey: Text | None = None
 
 
-class Connections(Section):
+class Connections(Section, frozen=True, kw_only=True):
     """The checks of PostgreSQL connections."""
 
-    interval: Duration = Duration(15)
-    timeout: Duration = Duration(5)
-    staleness: Duration = Duration(300)
-    max_concurrent_checks: int = 50
+    interval: Positive = Duration(15)
+    timeout: Positive = Duration(5)
+    staleness: Positive = Duration(300)
+    max_concurrent_checks: Annotated[int, Meta(ge=1)] = 50
     targets: tuple[Target, ...] = ()
 
 
-class Thresholds(Section):
+class Thresholds(Section, frozen=True, kw_only=True):
     """What the alert rules compare against; exported as ``scheduling_alert_threshold``."""
 
-    failure_ratio: float = 0.05
-    success_ratio_24h: float = 0.80
-    duration_seconds: float = 3600
-    duration_regression: float = 2
-    memory_ratio: float = 0.85
-    consecutive_failures: float = 3
-    errors_per_hour: float = 10
-    api_error_ratio: float = 0.1
-    api_p95_seconds: float = 5
-    no_execution_seconds: float = 300
-    calendar_api_errors_10m: float = 5
+    failure_ratio: Ratio = 0.05
+    success_ratio_24h: Ratio = 0.80
+    duration_seconds: Amount = 3600
+    duration_regression: Amount = 2
+    memory_ratio: Ratio = 0.85
+    consecutive_failures: Amount = 3
+    errors_per_hour: Amount = 10
+    api_error_ratio: Ratio = 0.1
+    api_p95_seconds: Amount = 5
+    no_execution_seconds: Amount = 300
+    calendar_api_errors_10m: Amount = 5
 
 
-class ThresholdOverride(Section):
+class ThresholdOverride(Section, frozen=True, kw_only=True):
     """Other thresholds for one store, or one task type of it."""
 
-    store: str
+    store: Name
     task_type: str = ""
-    failure_ratio: float | None = None
-    success_ratio_24h: float | None = None
-    duration_seconds: float | None = None
-    duration_regression: float | None = None
-    consecutive_failures: float | None = None
-    errors_per_hour: float | None = None
-    no_execution_seconds: float | None = None
+    failure_ratio: Ratio | None = None
+    success_ratio_24h: Ratio | None = None
+    duration_seconds: Amount | None = None
+    duration_regression: Amount | None = None
+    consecutive_failures: Amount | None = None
+    errors_per_hour: Amount | None = None
+    no_execution_seconds: Amount | None = None
 
 
-class Alerting(Section):
+class Alerting(Section, frozen=True, kw_only=True):
     """Thresholds of the shipped alert rules."""
 
     thresholds: Thresholds = Thresholds()
     overrides: tuple[ThresholdOverride, ...] = ()
 
 
-class Slo(Section):
-    """A service level objective; ``task_type`` "" is the whole store. Exported as ``scheduling_slo_objective_ratio``."""
+class Slo(Section, frozen=True, kw_only=True):
+    """A service level objective, exported as ``scheduling_slo_objective_ratio``.
 
-    store: str
-    objective: float
+    ``task_type`` "" is the whole store.
+    """
+
+    store: Name
+    objective: Annotated[float, Meta(gt=0, lt=1)]
     task_type: str = ""
 
 
-class Readiness(Section):
+class Readiness(Section, frozen=True, kw_only=True):
     """Whether a store that is down makes ``/health/ready`` fail."""
 
     require_store: bool = False
 
 
-class Limits(Section):
+class Limits(Section, frozen=True, kw_only=True):
     """The series budget of each metric; ``memory`` in bytes where no cgroup limit says it."""
 
-    series_per_metric: int = 500
-    memory: int | None = None
+    series_per_metric: Annotated[int, Meta(ge=1)] = 500
+    memory: Annotated[int, Meta(ge=1)] | None = None
 
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "logfmt", "console"]
 
 
-class Logging(Section):
+class Logging(Section, frozen=True, kw_only=True):
     """Logs on standard error; level and format default by environment."""
 
     level: LogLevel | None = None
@@ -215,7 +232,7 @@ class Logging(Section):
 Environment = Literal["production", "development", "test"]
 
 
-class Config(Section):
+class Config(Section, frozen=True, kw_only=True):
     """The whole configuration file."""
 
     environment: Environment = "production"

@@ -1,0 +1,61 @@
+"""Addresses and paths of the HTTP listener."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+
+#: Paths that are answered whatever the configuration says.
+RESERVED_PATHS: Final = (
+    "/",
+    "/health",
+    "/health/live",
+    "/health/ready",
+    "/-/healthy",
+    "/-/ready",
+    "/-/reload",
+    "/config",
+)
+
+_ADDRESS: Final = re.compile(r"(\[[^\[\]]*\]|[A-Za-z0-9._-]*):([0-9]{1,5})")
+_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?")
+_EXPECTED: Final = "expected host:port, :port or [::1]:port with a port from 0 to 65535"
+
+
+def parse_listen_address(text: str) -> tuple[str, int]:
+    """``("127.0.0.1", 9795)``; the host has no brackets and is "" for every interface.
+
+    ValueError says what is wrong.
+    """
+    if text.startswith("unix:"):
+        raise ValueError(f"{_EXPECTED}; Unix sockets are not supported")
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match[2]) > 65535:
+        hint = "; an IPv6 address stands in brackets" if text.count(":") > 1 and "[" not in text else ""
+        raise ValueError(f"{_EXPECTED}{hint}")
+    host = match[1]
+    if host.startswith("["):
+        host = host[1:-1]
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            raise ValueError(f"{_EXPECTED}; what is in the brackets is no IPv6 address") from None
+    return host, int(match[2])
+
+
+def check_listen_address(text: str) -> str:
+    """The text as it is, if it can be listened on; ValueError otherwise."""
+    parse_listen_address(text)
+    return text
+
+
+def check_telemetry_path(text: str) -> str:
+    """The text as it is, if metrics can be served there; ValueError otherwise."""
+    if not text.startswith("/"):
+        raise ValueError('expected a path that begins with "/"')
+    if text in RESERVED_PATHS or text.rstrip("/") in RESERVED_PATHS or text.startswith("/api/"):
+        raise ValueError("expected a path that is not taken: " + ", ".join(RESERVED_PATHS) + " and /api/ are")
+    if not _PATH.fullmatch(text):
+        raise ValueError("expected a path of letters, digits and . _ ~ - between single slashes")
+    return text

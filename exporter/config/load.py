@@ -1,0 +1,94 @@
+"""A configuration file to a ``Config``, or one ConfigError with every fault of the file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, TypeVar, cast
+
+from msgspec import Struct
+
+from exporter.config.checks import CHECKS
+from exporter.config.convert import Reader
+from exporter.config.expand import expand
+from exporter.config.model import Config, LogFormat, LogLevel
+from exporter.config.problems import Report
+from exporter.config.shapes import Shape
+from exporter.config.yaml_lines import YamlFaultError, compose
+
+#: Bytes. A thousand targets with every key set are a third of it.
+LARGEST: Final = 1024 * 1024
+
+_LOGGING: Final[dict[str, tuple[LogLevel, LogFormat]]] = {
+    "production": ("info", "json"),
+    "development": ("debug", "console"),
+    "test": ("error", "console"),
+}
+
+Section = TypeVar("Section", bound=Struct)
+
+
+def load_file(path: str | Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration in the file at ``path``; relative ``${file:...}`` are read from the file's directory.
+
+    Raises ConfigError with a line for each fault: ``config.yaml:12: stores[0].intervall: unknown key; ...``.
+    """
+    filename = str(path)
+    report = Report(filename)
+    text = _read(path, report)
+    report.raise_if_any()
+    return load_text(text, filename=filename, environ=environ, base_dir=Path(path).parent)
+
+
+def load_text(text: str, *, filename: str, environ: Mapping[str, str], base_dir: Path) -> Config:
+    """The configuration in ``text``; faults name ``filename``; ``base_dir`` is for relative ``${file:}``."""
+    return load_section(text, Config, filename=filename, environ=environ, base_dir=base_dir)
+
+
+def load_section(
+    text: str, section: type[Section], *, filename: str, environ: Mapping[str, str], base_dir: Path
+) -> Section:
+    """Any section of the model from a YAML document of its own, such as a Profile, under the same rules."""
+    report = Report(filename)
+    try:
+        root = compose(text)
+    except YamlFaultError as fault:
+        report.add_syntax(fault.text, line=fault.line, column=fault.column)
+        root = None
+    else:
+        if root is None:
+            report.add_syntax("the file is empty; config.example.yaml shows every option")
+    value = None
+    if root is not None:
+        report.locate((), root[0])
+        reader = Reader(report, lambda scalar: expand(scalar, environ, base_dir), CHECKS)
+        value = reader.read(Shape(structs=(section,)), root[1], ())
+    report.raise_if_any()
+    return cast(Section, value)
+
+
+def logging_defaults(config: Config) -> tuple[LogLevel, LogFormat]:
+    """The log level and format: as configured, else those of the environment."""
+    level, log_format = _LOGGING[config.environment]
+    return config.logging.level or level, config.logging.format or log_format
+
+
+def _read(path: str | Path, report: Report) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        report.add_syntax(f"cannot read the file: {os.strerror(error.errno) if error.errno else error}")
+        return ""
+    except ValueError:
+        report.add_syntax("cannot read the file: not a file name")
+        return ""
+    if len(content) > LARGEST:
+        report.add_syntax(f"the file is larger than {LARGEST} bytes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        report.add_syntax("the file is not UTF-8 text", line=line)
+        return ""
