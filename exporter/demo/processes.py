@@ -110,9 +110,9 @@ class Supervisor:
         child.start()
         return child
 
-    def forget(self, child: Child) -> None:
-        """Stop answering for a child that has ended."""
-        self.children.remove(child)
+    def adopt(self, child: Child) -> None:
+        """Answer for a child that somebody else has started."""
+        self.children.append(child)
 
     def kill(self) -> None:
         """End every child at once. Safe in a signal handler: ``stop`` then finds them gone."""

@@ -1,0 +1,69 @@
+"""The shop's database: its roles, the scheduler's schema, and what the sidecar may see of it."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from exporter.demo.postgres import PostgresServer
+
+NAME: Final = "shop"
+OWNER: Final = "shop"
+MONITOR: Final = "monitor"
+DSN_VARIABLE: Final = "SCHEDULER_EXPORTER_DEMO_DSN"
+"""The environment variable of the owner's DSN for its workers: it holds a password, so it is no argument."""
+
+
+@dataclass(frozen=True)
+class ShopDatabase:
+    """How to reach it: as the application, and as the sidecar."""
+
+    owner_dsn: str
+    monitor_dsn: str
+    monitor_password_file: Path
+
+
+def create_shop(server: PostgresServer, directory: Path) -> ShopDatabase:
+    """Make roles, database and schema; in a directory that was kept, those that are there stay."""
+    passwords = {role: _password(directory / f"{role}.password") for role in (OWNER, MONITOR)}
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        for role, password in passwords.items():
+            if not admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+                admin.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+            command = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}")
+            admin.execute(command.format(sql.Identifier(role), sql.Literal(password)))
+        admin.execute(sql.SQL("GRANT pg_monitor TO {}").format(sql.Identifier(MONITOR)))
+        if not admin.execute("SELECT FROM pg_database WHERE datname = %s", [NAME]).fetchone():
+            create = sql.SQL("CREATE DATABASE {} OWNER {}")
+            admin.execute(create.format(sql.Identifier(NAME), sql.Identifier(OWNER)))
+    owner_dsn = server.dsn(NAME, OWNER, passwords[OWNER])
+    _create_schema(owner_dsn)
+    return ShopDatabase(
+        owner_dsn=owner_dsn,
+        monitor_dsn=server.dsn(NAME, MONITOR, passwords[MONITOR]),
+        monitor_password_file=directory / f"{MONITOR}.password",
+    )
+
+
+def _create_schema(owner_dsn: str) -> None:
+    from procrastinate.schema import SchemaManager  # noqa: PLC0415 - an extra: needed by the demo alone
+
+    with psycopg.connect(owner_dsn) as owner:
+        if owner.execute("SELECT to_regclass('procrastinate_jobs')").fetchone() == (None,):
+            owner.execute(SchemaManager.get_schema())
+        owner.execute(
+            sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}").format(sql.Identifier(MONITOR))
+        )
+
+
+def _password(file: Path) -> str:
+    """The one in ``file``, made on first use, readable by its owner alone."""
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_hex(12))
+    return file.read_text()
