@@ -1,0 +1,87 @@
+"""What handlers may use: callables and protocols that the application fills in: imports point down."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from exporter.config.model import Config
+from exporter.snapshot import Hub
+
+
+class Page(Protocol):
+    """A rendered exposition; ``body`` is ready to send, compressed when that was asked for."""
+
+    @property
+    def body(self) -> bytes:
+        """The bytes of the answer."""
+
+
+class Renderer(Protocol):
+    """Turns the current snapshot into an exposition. Never waits for a database."""
+
+    def render(self, *, openmetrics: bool, gzip: bool, names: frozenset[str] | None) -> Page:
+        """The exposition; with ``names`` only those metric families or samples."""
+
+    async def served(self, page: Page) -> None:
+        """Told once ``page`` was written in full to a client that asked for its body."""
+
+
+class ApiInstruments(Protocol):
+    """Counts requests. ``endpoint`` is a route's template or ``unmatched``; sizes are those of bodies."""
+
+    def observe(
+        self,
+        *,
+        method: str,
+        endpoint: str,
+        status: int,
+        seconds: float,
+        request_bytes: int,
+        response_bytes: int,
+    ) -> None:
+        """One answered request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of a health answer. A check that is not ``required`` is listed and changes nothing.
+
+    ``detail`` is a few fixed lower-case words ("over its limit"); anything else is left out of the answer.
+    """
+
+    name: str
+    ok: bool
+    required: bool = True
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadResult:
+    """Whether the configuration was taken over; else one line for each fault, free of secrets."""
+
+    ok: bool
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the application lends to handlers.
+
+    ``config`` is the configuration in force, ``redacted_config`` its YAML without secrets; ``reload`` reads
+    the file again and is safe to call twice at once; ``started_at`` is Unix seconds; ``landing`` is the page
+    at ``/`` as HTML, whose only style sheet is a ``<style>`` element in its head.
+    """
+
+    hub: Hub
+    config: Callable[[], Config]
+    redacted_config: Callable[[], str]
+    render: Renderer
+    reload: Callable[[], Awaitable[ReloadResult]]
+    instruments: ApiInstruments
+    liveness: Callable[[], list[Check]]
+    readiness: Callable[[], list[Check]]
+    started_at: float
+    version: str
+    landing: Callable[[], str]

@@ -1,0 +1,86 @@
+"""From ``web.listen_address`` to bound sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+from exporter.errors import ConfigError
+
+_BACKLOG: Final = 128
+#: What binding says where an address family is compiled in and switched off.
+_NO_FAMILY: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of ``host:port``, ``:port`` (host "": all interfaces) or ``[v6]:port``; ValueError."""
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    well_formed = colon and port.isascii() and port.isdigit() and (bracketed or not set(host) & set("[]:/ "))
+    if not well_formed or int(port) > 65535 or host == "[]":
+        raise ValueError("expected host:port, :port or [IPv6 address]:port")
+    return host.strip("[]"), int(port)
+
+
+async def open_sockets(addresses: Sequence[str]) -> list[socket.socket]:
+    """Listening sockets for all of ``addresses``, or none and a ConfigError that names the one refused."""
+    with contextlib.ExitStack() as stack:
+        opened: list[socket.socket] = []
+        for address in addresses:
+            try:
+                for sock in await _open(address):
+                    opened.append(stack.enter_context(sock))
+            except (OSError, ValueError) as exc:
+                reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+                raise ConfigError([f"web.listen_address: cannot listen on {address}: {reason}"]) from exc
+        stack.pop_all()
+        return opened
+
+
+async def _open(address: str) -> list[socket.socket]:
+    host, port = parse_address(address)
+    if not host:
+        return [_all_interfaces(port)]
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    with contextlib.ExitStack() as stack:
+        opened: list[socket.socket] = []
+        failure = OSError("the name has no address")
+        for family, _, _, _, target in dict.fromkeys(found):
+            # With port 0 the second address of a name takes the port that the first was given.
+            chosen = opened[0].getsockname()[1] if opened and port == 0 else port
+            try:
+                sock = socket.create_server(
+                    (str(target[0]), chosen, *target[2:]), family=family, backlog=_BACKLOG
+                )
+            except OSError as exc:
+                failure = exc
+                if exc.errno not in _NO_FAMILY:  # localhost may have an IPv6 address where there is no IPv6
+                    raise
+            else:
+                opened.append(stack.enter_context(sock))
+        if not opened:
+            raise failure
+        stack.pop_all()
+        return opened
+
+
+def _all_interfaces(port: int) -> socket.socket:
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(
+                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG
+            )
+        except OSError as exc:
+            if exc.errno not in _NO_FAMILY:
+                raise
+    return socket.create_server(("", port), backlog=_BACKLOG)
+
+
+def format_address(sock: socket.socket) -> str:
+    """``127.0.0.1:9795`` or ``[::1]:9795``."""
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,165 @@
+"""The one boundary round every handler: who may ask, what went wrong, what it cost, under which id."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+import traceback
+from typing import Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from structlog.contextvars import bound_contextvars
+
+from exporter.httpd.auth import BasicAuth
+from exporter.httpd.context import ApiInstruments
+from exporter.httpd.headers import harden
+from exporter.httpd.limits import MAX_BODY, Timeouts, TokenBucket
+from exporter.httpd.problems import HttpError, error_response, from_http
+from exporter.httpd.protocol import Connection
+from exporter.httpd.watch import WebConfigWatch
+
+log = structlog.get_logger(__name__)
+
+REQUEST_ID: Final = "request_id"
+#: Set by a handler, as a key of its response, to an async callable without arguments: it is awaited once the
+#: whole body has gone to the client.
+AFTER: Final = "after"
+UNMATCHED: Final = "unmatched"
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+_SANE_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Boundary:
+    """Admits, answers, delivers and observes each request of a server."""
+
+    def __init__(self, watch: WebConfigWatch, instruments: ApiInstruments, timeouts: Timeouts) -> None:
+        self._watch = watch
+        self._instruments = instruments
+        self._timeouts = timeouts
+        self._auth = BasicAuth()
+        self._bucket: TokenBucket | None = None
+
+    def close(self) -> None:
+        """Let go of the thread that checks passwords."""
+        self._auth.close()
+
+    @property
+    def middleware(self) -> Middleware:
+        """What ``web.Application(middlewares=...)`` takes."""
+
+        @web.middleware
+        async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._handle(request, handler)
+
+        return boundary
+
+    async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+        """For ``on_response_prepare``: headers of every answer, streamed ones included."""
+        harden(response.headers, self._watch.config.headers, request.get(REQUEST_ID))
+
+    def unreadable(self) -> None:
+        """Count a request that the parser refused."""
+        self._instruments.observe(
+            method="other", endpoint=UNMATCHED, status=400, seconds=0.0, request_bytes=0, response_bytes=0
+        )
+
+    async def _handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.perf_counter()
+        if isinstance(request.protocol, Connection):
+            request.protocol.asked = True
+        given = request.headers.get("X-Request-Id", "")
+        request_id = request[REQUEST_ID] = given if _SANE_ID.fullmatch(given) else secrets.token_hex(8)
+        with bound_contextvars(request_id=request_id):
+            response = await self._answer(request, handler)
+            try:
+                await self._deliver(request, response)
+            finally:
+                self._observe(request, response, time.perf_counter() - started)
+        return response
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            self._admit_rate()
+            users = self._watch.config.users
+            if users:
+                await self._auth.check(request.headers.get("Authorization"), users)
+            await self._read_body(request)
+            return await handler(request)
+        except HttpError as exc:
+            return error_response(exc.status, exc.message, exc.headers)
+        except web.HTTPException as exc:
+            return from_http(exc)
+        except Exception as exc:
+            return _internal_error(request, exc)
+
+    def _admit_rate(self) -> None:
+        limit = self._watch.config.rate_limit
+        if limit is None:
+            return
+        if self._bucket is None or self._bucket.limit != limit:
+            self._bucket = TokenBucket(limit)
+        wait = self._bucket.take()
+        if wait > 0:
+            raise HttpError(429, "too many requests", {"Retry-After": str(int(wait) + 1)})
+
+    async def _read_body(self, request: web.Request) -> None:
+        """Read the body, which the handler then finds in ``request.read()``; HttpError 400, 408, 413."""
+        if not request.body_exists:
+            return
+        if (request.content_length or 0) > MAX_BODY:
+            raise HttpError(413, "request body too large")
+        try:
+            async with asyncio.timeout(self._timeouts.body):
+                await request.read()
+        except TimeoutError:
+            raise HttpError(408, "request body took too long", {"Connection": "close"}) from None
+        except (web.RequestPayloadError, ConnectionError) as exc:
+            raise HttpError(400, "unreadable request body") from exc
+
+    async def _deliver(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Write ``response``. A client that is gone or too slow ends the connection: no error."""
+        after = response.get(AFTER)
+        try:
+            async with asyncio.timeout(self._timeouts.write):
+                await response.prepare(request)
+                await response.write_eof()
+        except (ConnectionError, TimeoutError):
+            if request.transport is not None:
+                request.transport.abort()
+            return
+        # aiohttp wakes the writer quietly when the client hangs up in the middle: the transport is gone then.
+        if after is not None and request.method != "HEAD" and request.transport is not None:
+            await after()
+
+    def _observe(self, request: web.Request, response: web.StreamResponse, seconds: float) -> None:
+        method = request.method if request.method in _METHODS else "other"
+        endpoint = _endpoint(request)
+        self._instruments.observe(
+            method=method,
+            endpoint=endpoint,
+            status=response.status,
+            seconds=seconds,
+            request_bytes=request.content_length or 0,
+            response_bytes=response.body_length,
+        )
+        log.debug(
+            "request", method=method, endpoint=endpoint, status=response.status, seconds=round(seconds, 6)
+        )
+
+
+def _endpoint(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return UNMATCHED if resource is None else resource.canonical
+
+
+def _internal_error(request: web.Request, exc: Exception) -> web.StreamResponse:
+    # The text form of a traceback holds no local variables, whatever the log's format.
+    text = "".join(traceback.format_exception(exc))
+    log.error("request failed", endpoint=_endpoint(request), exception=text)
+    if request.writer.output_size > 0 and request.transport is not None:
+        request.transport.abort()  # a stream had begun: its end must not look like a whole answer
+    return error_response(500, "internal error", request_id=request[REQUEST_ID])

@@ -1,0 +1,23 @@
+"""Whether a browser was sent here by another site: such requests may not act."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+
+def cross_site(request: web.Request) -> bool:
+    """True when Sec-Fetch-Site or Origin says that another site's page made the request.
+
+    Programs (curl, Prometheus' reloaders) send neither header and are not concerned.
+    """
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        return True
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != request.host
+    except ValueError:  # no URL at all
+        return True

@@ -1,0 +1,56 @@
+"""Errors as answers: one envelope, ``{"error": "..."}``, whatever went wrong and wherever."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+JSON: Final = "application/json; charset=utf-8"
+#: What an HTTPException of the framework may carry over into our answer.
+_KEPT: Final = ("Allow", "Location", "Retry-After", "WWW-Authenticate")
+_USERINFO: Final = re.compile(r"(://[^\s/@:]*:)[^\s@]*@")
+_PASSWORD: Final = re.compile(
+    r"(?i)\b(password|passwd|pwd|secret|token)(\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|[^\s,;&]+)"
+)
+
+
+class HttpError(Exception):
+    """An answer with an error status; ``message`` is shown to the client as it is."""
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = dict(headers or {})
+
+
+def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """``data`` (plain values or structs) as JSON, keys in their order."""
+    return web.Response(
+        body=msgspec.json.encode(data), status=status, headers={**(headers or {}), "Content-Type": JSON}
+    )
+
+
+def error_response(
+    status: int, message: str, headers: Mapping[str, str] | None = None, **more: str
+) -> web.Response:
+    """The envelope; ``more`` are further keys beside ``error``."""
+    return json_response({"error": message, **more}, status, headers)
+
+
+def from_http(exc: web.HTTPException) -> web.Response:
+    """The framework's own errors (404, 405 with Allow, 413, 417 ...) and redirects in our form."""
+    headers = {name: exc.headers[name] for name in _KEPT if name in exc.headers}
+    if exc.status < HTTPStatus.BAD_REQUEST:
+        return web.Response(status=exc.status, headers=headers)
+    return error_response(exc.status, HTTPStatus(exc.status).phrase.lower(), headers)
+
+
+def scrub(text: str) -> str:
+    """``text`` without passwords in URLs and ``password=...``: the last net under texts made elsewhere."""
+    return _PASSWORD.sub(r"\1\2<secret>", _USERINFO.sub(r"\1<secret>@", text))
