@@ -144,7 +144,7 @@ class Boundary:
             status=response.status,
             seconds=seconds,
             request_bytes=request.content_length or 0,
-            response_bytes=response.body_length,
+            response_bytes=_size(request, response),
         )
         log.debug(
             "request", method=method, endpoint=endpoint, status=response.status, seconds=round(seconds, 6)
@@ -154,6 +154,15 @@ class Boundary:
 def _endpoint(request: web.Request) -> str:
     resource = request.match_info.route.resource
     return UNMATCHED if resource is None else resource.canonical
+
+
+def _size(request: web.Request, response: web.StreamResponse) -> int:
+    """Bytes of the body as sent."""
+    if request.method == "HEAD":
+        return 0
+    if isinstance(response, web.Response) and isinstance(response.body, bytes):
+        return len(response.body)
+    return response.body_length  # a stream: its few header bytes included
 
 
 def _internal_error(request: web.Request, exc: Exception) -> web.StreamResponse:

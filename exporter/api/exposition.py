@@ -1,0 +1,32 @@
+"""``GET /metrics``: the current snapshot in the format and coding that a scraper takes. No store is asked."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from aiohttp import web
+
+from exporter.httpd.context import Context
+from exporter.httpd.middleware import AFTER
+from exporter.httpd.negotiate import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
+
+
+def register(router: web.UrlDispatcher, context: Context) -> None:
+    """Serve ``web.telemetry_path``; HEAD too."""
+
+    async def metrics(request: web.Request) -> web.Response:
+        openmetrics = wants_openmetrics(",".join(request.headers.getall("Accept", ())))
+        gzip = wants_gzip(",".join(request.headers.getall("Accept-Encoding", ())))
+        names = frozenset(request.query.getall("name[]", ())) or None
+        page = context.render.render(openmetrics=openmetrics, gzip=gzip, names=names)
+        headers = {
+            "Content-Type": OPENMETRICS if openmetrics else TEXT,
+            "Vary": "Accept, Accept-Encoding",
+        }
+        if gzip:
+            headers["Content-Encoding"] = "gzip"
+        response = web.Response(body=page.body, headers=headers)
+        response[AFTER] = partial(context.render.served, page)
+        return response
+
+    router.add_get(context.config().web.telemetry_path, metrics)
