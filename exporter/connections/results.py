@@ -1,0 +1,115 @@
+"""What a check says: stages, result classes, server facts, and what is kept of a target between checks.
+
+Times are Unix seconds, durations seconds, sizes bytes. None means unknown, and is never shown as a number.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from exporter.domain import Histogram
+
+Stage = Literal["vault", "dns", "tcp", "tls", "auth", "query"]
+Result = Literal[
+    "ok", "timeout", "refused", "dns", "tls", "auth", "vault", "too_many_connections", "query", "other"
+]
+Role = Literal["primary", "replica"]
+
+#: In the order in which a check goes through them; a target skips those it does not need.
+STAGES: Final[tuple[Stage, ...]] = ("vault", "dns", "tcp", "tls", "auth", "query")
+#: The states that ``ServerFacts.backends`` counts, in its order.
+BACKEND_STATES: Final = ("active", "idle", "idle_in_transaction", "other")
+#: Upper bounds of the check-duration histogram in seconds; +Inf is implied.
+CHECK_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """What a server says of itself; None where the role may not know, or where there is nothing to tell.
+
+    ``server_version`` is short ("15.4"). ``backends`` counts the whole server's client backends by
+    BACKEND_STATES, the check's own among them; ``backends_limit`` is what an ordinary role may use of
+    max_connections. ``oldest_transaction`` is the start of the oldest open one of any client (absent when
+    none is open). ``replication_lag`` is a replica's. ``database_size``, ``deadlocks`` (cumulative) and
+    ``transaction_id_age`` (transactions) are the database's own.
+    """
+
+    server_version: str | None = None
+    role: Role | None = None
+    backends: tuple[int, ...] | None = None
+    backends_limit: int | None = None
+    oldest_transaction: float | None = None
+    database_size: int | None = None
+    replication_lag: float | None = None
+    deadlocks: int | None = None
+    transaction_id_age: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """One finished check. ``stages`` has the seconds of each stage it reached, the failed one included.
+
+    ``error_message`` is the driver's or server's first line, free of secrets; ``sqlstate`` what the server
+    answered with, where it did. ``tls_expiry`` is the server certificate's notAfter, None without TLS or
+    before it was read.
+    """
+
+    result: Result
+    finished_at: float
+    response_seconds: float
+    stages: dict[Stage, float]
+    failed_stage: Stage | None = None
+    error_message: str | None = None
+    sqlstate: str | None = None
+    facts: ServerFacts | None = None
+    tls_expiry: float | None = None
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the check reached the end."""
+        return self.result == "ok"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionState:
+    """The part that the ``connections`` collector publishes: a target, its last check and what adds up.
+
+    ``id`` is the configured one, else the name. ``result`` is None until the first check has finished.
+    """
+
+    id: int | str
+    name: str
+    host: str
+    port: int
+    database: str
+    result: CheckResult | None = None
+    checks: int = 0
+    failures: dict[Result, int] = field(default_factory=dict)
+    last_check: float | None = None
+    last_success: float | None = None
+
+    def after(self, result: CheckResult) -> ConnectionState:
+        """The state once ``result`` has come in."""
+        failures = self.failures
+        if not result.is_healthy:
+            failures = {**failures, result.result: failures.get(result.result, 0) + 1}
+        return replace(
+            self,
+            result=result,
+            checks=self.checks + 1,
+            failures=failures,
+            last_check=result.finished_at,
+            last_success=result.finished_at if result.is_healthy else self.last_success,
+        )
+
+
+EMPTY_DURATIONS: Final = Histogram((0,) * (len(CHECK_BUCKETS) + 1), 0.0)
+
+
+def observe(histogram: Histogram, seconds: float) -> Histogram:
+    """``histogram`` (of CHECK_BUCKETS) with one more check in it."""
+    counts = list(histogram.counts)
+    counts[bisect_left(CHECK_BUCKETS, seconds)] += 1
+    return Histogram(tuple(counts), histogram.sum + seconds)

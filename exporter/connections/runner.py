@@ -1,0 +1,193 @@
+"""One target's task: when it is checked, which slot it takes, what is remembered of it.
+
+Belongs here: the rhythm, single flight, the boundary that keeps one target's trouble its own. Does not: what
+the targets share (``manager``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePath
+
+import structlog
+
+from exporter.connections.check import Checker
+from exporter.connections.results import CheckResult, ConnectionState
+from exporter.connections.target import CheckTarget
+from exporter.errors import ExporterError
+
+log = structlog.get_logger(component="connections")
+
+#: Takes a target's new state, the check that made it, and the text of a fault of ours (None: the check
+#: worked).
+Publish = Callable[[ConnectionState, CheckResult, str | None], None]
+
+
+class TargetGoneError(ExporterError):
+    """The target left the configuration, or changed, while it was being checked."""
+
+
+class Slots:
+    """How many checks run at once: ``limit`` for targets that answered last time, a fifth for the others.
+
+    A target that swallows packets holds its slot until the deadline; so it waits for its like, never in the
+    way of a healthy one. Checks on demand have a fifth of their own, because somebody is waiting for them.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.healthy = asyncio.Semaphore(limit)
+        self.failing = asyncio.Semaphore(max(1, limit // 5))
+        self.on_demand = asyncio.Semaphore(max(1, limit // 5))
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When to check (loop's clock): at ``first``, then at ``phase`` plus whole ``interval``s (seconds)."""
+
+    first: float
+    phase: float
+    interval: float
+
+    def after(self, due: float, now: float) -> float:
+        """The time after the one that was ``due``: on the grid, in the future, half an interval on or more.
+
+        However long a check takes, the grid stays; a time that has passed meanwhile is left out, not made up
+        for.
+        """
+        earliest = max(now, due + self.interval / 2)
+        return self.phase + math.ceil((earliest - self.phase) / self.interval) * self.interval
+
+
+def initial_state(target: CheckTarget, before: ConnectionState | None, *, same: bool) -> ConnectionState:
+    """What is known of a target at its start: its counters, and the rest if it is the ``same`` as before."""
+    if before is not None and same:
+        return before
+    return ConnectionState(
+        id=target.id,
+        name=target.name,
+        host=target.host,
+        port=target.port,
+        database=target.database,
+        checks=before.checks if before else 0,
+        failures=before.failures if before else {},
+    )
+
+
+class TargetRunner:
+    """Checks one target in its rhythm and on demand, at most one check at a time, and keeps its ``state``."""
+
+    def __init__(
+        self,
+        checker: Checker,
+        state: ConnectionState,
+        *,
+        timeout: float,
+        slots: Callable[[], Slots],
+        publish: Publish,
+    ) -> None:
+        self.state = state
+        self._checker = checker
+        self._timeout = timeout
+        self._slots = slots
+        self._publish = publish
+        self._group: asyncio.TaskGroup | None = None
+        self._loop_task: asyncio.Task[None] | None = None
+        self._check_task: asyncio.Task[CheckResult] | None = None
+
+    def start(self, group: asyncio.TaskGroup, schedule: Schedule) -> None:
+        """Begin to check as ``schedule`` says, in a task of ``group``."""
+        self._group = group
+        self._loop_task = group.create_task(self._run(schedule), name=f"connection:{self.state.name}")
+
+    def cancel(self) -> None:
+        """End all tasks of this target, without waiting for them."""
+        self._group = None
+        for task in self._tasks():
+            task.cancel()
+
+    async def stop(self) -> None:
+        """End all tasks of this target; nothing is published afterwards, and no connection is left."""
+        self.cancel()
+        if tasks := self._tasks():
+            await asyncio.wait(tasks)
+
+    async def check_now(self) -> CheckResult:
+        """The result of the check that is going on, or else of a new one. Raises TargetGoneError."""
+        if self._check_task is not None and not self._check_task.done():
+            return await self._join()
+        async with self._slots().on_demand:
+            return await self._join()
+
+    def _tasks(self) -> list[asyncio.Task[None] | asyncio.Task[CheckResult]]:
+        return [task for task in (self._loop_task, self._check_task) if task is not None and not task.done()]
+
+    async def _run(self, schedule: Schedule) -> None:
+        loop = asyncio.get_running_loop()
+        due = schedule.first
+        while True:
+            await asyncio.sleep(due - loop.time())
+            slots = self._slots()
+            answered = self.state.result is None or self.state.result.is_healthy
+            async with slots.healthy if answered else slots.failing:
+                await self._join()
+            due = schedule.after(due, loop.time())
+
+    async def _join(self) -> CheckResult:
+        """One check for all who ask at the same time. It goes on when one of them gives up."""
+        if self._group is None:
+            raise TargetGoneError(f"{self.state.name} is not checked any more")
+        task = self._check_task
+        if task is None or task.done():
+            task = self._group.create_task(self._check(), name=f"connection-check:{self.state.name}")
+            self._check_task = task
+        await asyncio.wait({task})
+        if task.cancelled():
+            raise TargetGoneError(f"{self.state.name} is not checked any more")
+        return task.result()
+
+    async def _check(self) -> CheckResult:
+        """Check once and publish. A fault of ours is this target's result "other", no one else's trouble."""
+        error: str | None = None
+        started = time.perf_counter()
+        try:
+            result = await self._checker.check(self._timeout)
+        except Exception as fault:  # the error boundary
+            error = f"internal error: {_describe(fault)}"
+            result = CheckResult(
+                result="other",
+                finished_at=time.time(),
+                response_seconds=time.perf_counter() - started,
+                stages={},
+                error_message=error,
+            )
+        self._log_change(self.state.result, result)
+        self.state = self.state.after(result)
+        self._publish(self.state, result, error)
+        return result
+
+    def _log_change(self, before: CheckResult | None, now: CheckResult) -> None:
+        """Tell what changed; a target that stays as it is says nothing, however often it is checked."""
+        if before and (before.result, before.failed_stage) == (now.result, now.failed_stage):
+            return
+        name = self.state.name
+        if not now.is_healthy:
+            log.warning(
+                "target down", target=name, result=now.result, stage=now.failed_stage, error=now.error_message
+            )
+        elif before is None:
+            log.debug("target up", target=name)
+        else:
+            log.info("target up again", target=name, was=before.result)
+
+
+def _describe(fault: Exception) -> str:
+    """The kind and the place of a fault. Not its text, which may quote what it choked on."""
+    trace = fault.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" in {PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
+    return type(fault).__name__ + place
