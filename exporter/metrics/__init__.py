@@ -1,0 +1,30 @@
+"""The snapshot as metrics: collectors that say what is shown, a renderer that keeps it as bytes.
+
+Belongs here: collectors, and all that turns their families into a page. Does not: asking anything
+(``stores``, ``connections``), serving (``httpd``).
+
+A collector is one module and one line in COLLECTORS. It has
+
+- ``SCOPE``: of what it is asked one by one: ``"store"``, ``"connection"`` or ``"process"`` (once, for source
+  ``""``),
+- ``INPUTS``: the collector names of the parts it reads, all of that source,
+- ``collect(view) -> Families``: pure, called when one of those parts was published or grew stale, and also
+  while a part is missing; a family without samples is not shown.
+
+A module that reads every part of the snapshot has ``collect_snapshot(snapshot) -> Families`` in place of the
+three; it is called after every publication. Families keep the order of COLLECTORS; a family belongs to one
+module.
+"""
+
+from typing import Final
+
+from exporter.metrics import api, collectors, process, sidecar, store
+from exporter.metrics.render import AnyCollector
+
+COLLECTORS: Final[tuple[AnyCollector, ...]] = (
+    store,
+    sidecar,
+    collectors,
+    process,
+    api,
+)
