@@ -22,6 +22,8 @@ EOF: Final = b"# EOF\n"
 _INF: Final = float("inf")
 #: From here on Go writes an exponent where Python does not.
 _EXPONENT_FROM: Final = 1e6
+#: Prefixes and values that are encoded at once: some 25 kB.
+_BLOCK: Final = 512
 #: The specification's limit for an exemplar's label names and values together, in characters.
 _EXEMPLAR_LIMIT: Final = 128
 
@@ -160,7 +162,9 @@ def body(before: tuple[str, ...], values: list[str]) -> bytes:
     parts[::2] = before
     parts[1::2] = values
     parts.append("\n")
-    return "".join(parts).encode("utf-8", "replace")
+    # By blocks: text of the whole would be memory fetched from the system and given back at every scrape.
+    blocks = ["".join(parts[i : i + _BLOCK]).encode("utf-8", "replace") for i in range(0, len(parts), _BLOCK)]
+    return b"".join(blocks)
 
 
 def select(family: Family, lines: bytes, names: frozenset[str]) -> bytes:
