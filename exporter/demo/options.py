@@ -92,7 +92,10 @@ def resolve(args: argparse.Namespace, say: Callable[[str], None]) -> Options:
 
 
 def _port(host: str, wanted: int, say: Callable[[str], None]) -> int:
-    found = free_or_other(host.strip("[]"), wanted)
+    try:
+        found = free_or_other(host.strip("[]"), wanted)
+    except OSError as error:
+        raise ExporterError(f"cannot listen on {host}: {error.strerror}") from error
     if wanted not in {0, found}:
         say(f"Port {wanted} is busy: using {found}.")
     return found

@@ -37,7 +37,8 @@ EVENTS: Final[list[tuple[float, float, Order]]] = [
             "sync_inventory", {"warehouse": "north", "lost_lock": True}, {"lock": "n", "queueing_lock": "n"}
         ),
     ),
-    (8, 60, Order("render_video", {"file": "huge.mov", "out_of_memory": True})),
+    (1, 30, Order("send_email", {"to": "anna@greylisting.example"})),
+    (5, 60, Order("render_video", {"file": "huge.mov", "out_of_memory": True})),
     (0, 20, Order("send_reminder", {"customer": 7}, {"schedule_in": {"minutes": 5}})),
     (1, 45, Order("send_reminder", {"customer": 8}, {"schedule_in": {"hours": 20}})),
 ]
@@ -78,7 +79,7 @@ async def defer_and_cancel() -> None:
     order = Order("send_reminder", {"customer": 9}, {"schedule_in": {"minutes": 2}})
     while True:
         job_id = await defer(order)
-        await asyncio.sleep(15)
+        await asyncio.sleep(6)
         if job_id is not None:
             await app.job_manager.cancel_job_by_id_async(job_id)
 

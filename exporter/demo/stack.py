@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
             try:
                 stack = Stack(options, directory, supervisor, interrupts)
                 stack.start(started)
-                stack.watch()
+                stack.watch(options.duration)
             except Interrupted:
                 say("\nStopping ...")
             finally:
@@ -70,35 +70,37 @@ class Stack:
         self.interrupts = interrupts
         self.essential: list[Child] = []
         self.replaceable: list[Child] = []
+        self._died: dict[str, float] = {}
 
     def start(self, since: float) -> None:
-        """Start everything, and print the addresses once a scrape is complete; ``since``: when it all began."""
+        """Start everything; print the addresses once a scrape is complete. ``since``: when it all began."""
         say("Starting PostgreSQL, a scheduler with three workers, and the sidecar ...")
-        server = self._start_postgres()
+        server = self.start_postgres()
         shop = create_shop(server, self.directory)
-        self._start_shop(shop)
-        sidecar = self._start_sidecar(server)
+        self.start_shop(shop)
+        sidecar = self.start_sidecar(server)
         if self.options.prometheus_port is not None:
-            self._start_prometheus(self.options.prometheus_port)
+            self.start_prometheus(self.options.prometheus_port)
         self._wait_for_scrape(sidecar)
         say(banner(self.options, shop, self.directory, time.monotonic() - since))
 
-    def watch(self) -> None:
-        """Replace workers that die, until the time is over; raises when something ends that must not."""
-        end = None if self.options.duration is None else time.monotonic() + self.options.duration
-        died: dict[str, float] = {}
+    def watch(self, seconds: float | None) -> None:
+        """Replace workers that die, for so long or for ever; raises when something ends that must not."""
+        end = None if seconds is None else time.monotonic() + seconds
         while end is None or time.monotonic() < end:
             self.interrupts.sleep()
             self._check_essential()
             for child in self.replaceable:
-                if (
-                    not child.running
-                    and time.monotonic() > died.setdefault(child.name, time.monotonic()) + RESTART
-                ):
-                    del died[child.name]
-                    child.start()
+                self._replace(child)
 
-    def _start_postgres(self) -> PostgresServer:
+    def _replace(self, child: Child) -> None:
+        """Start a child again that has been dead for long enough."""
+        now = time.monotonic()
+        if not child.running and now > self._died.setdefault(child.name, now) + RESTART:
+            del self._died[child.name]
+            child.start()
+
+    def start_postgres(self) -> PostgresServer:
         server = PostgresServer(self.directory / "postgres", settings={"max_connections": 200})
         try:
             server.start()
@@ -108,14 +110,14 @@ class Stack:
         self.essential.append(server.child)
         return server
 
-    def _start_shop(self, shop: ShopDatabase) -> None:
+    def start_shop(self, shop: ShopDatabase) -> None:
         environment = {DSN_VARIABLE: shop.owner_dsn}
         for name, arguments in WORKERS.items():
             child = self._python(name, "exporter.demo.worker", name, *arguments, environment=environment)
             self.replaceable.append(child)
         self.replaceable.append(self._python("producer", "exporter.demo.producer", environment=environment))
 
-    def _start_sidecar(self, server: PostgresServer) -> Child:
+    def start_sidecar(self, server: PostgresServer) -> Child:
         values: dict[str, str | int] = {
             "DIRECTORY": str(self.directory),
             "LISTEN_ADDRESS": self.options.listen_address,
@@ -127,7 +129,7 @@ class Stack:
         self.essential.append(sidecar)
         return sidecar
 
-    def _start_prometheus(self, port: int) -> None:
+    def start_prometheus(self, port: int) -> None:
         values = {"SIDECAR_ADDRESS": self.options.sidecar}
         config = render("prometheus.yaml", self.directory / "prometheus.yaml", values)
         command = [

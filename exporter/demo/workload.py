@@ -32,12 +32,18 @@ def _maybe(probability: float) -> bool:
     return random.random() < probability
 
 
-@app.task(name="send_email", queue="mail", retry=RetryStrategy(max_attempts=3, wait=2, linear_wait=3))
-async def send_email(to: str) -> None:
-    """Mostly fine; a flaky relay is tried again, up to three times."""
+@app.task(
+    name="send_email",
+    queue="mail",
+    retry=RetryStrategy(max_attempts=3, wait=2, linear_wait=3),
+    pass_context=True,
+)
+async def send_email(context: JobContext, to: str) -> None:
+    """Mostly fine; tried again up to three times. One domain refuses every first attempt, as some do."""
     await _work(0.05, 0.6)
-    if _maybe(0.06):
-        raise ConnectionError(f"450 4.2.1 mailbox of {to} is busy, try again later")
+    greylisted = to.endswith("@greylisting.example") and context.job.attempts == 0
+    if greylisted or _maybe(0.06):
+        raise ConnectionError(f"450 4.2.0 {to}: try again later")
 
 
 @app.task(name="billing_invoice", queue="billing")

@@ -1,0 +1,44 @@
+# Two commands on a fresh machine with python3, pip and make: `make demo`, `make test`. Everything else: `make help`.
+
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV ?= .venv
+# Relative paths only, so that a checkout may lie below directories with spaces in their names.
+BIN := $(VENV)/bin
+# Passed on to the program: make demo ARGS="--no-prometheus", make test ARGS="tests/ledger -x"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/demo.stamp ## PostgreSQL, a scheduler at work, the sidecar and Prometheus; Ctrl-C removes them
+	@# exec: the signals that make passes on reach the demo, not a shell in between.
+	@exec $(BIN)/python -m exporter demo $(ARGS)
+
+test: $(VENV)/test.stamp ## The whole test suite; STRICT_SKIPS=1 makes a skipped test a failure
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/test.stamp ## Style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+
+clean: ## Remove the environment and every cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed; $(PYTHON) is not: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make environments: apt install python3-venv (or your system's equivalent)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# A failed installation leaves no stamp: the next make tries again.
+$(VENV)/%.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@touch $@
