@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from exporter.config.expand import ExpandError
 from exporter.config.problems import BROKEN, KeyPath, Report, Where, nearest
-from exporter.config.scalars import RefusedError, constrain, convert, is_null
+from exporter.config.scalars import RefusedError, constrain, convert, is_null, is_storable
 from exporter.config.shapes import Shape, keys_of, tag_of
 from exporter.config.yaml_lines import Entry, Mapping, Node, Scalar, Sequence
 
@@ -148,7 +148,7 @@ def _name(key: Node) -> str | None:
     """The text of a key; numbers and booleans are text here, for that is what the file shows."""
     if not isinstance(key, Scalar) or is_null(key.text, key.plain):
         return None
-    return key.text
+    return key.text if is_storable(key.text) else None
 
 
 def _is_merge(key: Node) -> bool:

@@ -49,7 +49,10 @@ def show(text: str) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """``; did you mean "interval"?`` for the known word that is closest, or nothing."""
-    close = difflib.get_close_matches(word[:60].lower(), list(known), n=1, cutoff=0.6)
+    words, start = list(known), word[:60].lower()
+    close = difflib.get_close_matches(start, words, n=1, cutoff=0.6)
+    if not close and len(start) > 2:
+        close = [other for other in words if other.startswith(start)]
     return f"; did you mean {quote(close[0])}?" if close else ""
 
 

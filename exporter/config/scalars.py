@@ -151,12 +151,15 @@ def _number(text: str, plain: bool) -> Any:
 def _text(text: str, plain: bool) -> Any:
     if _kind(text, plain) != "text":
         return _MISS
-    if "\0" in text or not _encodes(text):
+    if not is_storable(text):
         raise RefusedError("expected text; it holds a NUL character or half of a surrogate pair")
     return text
 
 
-def _encodes(text: str) -> bool:
+def is_storable(text: str) -> bool:
+    """False for text that neither PostgreSQL nor UTF-8 can hold: a NUL, half of a surrogate pair."""
+    if "\0" in text:
+        return False
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -20,6 +20,8 @@ MOST_NODES: Final = 200_000
 # libyaml reads ten times faster than PyYAML's own parser; both emit the same events.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+# Words that the parser quotes may be a part of a secret; single characters and the names of tokens are not.
+_QUOTED: Final = re.compile(r"""(['"])(.+?)\1""", re.DOTALL)
 _CORE: Final = "tag:yaml.org,2002:"
 _TAGS: Final = {f"{_CORE}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")} | {"!"}
 
@@ -167,12 +169,15 @@ def compose(text: str) -> tuple[int, Node] | None:
 
 def _marked(error: yaml.MarkedYAMLError) -> YamlFaultError:
     mark = error.problem_mark or error.context_mark
-    # Quoted words in the parser's text may be a part of a secret, except for the names of tokens.
-    parts = [
-        re.sub(r"""(['"])(?!<)[^'"]{2,}\1""", "...", part) for part in (error.context, error.problem) if part
-    ]
-    text = "invalid YAML: " + " ".join(" ".join(parts).split())
+    parts = [_QUOTED.sub(_unquoted, part) for part in (error.context, error.problem) if part]
+    text = "invalid YAML: " + ", ".join(parts)
+    if "flow" in text:
+        text += "; within { } and [ ], ${...} needs quotes"
     return YamlFaultError(text, mark.line + 1, mark.column + 1) if mark else YamlFaultError(text)
+
+
+def _unquoted(match: re.Match[str]) -> str:
+    return match[0] if len(match[2]) == 1 or match[2].startswith("<") else "..."
 
 
 def _is_plain(event: Any, line: int) -> bool:
