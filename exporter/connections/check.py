@@ -20,7 +20,7 @@ from exporter.connections.failure import CheckError, first_line
 from exporter.connections.resolve import Resolver
 from exporter.connections.results import CheckResult, ServerFacts
 from exporter.connections.stages import StageClock, connect
-from exporter.connections.target import CheckTarget, Credentials, CredentialsError
+from exporter.connections.target import CheckTarget, Credentials, CredentialsError, has_nul
 from exporter.connections.tls_expiry import fetch_expiry
 
 log = structlog.get_logger(component="connections")
@@ -49,9 +49,7 @@ class _Attempt:
 class Checker:
     """Checks one target, one check at a time (the caller sees to that). ``wall_clock`` gives Unix seconds."""
 
-    def __init__(
-        self, target: CheckTarget, resolver: Resolver, wall_clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, target: CheckTarget, resolver: Resolver, wall_clock: Callable[[], float] = time.time) -> None:
         self.target = target
         self._resolver = resolver
         self._wall_clock = wall_clock
@@ -92,6 +90,8 @@ class Checker:
         """All stages. Raises CheckError."""
         clock = attempt.clock
         login = attempt.login = await self._credentials(clock)
+        if has_nul(self.target, login):
+            raise CheckError("other", "a parameter of the connection holds a NUL character")
         addresses = await self._addresses(clock)
         pgconn = await connect(self.target, login, addresses, clock, attempt.deadline)
         try:

@@ -94,9 +94,7 @@ async def _one_by_one(pgconn: pq.abc.PGconn, remaining: Callable[[], float]) -> 
     return found
 
 
-async def _ask(
-    pgconn: pq.abc.PGconn, timeout: float, *statements: LiteralString
-) -> tuple[Row, tuple[str, str] | None]:
+async def _ask(pgconn: pq.abc.PGconn, timeout: float, *statements: LiteralString) -> tuple[Row, tuple[str, str] | None]:
     """The row of ``statements`` (one each), sent as one message, and the error that ended them, if any.
 
     The settings are local to the transaction, as PgBouncer's transaction mode demands; the fixed search path
@@ -123,11 +121,7 @@ def _facts(row: Row, size: int | None) -> ServerFacts:
     version = _int(row, "server_version_num")
     return ServerFacts(
         server_version=None if version is None else f"{version // 10000}.{version % 10000}",
-        role=None
-        if row.get("in_recovery") is None
-        else "replica"
-        if row["in_recovery"] == "t"
-        else "primary",
+        role=None if row.get("in_recovery") is None else "replica" if row["in_recovery"] == "t" else "primary",
         backends=None if None in backends else tuple(count or 0 for count in backends),
         backends_limit=_int(row, "backends_limit"),
         oldest_transaction=_float(row, "oldest_transaction"),

@@ -92,9 +92,7 @@ class ConnectionManager:
             if not rhythm_changed and self._targets.get(name) == wanted.get(name)
         }
         await asyncio.gather(*(runner.stop() for name, runner in old.items() if name not in kept))
-        self._runners = {
-            name: kept.get(name) or self._runner(target, old.get(name)) for name, target in wanted.items()
-        }
+        self._runners = {name: kept.get(name) or self._runner(target, old.get(name)) for name, target in wanted.items()}
         self._targets = wanted
         for name in old.keys() - wanted.keys():
             self._hub.withdraw(name, COLLECTOR)

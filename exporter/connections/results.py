@@ -12,9 +12,7 @@ from typing import Final, Literal
 from exporter.domain import Histogram
 
 Stage = Literal["vault", "dns", "tcp", "tls", "auth", "query"]
-Result = Literal[
-    "ok", "timeout", "refused", "dns", "tls", "auth", "vault", "too_many_connections", "query", "other"
-]
+Result = Literal["ok", "timeout", "refused", "dns", "tls", "auth", "vault", "too_many_connections", "query", "other"]
 Role = Literal["primary", "replica"]
 
 #: In the order in which a check goes through them; a target skips those it does not need.

@@ -175,9 +175,7 @@ class TargetRunner:
             return
         name = self.state.name
         if not now.is_healthy:
-            log.warning(
-                "target down", target=name, result=now.result, stage=now.failed_stage, error=now.error_message
-            )
+            log.warning("target down", target=name, result=now.result, stage=now.failed_stage, error=now.error_message)
         elif before is None:
             log.debug("target up", target=name)
         else:

@@ -108,9 +108,7 @@ async def _connect_to(
     return pgconn
 
 
-async def _poll(
-    pgconn: pq.abc.PGconn, target: CheckTarget, clock: StageClock, limit: asyncio.Timeout
-) -> None:
+async def _poll(pgconn: pq.abc.PGconn, target: CheckTarget, clock: StageClock, limit: asyncio.Timeout) -> None:
     """Take the connection to its end; ``limit`` is lifted once there is one. Raises CheckError."""
     state = pq.PollingStatus.WRITING  # what PQconnectStart asks for, and failed ones are told by PQstatus
     while True:

@@ -109,10 +109,16 @@ def conninfo(target: CheckTarget, login: Credentials, address: str | None) -> by
         "keepalives": "1",
     }
     text = " ".join(f"{key}={_quoted(value)}" for key, value in parameters.items() if value is not None)
-    return text.encode()
+    return text.encode("utf-8", "surrogateescape")
+
+
+def has_nul(target: CheckTarget, login: Credentials) -> bool:
+    """Whether a parameter holds a NUL character: C would end the string there, and connect to something else."""
+    files = (target.sslrootcert, target.sslcert, target.sslkey)
+    password = login.password.reveal() if login.password else None
+    texts = (target.host, target.database, login.user, password, *files)
+    return any("\0" in text for text in texts if text)
 
 
 def _quoted(value: str) -> str:
-    if "\0" in value:  # C would end the string there, and connect to something else
-        raise ValueError("a connection parameter holds a NUL character")
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

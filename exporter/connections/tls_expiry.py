@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import calendar
+import contextlib
 import ssl
 import struct
 import time
@@ -36,6 +37,9 @@ async def fetch_expiry(address: str, port: int, server_name: str | None) -> floa
             return None
         await writer.start_tls(context, server_hostname=server_name)
         der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        writer.close()  # in due form: the server would log a connection that is cut off
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
     finally:
         writer.transport.abort()
     return None if der is None else not_after(der)

@@ -75,7 +75,7 @@ LIMIT: Final = _family(
 OLDEST: Final = _family(
     "db_oldest_transaction_timestamp_seconds",
     "gauge",
-    "Start of the server's oldest open transaction (pg_stat_activity, pg_prepared_xacts); absent when none is open.",
+    "Start of the server's oldest open transaction (pg_stat_activity, pg_prepared_xacts), if one is open.",
 )
 SIZE: Final = _family("db_size_bytes", "gauge", "Size of the target's database (pg_database_size).")
 LAG: Final = _family(

@@ -1,0 +1,254 @@
+"""Each way to fail shows its own stage and result, against real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import trustme
+from faulty_servers import LOCALHOST, Server
+from support.postgres import Database
+
+from exporter.config.secrets import Secret
+from exporter.connections.check import Checker
+from exporter.connections.resolve import Resolver
+from exporter.connections.target import CheckTarget
+
+
+def outcome(result: Any) -> tuple[Any, ...]:
+    return result.result, result.failed_stage
+
+
+async def test_healthy(check: Any) -> None:
+    result = await check()
+    assert outcome(result) == ("ok", None), result
+    assert result.is_healthy
+    assert result.error_message is None
+    assert list(result.stages) == ["tcp", "auth", "query"]
+    assert result.response_seconds == pytest.approx(sum(result.stages.values()))
+    assert abs(result.finished_at - time.time()) < 5
+
+
+async def test_name_is_looked_up(check: Any) -> None:
+    result = await check(host="localhost")
+    assert result.is_healthy, result
+    assert list(result.stages) == ["dns", "tcp", "auth", "query"]
+
+
+async def test_wrong_password(check: Any) -> None:
+    result = await check(password=Secret("wrong"))
+    assert outcome(result) == ("auth", "auth")
+    assert result.sqlstate == "28P01"
+    assert "password authentication failed" in result.error_message
+    assert "28P01" not in result.error_message
+    assert "\n" not in result.error_message
+    assert result.facts is None
+
+
+async def test_no_password(check: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, password: str) -> None:
+    monkeypatch.setenv("PGPASSWORD", password)  # right, but meant for somebody else
+    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
+    assert outcome(await check(password=None)) == ("auth", "auth")
+
+
+async def test_password_file(
+    check: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, roles: dict[str, str], password: str
+) -> None:
+    escaped = password.replace("\\", "\\\\")
+    (tmp_path / "pgpass").write_text(f"{LOCALHOST}:*:*:{roles['monitor']}:{escaped}\n")
+    (tmp_path / "pgpass").chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "pgpass"))
+    assert outcome(await check(password=None)) == ("ok", None)
+
+
+async def test_environment_does_not_reach_targets(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "PGHOST": "name.invalid",
+        "PGHOSTADDR": "127.0.0.2",
+        "PGPORT": "1",
+        "PGDATABASE": "nope",
+        "PGUSER": "nope",
+        "PGSSLMODE": "verify-full",
+        "PGOPTIONS": "-c default_transaction_isolation=nonsense",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert outcome(await check()) == ("ok", None)
+
+
+async def test_no_such_role(check: Any) -> None:
+    assert outcome(await check(user="no_such_role")) == ("auth", "auth")
+
+
+async def test_no_such_database(check: Any) -> None:
+    result = await check(database="no_such_database")
+    assert outcome(result) == ("other", "auth")
+    assert result.sqlstate == "3D000"
+
+
+async def test_refused(check: Any, free_port: Callable[[], int]) -> None:
+    result = await check(port=free_port())
+    assert outcome(result) == ("refused", "tcp")
+    assert list(result.stages) == ["tcp"]
+    assert "refused" in result.error_message
+
+
+async def test_socket_that_is_not_there(check: Any, tmp_path: Path) -> None:
+    assert outcome(await check(host=str(tmp_path))) == ("refused", "tcp")
+
+
+async def test_packets_swallowed(check: Any, black_hole_port: int) -> None:
+    result = await check(port=black_hole_port, timeout=0.3)
+    assert outcome(result) == ("timeout", "tcp")
+    assert result.response_seconds == pytest.approx(0.3, abs=0.2)
+    assert result.error_message == "no answer within 0.3 s"
+
+
+@pytest.mark.parametrize(("sslmode", "stage"), [("disable", "auth"), ("prefer", "tls"), ("require", "tls")])
+async def test_never_answers(check: Any, silent_port: int, sslmode: str, stage: str) -> None:
+    result = await check(port=silent_port, sslmode=sslmode, timeout=0.3)
+    assert outcome(result) == ("timeout", stage)
+
+
+@pytest.mark.parametrize(("sslmode", "expected"), [("disable", ("other", "auth")), ("require", ("tls", "tls"))])
+async def test_hangs_up(check: Any, rude_port: int, sslmode: str, expected: tuple[str, str]) -> None:
+    assert outcome(await check(port=rude_port, sslmode=sslmode)) == expected
+
+
+@pytest.mark.parametrize("host", ["name.invalid", "a..b", "x" * 80])
+async def test_no_such_name(check: Any, host: str) -> None:
+    result = await check(host=host)
+    assert outcome(result) == ("dns", "dns")
+    assert list(result.stages) == ["dns"]
+
+
+async def test_resolver_that_hangs(check: Any) -> None:
+    resolver = Resolver(lambda _host: time.sleep(0.6) or (LOCALHOST,))
+    result = await check(host="slow.example", resolver=resolver, timeout=0.2)
+    assert outcome(result) == ("timeout", "dns")
+    await asyncio.sleep(0.6)  # the lookup ends when it ends
+
+
+async def test_next_address_after_a_refused_one(check: Any) -> None:
+    result = await check(host="db.example", resolver=Resolver(lambda _host: ("127.0.0.2", "::1", LOCALHOST)))
+    assert result.is_healthy, result
+
+
+async def test_next_address_after_a_dead_one(check: Any, black_hole_port: int) -> None:
+    with socket.create_server(("127.0.0.2", black_hole_port)):
+        resolver = Resolver(lambda _host: (LOCALHOST, "127.0.0.2"))
+        result = await check(host="db.example", port=black_hole_port, resolver=resolver, timeout=0.6, sslmode="disable")
+    assert outcome(result) == ("timeout", "auth")  # the second one took the connection
+    assert result.stages["tcp"] == pytest.approx(0.3, abs=0.15)
+
+
+async def test_login_is_asked_of_one_address_only(check: Any) -> None:
+    asked = Resolver(lambda _host: (LOCALHOST, "127.0.0.2"))
+    result = await check(host="db.example", resolver=asked, password=Secret("wrong"))
+    assert outcome(result) == ("auth", "auth")
+
+
+async def test_too_many_connections(check: Any, database: Database, roles: dict[str, str], password: str) -> None:
+    with database.connect() as admin:
+        admin.execute(f'ALTER ROLE "{roles["monitor"]}" CONNECTION LIMIT 1')
+    with psycopg.connect(database.dsn_as(roles["monitor"], password)):
+        result = await check()
+    assert outcome(result) == ("too_many_connections", "auth")
+    assert result.sqlstate == "53300"
+
+
+async def test_statement_timeout(check: Any, database: Database) -> None:
+    """The server ends a statement that takes too long: no backend of ours stays behind, waiting for a lock."""
+    with database.connect() as blocker:
+        blocker.execute("BEGIN; LOCK TABLE pg_catalog.pg_stat_wal_receiver IN ACCESS EXCLUSIVE MODE")
+        result = await check(timeout=0.5)
+        assert outcome(result) == ("timeout", "query")
+        assert result.sqlstate == "57014"
+        assert result.facts is None
+        blocker.execute("ROLLBACK")
+
+
+async def test_server_speaks_no_tls(check: Any) -> None:
+    result = await check(sslmode="require")
+    assert outcome(result) == ("tls", "tls")
+    assert "SSL" in result.error_message
+
+
+async def test_verified(check: Any, tls_server: Server, authority: trustme.CA, tmp_path: Path) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    values = {"port": tls_server.port, "database": "postgres", "user": "postgres", "password": Secret("secret")}
+    verified = {**values, "sslmode": "verify-full", "sslrootcert": str(tmp_path / "ca.pem")}
+    result = await check(**verified, host="localhost")
+    assert outcome(result) == ("ok", None), result
+    assert list(result.stages) == ["dns", "tcp", "tls", "auth", "query"]
+    assert result.tls_expiry is not None
+
+    wrong_name = await check(**verified)
+    assert outcome(wrong_name) == ("tls", "tls")
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    wrong_authority = await check(**verified, host="localhost")
+    assert outcome(wrong_authority) == ("tls", "tls")
+    assert "certificate verify failed" in wrong_authority.error_message
+    assert wrong_authority.tls_expiry == result.tls_expiry  # known although refused
+
+    no_file = await check(**{**verified, "sslrootcert": str(tmp_path / "none.pem")}, host="localhost")
+    assert outcome(no_file) == ("tls", "tls")
+    wrong_password = await check(**{**verified, "sslmode": "require", "sslrootcert": None, "password": Secret("x")})
+    assert outcome(wrong_password) == ("auth", "auth")
+
+
+async def test_tls_preferred(check: Any, tls_server: Server) -> None:
+    values = {"port": tls_server.port, "database": "postgres", "user": "postgres", "sslmode": "prefer"}
+    result = await check(**values, password=Secret("secret"))
+    assert result.is_healthy
+    assert "tls" in result.stages
+    # libpq tries again without TLS here, and the login is what fails both times
+    assert outcome(await check(**values, password=Secret("wrong"))) == ("auth", "auth")
+
+
+@pytest.mark.parametrize("name", ["database", "user", "password", "sslkey"])
+async def test_nul_character_does_not_reach_c(check: Any, name: str) -> None:
+    value: Any = "a\0b"
+    result = await check(**{name: Secret(value) if name == "password" else value})
+    assert result.result == "other"
+    assert "NUL" in result.error_message
+
+
+async def test_no_descriptor_and_no_session_is_left(
+    make_target: Any, database: Database, silent_port: int, free_port: Callable[[], int], tls_server: Server
+) -> None:
+    targets = [
+        make_target(port=silent_port, sslmode="prefer"),
+        make_target(port=free_port()),
+        make_target(password=Secret("wrong")),
+        make_target(host="name.invalid"),
+        make_target(port=tls_server.port, sslmode="require"),
+        make_target(),
+    ]
+    checkers = [Checker(CheckTarget.from_config(target), Resolver()) for target in targets]
+    await asyncio.gather(*(checker.check(0.2) for checker in checkers))
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(35):
+        await asyncio.gather(*(checker.check(0.05) for checker in checkers))
+    assert len(os.listdir("/proc/self/fd")) <= before
+    await asyncio.sleep(0.3)
+    with database.connect() as admin:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'scheduler-exporter'"
+        assert admin.execute(query).fetchone() == (0,)
+
+
+async def test_cancelled_check_leaves_nothing(make_target: Any, silent_port: int) -> None:
+    checker = Checker(CheckTarget.from_config(make_target(port=silent_port)), Resolver())
+    before = len(os.listdir("/proc/self/fd"))
+    task = asyncio.create_task(checker.check(5))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(os.listdir("/proc/self/fd")) == before
