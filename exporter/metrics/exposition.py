@@ -36,7 +36,7 @@ def go_float(value: float) -> str:
     if isnan(value):
         return "NaN"
     point = text.find(".")
-    if value < _EXPONENT_FROM or point < 0:
+    if value < _EXPONENT_FROM or point <= 1:  # from 1e16 on Python writes an exponent too
         return text
     return f"{text[0]}.{text[1:point]}{text[point + 1 :]}".rstrip("0.") + f"e+{point - 1:02d}"
 
