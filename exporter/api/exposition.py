@@ -7,7 +7,7 @@ from functools import partial
 from aiohttp import web
 
 from exporter.httpd.context import Context
-from exporter.httpd.middleware import AFTER
+from exporter.httpd.middleware import TrackedResponse
 from exporter.httpd.negotiate import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
 
 
@@ -25,8 +25,6 @@ def register(router: web.UrlDispatcher, context: Context) -> None:
         }
         if gzip:
             headers["Content-Encoding"] = "gzip"
-        response = web.Response(body=page.body, headers=headers)
-        response[AFTER] = partial(context.render.served, page)
-        return response
+        return TrackedResponse(body=page.body, headers=headers, after=partial(context.render.served, page))
 
     router.add_get(context.config().web.telemetry_path, metrics)

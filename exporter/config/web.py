@@ -8,20 +8,17 @@ Certificates are not opened here (``exporter.httpd.tls`` does).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal, cast
 
 import msgspec
-import yaml
 
-from exporter.config.model import Section
+from exporter.config.convert import Check, Reader
+from exporter.config.model import Duration, Section
+from exporter.config.problems import BROKEN, Report, Where, nearest
 from exporter.config.secrets import Secret
-from exporter.errors import ConfigError
-
-TlsVersion = Literal["TLS12", "TLS13"]
-ClientAuth = Literal["NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"]
+from exporter.config.shapes import Shape
+from exporter.config.yaml_lines import YamlFaultError, compose
 
 #: The suites that Go's ``tls.CipherSuites`` names for TLS 1.2, with OpenSSL's names.
 CIPHERS: Final = {
@@ -38,12 +35,6 @@ CIPHERS: Final = {
 }
 #: TLS 1.3's suites: Go and OpenSSL always offer all three, whatever the list says.
 CIPHERS_13: Final = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
-CURVES: Final = {
-    "CurveP256": "prime256v1",
-    "CurveP384": "secp384r1",
-    "CurveP521": "secp521r1",
-    "X25519": "X25519",
-}
 #: The headers that may be configured, and the values allowed where they are an enumeration.
 HEADERS: Final[dict[str, tuple[str, ...]]] = {
     "Content-Security-Policy": (),
@@ -54,12 +45,22 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
 }
 _BCRYPT: Final = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 _UNVERIFIED: Final = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_STRICT: Final = "RequireAndVerifyClientCert"
+
+TlsVersion = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
+Curve = Literal["CurveP256", "CurveP384", "CurveP521", "X25519"]
+ClientAuth = Literal[
+    "NoClientCert",
+    "VerifyClientCertIfGiven",
+    "RequireAndVerifyClientCert",
+    "RequestClientCert",
+    "RequireAnyClientCert",
+    "RequireClientCert",
+]
 
 
-class TlsServer(Section, frozen=True):
-    """``tls_server_config``, checked: certificate and key each as a file or as text; paths are absolute."""
+class TlsServer(Section, frozen=True, kw_only=True):
+    """``tls_server_config``. Certificate and key each as a file or as text; None is the toolkit's default."""
 
     cert: str | None = None
     key: Secret | None = None
@@ -67,294 +68,184 @@ class TlsServer(Section, frozen=True):
     cert_file: str | None = None
     key_file: str | None = None
     client_ca_file: str | None = None
-    client_auth_type: ClientAuth = "NoClientCert"
-    client_allowed_sans: tuple[str, ...] = ()
-    min_version: TlsVersion = "TLS12"
-    max_version: TlsVersion = "TLS13"
-    cipher_suites: tuple[str, ...] = ()
-    prefer_server_cipher_suites: bool = True
-    curve_preferences: tuple[str, ...] = ()
-
-
-class RateLimit(Section, frozen=True):
-    """A token bucket over all requests: one more each ``interval`` seconds, at most ``burst`` at once."""
-
-    interval: float
-    burst: int
-
-
-class WebConfig(Section, frozen=True):
-    """The whole file. ``headers`` holds what to set ("" unsets); ``users`` name -> bcrypt hash."""
-
-    tls: TlsServer | None = None
-    headers: dict[str, str] = msgspec.field(default_factory=dict)
-    users: dict[str, Secret] = msgspec.field(default_factory=dict)
-    rate_limit: RateLimit | None = None
-    warnings: tuple[str, ...] = ()
-
-
-class _Tls(Section, frozen=True):
-    """``tls_server_config`` as written."""
-
-    cert: str = ""
-    key: str = ""
-    client_ca: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    client_ca_file: str = ""
-    client_auth_type: str = "NoClientCert"
+    client_auth_type: ClientAuth | None = None
     client_allowed_sans: tuple[str, ...] | None = None
-    min_version: str = "TLS12"
-    max_version: str = "TLS13"
+    min_version: TlsVersion | None = None
+    max_version: TlsVersion | None = None
     cipher_suites: tuple[str, ...] = ()
-    prefer_server_cipher_suites: bool = True
-    curve_preferences: tuple[str, ...] = ()
+    prefer_server_cipher_suites: bool | None = None
+    curve_preferences: tuple[Curve, ...] = ()
 
 
-class _Http(Section, frozen=True):
+class HttpServer(Section, frozen=True, kw_only=True):
+    """``http_server_config``. ``headers`` holds what to set; "" leaves that header out."""
+
     http2: bool | None = None
     headers: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class _Rate(Section, frozen=True):
-    interval: str | int = 0
+class RateLimit(Section, frozen=True, kw_only=True):
+    """``rate_limit``: one more request each ``interval`` (0: no limit), at most ``burst`` at once."""
+
+    interval: Duration = Duration(0)
     burst: int = 0
 
 
-class _File(Section, frozen=True):
-    tls_server_config: Any = None
-    http_server_config: Any = None
-    basic_auth_users: Any = None
-    rate_limit: Any = None
+class WebConfig(Section, frozen=True, kw_only=True):
+    """The whole file; paths in it are absolute. ``basic_auth_users`` maps names to bcrypt hashes."""
+
+    tls_server_config: TlsServer = TlsServer()
+    http_server_config: HttpServer = HttpServer()
+    basic_auth_users: dict[str, Secret] = msgspec.field(default_factory=dict)
+    rate_limit: RateLimit = RateLimit()
+
+    @property
+    def tls(self) -> TlsServer | None:
+        """How to speak TLS, or None for plain HTTP."""
+        return None if self.tls_server_config == TlsServer() else self.tls_server_config
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is taken over otherwise than written, without harm."""
+        found = []
+        if self.http_server_config.http2:
+            found.append("http_server_config.http2: HTTP/2 is not offered; clients negotiate HTTP/1.1")
+        if set(self.tls_server_config.cipher_suites) & set(CIPHERS_13):
+            found.append("tls_server_config.cipher_suites: the suites of TLS 1.3 are always offered")
+        return tuple(found)
 
 
 def load_web_config(path: str | Path) -> WebConfig:
     """Read and check the file; ConfigError lists every fault: ``file:line: key.path: what was expected``."""
-    file = Path(path)
+    report = Report(str(path))
+    text = ""
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8 text"
-        raise ConfigError([f"{file}: cannot read the web configuration: {reason}"]) from exc
-    return parse_web_config(text, file)
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as exc:
+        report.add_syntax(f"cannot read the web configuration: {exc.strerror}")
+    except UnicodeDecodeError:
+        report.add_syntax("the file is not UTF-8 text")
+    report.raise_if_any()
+    return parse_web_config(text, Path(path))
 
 
 def parse_web_config(text: str, path: Path) -> WebConfig:
-    """The same from ``text``; relative paths in it start at the directory of ``path``."""
-    reader = _Reader(path)
-    top = reader.section(_File, reader.read(text), ())
-    tls = _tls(reader, top.get("tls_server_config"), path.parent.absolute())
-    http = reader.section(_Http, top.get("http_server_config"), ("http_server_config",))
-    config = WebConfig(
-        tls=tls,
-        headers=_headers(reader, http.get("headers", {})),
-        users=_users(reader, top.get("basic_auth_users")),
-        rate_limit=_rate_limit(reader, top.get("rate_limit")),
-        warnings=_warnings(http, tls),
-    )
-    if reader.problems:
-        raise ConfigError(reader.problems)
-    return config
+    """The same from ``text``; relative paths in it start at the directory of ``path``. An empty text is valid."""
+    report = Report(str(path))
+    config = WebConfig()
+    try:
+        root = compose(text)
+    except YamlFaultError as fault:
+        report.add_syntax(fault.text, line=fault.line, column=fault.column)
+    else:
+        if root is not None:
+            # Unlike our own file this one has no ${...}: other exporters read it too, and they know none.
+            reader = Reader(report, lambda scalar: (scalar, False), _CHECKS)
+            config = cast(WebConfig, reader.read(Shape(structs=(WebConfig,), optional=True), root[1], ()))
+    report.raise_if_any()
+    return _with_absolute_paths(config or WebConfig(), path.parent.absolute())
 
 
-class _Reader:
-    """Collects faults with the line of the key they concern. No text here ever repeats a value."""
-
-    def __init__(self, path: Path) -> None:
-        self.problems: list[str] = []
-        self._path = path
-        self._lines: dict[tuple[str, ...], int] = {}
-
-    def fault(self, key: tuple[str, ...], text: str) -> None:
-        line = next((self._lines[key[:n]] for n in range(len(key), -1, -1) if key[:n] in self._lines), 1)
-        name = f" {'.'.join(key)}:" if key else ""
-        self.problems.append(f"{self._path}:{line}:{name} {text}")
-
-    def read(self, text: str) -> Any:
-        """The document as plain values; ConfigError when it is no YAML at all."""
-        try:
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-            if node is not None:
-                self._walk(node, ())
-            return yaml.safe_load(text)
-        except yaml.YAMLError as exc:
-            # The error's own text may quote the line, and the line may be a key.
-            mark = getattr(exc, "problem_mark", None)
-            line = mark.line + 1 if mark is not None else 1
-            raise ConfigError([f"{self._path}:{line}: not valid YAML"]) from None
-
-    def _walk(self, node: yaml.Node, key: tuple[str, ...]) -> None:
-        if not isinstance(node, yaml.MappingNode):
-            return
-        for name, value in node.value:
-            path = (*key, str(name.value))
-            if path in self._lines:
-                self.fault(path, "given twice")
-            self._lines[path] = name.start_mark.line + 1
-            self._walk(value, path)
-
-    def mapping(self, data: Any, key: tuple[str, ...]) -> dict[Any, Any]:
-        if data is not None and not isinstance(data, dict):
-            self.fault(key, "expected a mapping")
-        return data if isinstance(data, dict) else {}
-
-    def section(self, shape: type[Section], data: Any, key: tuple[str, ...]) -> dict[str, Any]:
-        """The known keys of ``data`` that have the right type; a null counts as absent."""
-        fields = {field.encode_name: field.type for field in msgspec.structs.fields(shape)}
-        values = {}
-        for name, value in self.mapping(data, key).items():
-            path = (*key, str(name))
-            if name not in fields:
-                self.fault(path, f"unknown key{_nearest(name, fields)}")
-            elif value is not None:
-                try:
-                    values[name] = msgspec.convert(value, fields[name])
-                except msgspec.ValidationError as exc:
-                    self.fault(path, str(exc))
-        return values
+def _with_absolute_paths(config: WebConfig, base: Path) -> WebConfig:
+    tls = config.tls_server_config
+    names = ("cert_file", "key_file", "client_ca_file")
+    paths = {name: str(base / given) for name in names if (given := getattr(tls, name))}
+    return msgspec.structs.replace(config, tls_server_config=msgspec.structs.replace(tls, **paths))
 
 
-def _nearest(name: object, known: Iterable[str]) -> str:
-    known = list(known)
-    near = get_close_matches(str(name), known, 1, 0.6)
-    return f"; did you mean {near[0]}?" if near else f"; expected one of {', '.join(known)}"
-
-
-def _tls(reader: _Reader, data: Any, base: Path) -> TlsServer | None:
-    section = ("tls_server_config",)
-    before = len(reader.problems)
-    given = reader.section(_Tls, data, section)
-    if not data:  # plain HTTP, as in the toolkit; a section with any key in it must be complete
-        return None
-    raw = _Tls(**given)
+def _check_tls(tls: Where) -> None:
+    """Complete, free of contradictions, and within what Python's ``ssl`` can do."""
+    if tls.value == TlsServer():  # plain HTTP, as in the toolkit; a section with any key must be complete
+        return
     for name in ("cert", "key"):
-        _one_of(reader, raw, name, section)
-    _client_rules(reader, raw, section)
-    _version_rules(reader, raw, section)
-    _suite_rules(reader, raw, section)
-    if len(reader.problems) > before:
-        return None
-    files = {
-        name: str(base / given[name])
-        for name in ("cert_file", "key_file", "client_ca_file")
-        if given.get(name)
-    }
-    return msgspec.structs.replace(
-        msgspec.convert({k: v for k, v in given.items() if v != "" and k not in ("key", *files)}, TlsServer),
-        key=Secret(raw.key) if raw.key else None,
-        **files,
-    )
+        if getattr(tls.value, name) and getattr(tls.value, f"{name}_file"):
+            tls.problem(name, f"expected {name} or {name}_file, not both")
+        elif not (getattr(tls.value, name) or getattr(tls.value, f"{name}_file")):
+            tls.problem(f"{name}_file", f"required: {name}_file or {name}")
+    _check_clients(tls)
+    _check_versions(tls)
+    _check_suites(tls)
 
 
-def _one_of(reader: _Reader, raw: _Tls, name: str, section: tuple[str, ...]) -> None:
-    inline, file = bool(getattr(raw, name)), bool(getattr(raw, f"{name}_file"))
-    if inline and file:
-        reader.fault((*section, name), f"give {name} or {name}_file, not both")
-    if not (inline or file):
-        reader.fault(section, f"missing one of {name} or {name}_file")
+def _check_clients(tls: Where) -> None:
+    policy = tls.get("client_auth_type") or "NoClientCert"
+    authority = tls.value.client_ca or tls.value.client_ca_file
+    if tls.value.client_ca and tls.value.client_ca_file:
+        tls.problem("client_ca", "expected client_ca or client_ca_file, not both")
+    if policy in _UNVERIFIED:
+        text = f"{policy} takes certificates unverified and is not supported; use {_STRICT}"
+        tls.problem("client_auth_type", text)
+    elif tls.value.client_auth_type is not BROKEN and authority and policy == "NoClientCert":
+        tls.problem("client_auth_type", f"expected {_STRICT} or VerifyClientCertIfGiven with a client CA")
+    elif not authority and policy != "NoClientCert":
+        tls.problem("client_ca_file", f"required with {policy}: the system's CAs are not used")
+    allowed = tls.get("client_allowed_sans")
+    if allowed is not None and not allowed:
+        tls.problem("client_allowed_sans", "expected a name; without the key all names are allowed")
+    elif allowed and policy != _STRICT:
+        tls.problem("client_allowed_sans", f"needs client_auth_type {_STRICT}")
 
 
-def _client_rules(reader: _Reader, raw: _Tls, section: tuple[str, ...]) -> None:
-    kind, key = raw.client_auth_type or "NoClientCert", (*section, "client_auth_type")
-    policies = ClientAuth.__args__  # type: ignore[attr-defined]
-    authority = bool(raw.client_ca or raw.client_ca_file)
-    if kind in _UNVERIFIED:
-        reader.fault(
-            key,
-            f"{kind} would take any certificate unverified; use RequireAndVerifyClientCert",
-        )
-    elif kind not in policies:
-        reader.fault(key, f"unknown policy{_nearest(kind, policies)}")
-    elif authority and kind == "NoClientCert":
-        reader.fault(key, "a client CA needs RequireAndVerifyClientCert or VerifyClientCertIfGiven")
-    elif not authority and kind != "NoClientCert":
-        reader.fault(section, f"{kind} needs client_ca_file or client_ca (the system's CAs are not used)")
-    if raw.client_ca and raw.client_ca_file:
-        reader.fault((*section, "client_ca"), "give client_ca or client_ca_file, not both")
-    if raw.client_allowed_sans is not None:
-        if not raw.client_allowed_sans:
-            reader.fault(
-                (*section, "client_allowed_sans"), "expected a name; without the key all are allowed"
-            )
-        elif kind != "RequireAndVerifyClientCert":
-            reader.fault((*section, "client_allowed_sans"), "needs RequireAndVerifyClientCert")
-
-
-def _version_rules(reader: _Reader, raw: _Tls, section: tuple[str, ...]) -> None:
-    known = TlsVersion.__args__  # type: ignore[attr-defined]
+def _check_versions(tls: Where) -> None:
     for name in ("min_version", "max_version"):
-        version = getattr(raw, name)
+        version = tls.get(name)
         if version in ("TLS10", "TLS11"):
-            reader.fault((*section, name), f"{version} is broken and not offered; expected TLS12 or TLS13")
-        elif version not in known:
-            reader.fault((*section, name), "expected TLS12 or TLS13")
-    if (raw.min_version, raw.max_version) == ("TLS13", "TLS12"):
-        reader.fault((*section, "max_version"), "is below min_version")
+            tls.problem(name, f"{version} is broken and not offered; expected TLS12 or TLS13")
+    if (tls.get("min_version"), tls.get("max_version")) == ("TLS13", "TLS12"):
+        tls.problem("max_version", "expected at least min_version, which is TLS13")
 
 
-def _suite_rules(reader: _Reader, raw: _Tls, section: tuple[str, ...]) -> None:
-    key = (*section, "cipher_suites")
-    for suite in raw.cipher_suites:
+def _check_suites(tls: Where) -> None:
+    suites = tls.get("cipher_suites") or ()
+    for index, suite in enumerate(suites):
         if suite not in CIPHERS and suite not in CIPHERS_13:
-            reader.fault(key, f"unknown or insecure suite {suite}{_nearest(suite, CIPHERS)}")
-    if raw.cipher_suites and raw.max_version == "TLS12" and not set(raw.cipher_suites) & CIPHERS.keys():
-        reader.fault(key, "has no suite of TLS 1.2, the only version allowed by max_version")
-    key = (*section, "curve_preferences")
-    for curve in raw.curve_preferences:
-        if curve not in CURVES:
-            reader.fault(key, f"unknown curve {curve}; expected one of {', '.join(CURVES)}")
-    if len(raw.curve_preferences) > 1:
-        reader.fault(key, "Python's ssl takes one curve; give one, or none for OpenSSL's own order")
+            text = f"unknown or insecure suite{nearest(str(suite), CIPHERS)} (known: {', '.join(CIPHERS)})"
+            tls.problem("cipher_suites", text, index)
+    if suites and tls.get("max_version") == "TLS12" and not set(suites) & CIPHERS.keys():
+        tls.problem("cipher_suites", "has no suite of TLS 1.2, the only version that max_version allows")
+    if len(tls.get("curve_preferences") or ()) > 1:
+        text = "Python's ssl takes one curve; give one, or none for OpenSSL's own order"
+        tls.problem("curve_preferences", text)
 
 
-def _headers(reader: _Reader, headers: dict[str, str]) -> dict[str, str]:
-    for name, value in headers.items():
-        key = ("http_server_config", "headers", name)
+def _check_http(http: Where) -> None:
+    for name, value in (http.get("headers") or {}).items():
         if name not in HEADERS:
-            reader.fault(key, f"cannot be configured{_nearest(name, HEADERS)}")
+            text = f"cannot be configured{nearest(name, HEADERS)} (known: {', '.join(HEADERS)})"
+            http.problem("headers", text, name)
+        elif value is BROKEN:
+            continue
         elif HEADERS[name] and value not in HEADERS[name]:
-            reader.fault(key, f"expected {' or '.join(HEADERS[name])}")
+            http.problem("headers", f"expected {' or '.join(HEADERS[name])}", name)
         elif not value.isprintable():
-            reader.fault(key, "expected one line of printable text")
-    return headers
+            http.problem("headers", "expected one line of printable text", name)
 
 
-def _users(reader: _Reader, data: Any) -> dict[str, Secret]:
-    users = {}
-    for name, hashed in reader.mapping(data, ("basic_auth_users",)).items():
-        key = ("basic_auth_users", str(name))
-        match = _BCRYPT.fullmatch(hashed) if isinstance(hashed, str) else None
-        if not isinstance(name, str):
-            reader.fault(key, "expected text as the user's name; quote it")
-        elif not name or ":" in name or not name.isprintable():
-            reader.fault(key, "a user's name is printable, not empty and has no colon")
-        elif match is None:
-            reader.fault(key, "expected a bcrypt hash ($2y$10$...); make one with htpasswd -nBC 10")
+def _check_rate(rate: Where) -> None:
+    burst = rate.get("burst")
+    if rate.get("interval") and burst is not None and burst < 1:
+        rate.problem("burst", "expected at least 1: nothing would be answered")
+
+
+def _check_users(config: Where) -> None:
+    for name, hashed in (config.get("basic_auth_users") or {}).items():
+        if not name or ":" in name or not name.isprintable():
+            text = "expected a user's name: printable, not empty, without a colon"
+            config.problem("basic_auth_users", text, name)
+        if hashed is BROKEN:
+            continue
+        match = _BCRYPT.fullmatch(hashed.reveal()) if hashed is not None else None
+        if match is None:
+            text = "expected a bcrypt hash ($2y$10$...); make one with htpasswd -nBC 10 ''"
+            config.problem("basic_auth_users", text, name)
         elif not 4 <= int(match[1]) <= 18:
-            reader.fault(key, "expected a bcrypt cost from 4 to 18; above, one check takes minutes")
-        else:
-            users[name] = Secret(hashed)
-    return users
+            text = "expected a bcrypt cost from 4 to 18; above, one check takes minutes"
+            config.problem("basic_auth_users", text, name)
 
 
-def _rate_limit(reader: _Reader, data: Any) -> RateLimit | None:
-    raw = _Rate(**reader.section(_Rate, data, ("rate_limit",)))
-    parts = _DURATION.findall(str(raw.interval))
-    if str(raw.interval) == "0":
-        return None
-    if "".join(number + unit for number, unit in parts) != str(raw.interval):
-        reader.fault(("rate_limit", "interval"), "expected a duration such as 100ms or 1s, or 0 for no limit")
-        return None
-    interval = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if interval > 0 and raw.burst < 1:
-        reader.fault(("rate_limit", "burst"), "expected at least 1: nothing would be answered")
-    return RateLimit(interval=interval, burst=raw.burst) if interval > 0 else None
-
-
-def _warnings(http: dict[str, Any], tls: TlsServer | None) -> tuple[str, ...]:
-    found = []
-    if http.get("http2"):
-        found.append("http_server_config.http2: HTTP/2 is not offered; clients negotiate HTTP/1.1")
-    if tls is not None and set(tls.cipher_suites) & set(CIPHERS_13):
-        found.append("tls_server_config.cipher_suites: the suites of TLS 1.3 are always offered")
-    return tuple(found)
+_CHECKS: Final[dict[type, Check]] = {
+    TlsServer: _check_tls,
+    HttpServer: _check_http,
+    RateLimit: _check_rate,
+    WebConfig: _check_users,
+}

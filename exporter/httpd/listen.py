@@ -9,21 +9,12 @@ import socket
 from collections.abc import Sequence
 from typing import Final
 
+from exporter.config.addresses import parse_listen_address
 from exporter.errors import ConfigError
 
 _BACKLOG: Final = 128
 #: What binding says where an address family is compiled in and switched off.
 _NO_FAMILY: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """Host and port of ``host:port``, ``:port`` (host "": all interfaces) or ``[v6]:port``; ValueError."""
-    host, colon, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    well_formed = colon and port.isascii() and port.isdigit() and (bracketed or not set(host) & set("[]:/ "))
-    if not well_formed or int(port) > 65535 or host == "[]":
-        raise ValueError("expected host:port, :port or [IPv6 address]:port")
-    return host.strip("[]"), int(port)
 
 
 async def open_sockets(addresses: Sequence[str]) -> list[socket.socket]:
@@ -42,8 +33,8 @@ async def open_sockets(addresses: Sequence[str]) -> list[socket.socket]:
 
 
 async def _open(address: str) -> list[socket.socket]:
-    host, port = parse_address(address)
-    if not host:
+    host, port = parse_listen_address(address)
+    if host in ("", "::"):  # as Go, whose exporters people know: both take IPv4 too
         return [_all_interfaces(port)]
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     with contextlib.ExitStack() as stack:
@@ -53,9 +44,7 @@ async def _open(address: str) -> list[socket.socket]:
             # With port 0 the second address of a name takes the port that the first was given.
             chosen = opened[0].getsockname()[1] if opened and port == 0 else port
             try:
-                sock = socket.create_server(
-                    (str(target[0]), chosen, *target[2:]), family=family, backlog=_BACKLOG
-                )
+                sock = socket.create_server((str(target[0]), chosen, *target[2:]), family=family, backlog=_BACKLOG)
             except OSError as exc:
                 failure = exc
                 if exc.errno not in _NO_FAMILY:  # localhost may have an IPv6 address where there is no IPv6
@@ -71,9 +60,7 @@ async def _open(address: str) -> list[socket.socket]:
 def _all_interfaces(port: int) -> socket.socket:
     if socket.has_dualstack_ipv6():
         try:
-            return socket.create_server(
-                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG
-            )
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG)
         except OSError as exc:
             if exc.errno not in _NO_FAMILY:
                 raise

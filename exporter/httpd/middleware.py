@@ -7,12 +7,13 @@ import re
 import secrets
 import time
 import traceback
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from exporter.httpd.auth import BasicAuth
 from exporter.httpd.context import ApiInstruments
@@ -24,13 +25,17 @@ from exporter.httpd.watch import WebConfigWatch
 
 log = structlog.get_logger(__name__)
 
-REQUEST_ID: Final = "request_id"
-#: Set by a handler, as a key of its response, to an async callable without arguments: it is awaited once the
-#: whole body has gone to the client.
-AFTER: Final = "after"
 UNMATCHED: Final = "unmatched"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class TrackedResponse(web.Response):
+    """A response whose ``after`` is awaited once its whole body has gone to the client (not on HEAD)."""
+
+    def __init__(self, *, body: bytes, headers: Mapping[str, str], after: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(body=body, headers=headers)
+        self.after = after
 
 
 class Boundary:
@@ -57,9 +62,9 @@ class Boundary:
 
         return boundary
 
-    async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+    async def prepare(self, _: web.Request, response: web.StreamResponse) -> None:
         """For ``on_response_prepare``: headers of every answer, streamed ones included."""
-        harden(response.headers, self._watch.config.headers, request.get(REQUEST_ID))
+        harden(response.headers, self._watch.config.http_server_config.headers, get_contextvars().get("request_id"))
 
     def unreadable(self) -> None:
         """Count a request that the parser refused."""
@@ -72,19 +77,19 @@ class Boundary:
         if isinstance(request.protocol, Connection):
             request.protocol.asked = True
         given = request.headers.get("X-Request-Id", "")
-        request_id = request[REQUEST_ID] = given if _SANE_ID.fullmatch(given) else secrets.token_hex(8)
+        request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(8)
         with bound_contextvars(request_id=request_id):
-            response = await self._answer(request, handler)
+            response = await self._answer(request, handler, request_id)
             try:
                 await self._deliver(request, response)
             finally:
                 self._observe(request, response, time.perf_counter() - started)
         return response
 
-    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, handler: Handler, request_id: str) -> web.StreamResponse:
         try:
             self._admit_rate()
-            users = self._watch.config.users
+            users = self._watch.config.basic_auth_users
             if users:
                 await self._auth.check(request.headers.get("Authorization"), users)
             await self._read_body(request)
@@ -94,11 +99,11 @@ class Boundary:
         except web.HTTPException as exc:
             return from_http(exc)
         except Exception as exc:
-            return _internal_error(request, exc)
+            return _internal_error(request, exc, request_id)
 
     def _admit_rate(self) -> None:
         limit = self._watch.config.rate_limit
-        if limit is None:
+        if limit.interval <= 0:
             return
         if self._bucket is None or self._bucket.limit != limit:
             self._bucket = TokenBucket(limit)
@@ -122,7 +127,6 @@ class Boundary:
 
     async def _deliver(self, request: web.Request, response: web.StreamResponse) -> None:
         """Write ``response``. A client that is gone or too slow ends the connection: no error."""
-        after = response.get(AFTER)
         try:
             async with asyncio.timeout(self._timeouts.write):
                 await response.prepare(request)
@@ -132,8 +136,9 @@ class Boundary:
                 request.transport.abort()
             return
         # aiohttp wakes the writer quietly when the client hangs up in the middle: the transport is gone then.
-        if after is not None and request.method != "HEAD" and request.transport is not None:
-            await after()
+        whole = request.method != "HEAD" and request.transport is not None
+        if whole and isinstance(response, TrackedResponse):
+            await response.after()
 
     def _observe(self, request: web.Request, response: web.StreamResponse, seconds: float) -> None:
         method = request.method if request.method in _METHODS else "other"
@@ -146,9 +151,7 @@ class Boundary:
             request_bytes=request.content_length or 0,
             response_bytes=_size(request, response),
         )
-        log.debug(
-            "request", method=method, endpoint=endpoint, status=response.status, seconds=round(seconds, 6)
-        )
+        log.debug("request", method=method, endpoint=endpoint, status=response.status, seconds=round(seconds, 6))
 
 
 def _endpoint(request: web.Request) -> str:
@@ -165,10 +168,10 @@ def _size(request: web.Request, response: web.StreamResponse) -> int:
     return response.body_length  # a stream: its few header bytes included
 
 
-def _internal_error(request: web.Request, exc: Exception) -> web.StreamResponse:
+def _internal_error(request: web.Request, exc: Exception, request_id: str) -> web.StreamResponse:
     # The text form of a traceback holds no local variables, whatever the log's format.
     text = "".join(traceback.format_exception(exc))
     log.error("request failed", endpoint=_endpoint(request), exception=text)
     if request.writer.output_size > 0 and request.transport is not None:
         request.transport.abort()  # a stream had begun: its end must not look like a whole answer
-    return error_response(500, "internal error", request_id=request[REQUEST_ID])
+    return error_response(500, "internal error", request_id=request_id)

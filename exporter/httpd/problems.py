@@ -14,9 +14,7 @@ JSON: Final = "application/json; charset=utf-8"
 #: What an HTTPException of the framework may carry over into our answer.
 _KEPT: Final = ("Allow", "Location", "Retry-After", "WWW-Authenticate")
 _USERINFO: Final = re.compile(r"(://[^\s/@:]*:)[^\s@]*@")
-_PASSWORD: Final = re.compile(
-    r"(?i)\b(password|passwd|pwd|secret|token)(\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|[^\s,;&]+)"
-)
+_PASSWORD: Final = re.compile(r"(?i)\b(password|passwd|pwd|secret|token)(\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|[^\s,;&]+)")
 
 
 class HttpError(Exception):
@@ -36,9 +34,7 @@ def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | Non
     )
 
 
-def error_response(
-    status: int, message: str, headers: Mapping[str, str] | None = None, **more: str
-) -> web.Response:
+def error_response(status: int, message: str, headers: Mapping[str, str] | None = None, **more: str) -> web.Response:
     """The envelope; ``more`` are further keys beside ``error``."""
     return json_response({"error": message, **more}, status, headers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -34,9 +35,7 @@ class Connection(web.RequestHandler):
 
     __slots__ = ("_counted", "_deadline", "_desk", "asked")
 
-    def __init__(
-        self, manager: web.Server, desk: Desk, loop: asyncio.AbstractEventLoop, **options: Any
-    ) -> None:
+    def __init__(self, manager: web.Server, desk: Desk, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
         super().__init__(manager, loop=loop, keepalive_timeout=desk.timeouts.keepalive, **options)
         self._desk = desk
         self._counted = False
@@ -82,12 +81,15 @@ class Connection(web.RequestHandler):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - may quote the input
+        message: str | None = None,
     ) -> web.StreamResponse:
         """A request that could not be read, or (never, by the middleware) an error that nothing answered.
 
         aiohttp would log a traceback and quote the input in its answer.
         """
+        if status != 400:
+            text = "".join(traceback.format_exception(exc)) if exc is not None else message
+            log.error("request failed outside its handler", exception=text)
         if request.writer.output_size > 0:
             raise ConnectionError("the answer had begun")
         if status == 400:
@@ -95,9 +97,8 @@ class Connection(web.RequestHandler):
             self._desk.unreadable()
             response = error_response(status, "bad request")
         else:
-            log.error("request failed outside its handler", exc_info=exc)
             response = error_response(status, "internal error")
-        harden(response.headers, self._desk.watch.config.headers, None)
+        harden(response.headers, self._desk.watch.config.http_server_config.headers, None)
         response.force_close()
         return response
 

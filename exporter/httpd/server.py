@@ -34,30 +34,23 @@ class Server:
     ConfigError on entry when an address cannot be bound or ``web.config_file`` cannot be used.
     """
 
-    def __init__(
-        self, context: Context, families: Sequence[Register], *, timeouts: Timeouts | None = None
-    ) -> None:
+    def __init__(self, context: Context, families: Sequence[Register], *, timeouts: Timeouts | None = None) -> None:
         self._context = context
         self._families = families
         self._timeouts = timeouts or Timeouts()
         self._sockets: list[socket.socket] = []
+        #: What is bound, with the true port: ``127.0.0.1:9795``, ``[::]:9795``. Empty before entry.
+        self.addresses: tuple[str, ...] = ()
         self._listeners: list[asyncio.Server] = []
         self._serving: ssl.SSLContext | None = None
         self._stack = contextlib.AsyncExitStack()
         self._watch: WebConfigWatch
 
     @property
-    def addresses(self) -> tuple[str, ...]:
-        """What is bound, with the true port: ``127.0.0.1:9795``, ``[::]:9795``."""
-        return tuple(format_address(sock) for sock in self._sockets)
-
-    @property
     def urls(self) -> tuple[str, ...]:
         """An address to open for each socket; all interfaces are shown as localhost."""
         scheme = "http" if self._watch.context is None else "https"
-        hosts = (
-            text.replace("0.0.0.0:", "localhost:").replace("[::]:", "localhost:") for text in self.addresses
-        )
+        hosts = (text.replace("0.0.0.0:", "localhost:").replace("[::]:", "localhost:") for text in self.addresses)
         return tuple(f"{scheme}://{host}" for host in hosts)
 
     async def __aenter__(self) -> Server:
@@ -85,6 +78,7 @@ class Server:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         self._sockets = await open_sockets(web_config.listen_address)
+        self.addresses = tuple(format_address(sock) for sock in self._sockets)
         for sock in self._sockets:
             stack.callback(sock.close)
         manager = cast(web.Server, runner.server)
@@ -119,9 +113,7 @@ class Server:
             started = []
             for sock in self._sockets:
                 own = undo.enter_context(sock.dup())
-                listener = await loop.create_server(
-                    connect, sock=own, ssl=context, ssl_handshake_timeout=handshake
-                )
+                listener = await loop.create_server(connect, sock=own, ssl=context, ssl_handshake_timeout=handshake)
                 undo.callback(listener.close)
                 started.append(listener)
             undo.pop_all()
@@ -139,9 +131,7 @@ class Server:
                 await self._watch.poll()
                 if self._watch.context is not self._serving:
                     await self._listen(manager, desk)
-            except (
-                Exception
-            ) as exc:  # out of file descriptors, say: the old listeners go on, this tries again
+            except Exception as exc:  # out of file descriptors, say: the old listeners go on, this tries again
                 log.error("cannot take over the web configuration", error=repr(exc))
 
 

@@ -11,12 +11,17 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
-from exporter.config.web import CIPHERS, CURVES, TlsServer, load_web_config
+from exporter.config.web import CIPHERS, TlsServer, load_web_config
 from exporter.errors import ConfigError
 
 _VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+_CURVES: Final = {
+    "CurveP256": "prime256v1",
+    "CurveP384": "secp384r1",
+    "CurveP521": "secp521r1",
+    "X25519": "X25519",
+}
 _VERIFY: Final = {
-    "NoClientCert": ssl.CERT_NONE,
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
@@ -32,10 +37,10 @@ def check_web_config(path: str | Path) -> None:
 def server_context(tls: TlsServer) -> ssl.SSLContext:
     """A context for new handshakes; ConfigError names the file that cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = _VERSIONS[tls.min_version]
-    context.maximum_version = _VERSIONS[tls.max_version]
+    context.minimum_version = _VERSIONS[tls.min_version or "TLS12"]
+    context.maximum_version = _VERSIONS[tls.max_version or "TLS13"]
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    if not tls.prefer_server_cipher_suites:
+    if tls.prefer_server_cipher_suites is False:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     with _explained("cipher_suites and curve_preferences", "what is listed"):
         _use_suites(context, tls)
@@ -52,7 +57,7 @@ def _use_suites(context: ssl.SSLContext, tls: TlsServer) -> None:
     elif tls.cipher_suites:  # only TLS 1.3's were listed: so nothing older may be spoken
         context.minimum_version = ssl.TLSVersion.TLSv1_3
     for curve in tls.curve_preferences:
-        context.set_ecdh_curve(CURVES[curve])
+        context.set_ecdh_curve(_CURVES[curve])
 
 
 def _use_certificate(context: ssl.SSLContext, tls: TlsServer) -> None:
@@ -66,10 +71,10 @@ def _use_certificate(context: ssl.SSLContext, tls: TlsServer) -> None:
 
 
 def _use_client_authority(context: ssl.SSLContext, tls: TlsServer) -> None:
-    if tls.client_auth_type == "NoClientCert":
+    if tls.client_auth_type is None or tls.client_auth_type == "NoClientCert":
         return
     with _explained("client_ca_file", tls.client_ca_file or "the inline client_ca"):
-        context.load_verify_locations(cafile=tls.client_ca_file, cadata=tls.client_ca)
+        context.load_verify_locations(cafile=tls.client_ca_file or None, cadata=tls.client_ca or None)
     # As Go does: each certificate in the file is trusted itself, an intermediate or a client's own one too.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_mode = _VERIFY[tls.client_auth_type]
@@ -80,9 +85,7 @@ def _explained(key: str, name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
-        reason = (
-            exc.reason if isinstance(exc, ssl.SSLError) and exc.reason else getattr(exc, "strerror", None)
-        )
+        reason = exc.reason if isinstance(exc, ssl.SSLError) and exc.reason else getattr(exc, "strerror", None)
         text = (reason or "not usable").replace("_", " ").lower()
         raise ConfigError([f"tls_server_config: {key}: cannot use {name}: {text}"]) from exc
 

@@ -99,9 +99,7 @@ class WebConfigWatch:
             self._keep_closed(loaded.config)
         except ConfigError as exc:
             if str(exc) != self._complaint:
-                log.error(
-                    "web configuration refused; the last good one stays in force", problems=exc.problems
-                )
+                log.error("web configuration refused; the last good one stays in force", problems=exc.problems)
             self._complaint = str(exc)
             return False
         self._loaded, self._complaint = loaded, None
@@ -111,5 +109,5 @@ class WebConfigWatch:
     def _keep_closed(self, config: WebConfig) -> None:
         if (config.tls is None) != (self.config.tls is None):
             raise ConfigError([f"{self._path}: tls_server_config: turning TLS on or off needs a restart"])
-        if self.config.users and not config.users:
+        if self.config.basic_auth_users and not config.basic_auth_users:
             raise ConfigError([f"{self._path}: basic_auth_users: removing the last user needs a restart"])

@@ -1,0 +1,141 @@
+"""A real server on a free port round a context whose renderer, clock and checks belong to the test."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip as gziplib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from exporter.api import FAMILIES
+from exporter.config.model import Config, Web
+from exporter.httpd.context import Check, Context, Page, ReloadResult
+from exporter.httpd.limits import Timeouts
+from exporter.httpd.server import Register, Server
+from exporter.snapshot import Hub
+
+
+@dataclass(frozen=True)
+class FakePage:
+    body: bytes
+
+
+@dataclass
+class FakeRenderer:
+    """Renders ``text`` and remembers what was asked and what was served."""
+
+    text: bytes = b"# HELP up x\n# TYPE up gauge\nup 1\n"
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    done: list[Page] = field(default_factory=list)
+
+    def render(self, *, openmetrics: bool, gzip: bool, names: frozenset[str] | None) -> FakePage:
+        self.asked.append({"openmetrics": openmetrics, "gzip": gzip, "names": names})
+        body = self.text + (b"# EOF\n" if openmetrics else b"")
+        return FakePage(gziplib.compress(body, 1) if gzip else body)
+
+    async def served(self, page: Page) -> None:
+        self.done.append(page)
+
+
+@dataclass
+class Observed:
+    """The instruments: a list of what was observed."""
+
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    _more: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def observe(self, **labels: Any) -> None:
+        self.requests.append(labels)
+        self._more.set()
+
+    async def wait(self, count: int) -> list[dict[str, Any]]:
+        """The observations, once there are ``count``: an answer arrives before it is counted."""
+        async with asyncio.timeout(5):
+            while len(self.requests) < count:
+                self._more.clear()
+                await self._more.wait()
+        return self.requests
+
+
+@dataclass
+class World:
+    """What a test changes behind the context."""
+
+    web: Web = field(default_factory=lambda: Web(listen_address=("127.0.0.1:0",)))
+    renderer: FakeRenderer = field(default_factory=FakeRenderer)
+    observed: Observed = field(default_factory=Observed)
+    ready: list[Check] = field(default_factory=list)
+    live: list[Check] = field(default_factory=list)
+    outcome: ReloadResult = field(default_factory=lambda: ReloadResult(ok=True))
+    reloads: int = 0
+    page: str = "<html><head><style>b{}</style></head></html>"
+    hub: Hub = field(default_factory=Hub)
+    config: Config | None = None
+
+    async def reload(self) -> ReloadResult:
+        self.reloads += 1
+        return self.outcome
+
+    @property
+    def context(self) -> Context:
+        return Context(
+            hub=self.hub,
+            config=lambda: self.config or Config(web=self.web),
+            redacted_config=lambda: "web:\n  telemetry_path: /metrics\n",
+            render=self.renderer,
+            reload=self.reload,
+            instruments=self.observed,
+            liveness=lambda: self.live,
+            readiness=lambda: self.ready,
+            started_at=time.time() - 3600,
+            version="1.2.3",
+            landing=lambda: self.page,
+        )
+
+
+QUICK = Timeouts(headers=0.4, body=0.4, write=0.6, keepalive=2.0, handshake=1.0, shutdown=0.5)
+
+
+def extra(path: str, handler: Any, method: str = "GET") -> Register:
+    """A family of one path."""
+
+    def register(router: web.UrlDispatcher, _: Context) -> None:
+        router.add_route(method, path, handler)
+
+    return register
+
+
+@asynccontextmanager
+async def serving(
+    world: World, *, families: Iterable[Register] = (), timeouts: Timeouts = QUICK, tls: Any = True
+) -> AsyncIterator[tuple[Server, aiohttp.ClientSession]]:
+    """The server and a client whose paths start at it; ``tls`` is the client's context."""
+    async with Server(world.context, (*FAMILIES, *families), timeouts=timeouts) as server:
+        connector = aiohttp.TCPConnector(ssl=tls, force_close=tls is not True)
+        async with aiohttp.ClientSession(server.urls[0], connector=connector, auto_decompress=False) as client:
+            yield server, client
+
+
+async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 5.0) -> None:
+    """Wait until ``check`` holds."""
+    async with asyncio.timeout(seconds):
+        while not await check():  # noqa: ASYNC110 - files and handshakes have no event
+            await asyncio.sleep(0.05)
+
+
+async def raw(server: Server, data: bytes, *, seconds: float = 5.0) -> bytes:
+    """Everything that the server answers to ``data`` until it hangs up."""
+    host, _, port = server.addresses[0].rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(data)
+        async with asyncio.timeout(seconds):
+            return await reader.read()
+    finally:
+        writer.close()
