@@ -63,7 +63,9 @@ class FailingJob:
 class Counts:
     """What the ledger has counted for one store, cumulative since its first poll.
 
-    ``executions`` and ``workers`` hold one count for each of FINAL_STATUSES, in that order.
+    ``executions`` and ``workers`` hold one count for each of FINAL_STATUSES, in that order; ``last_success`` and
+    ``last_started`` are by job id, of jobs worth remembering; ``read_at`` is the server clock of the last poll and
+    ``upto`` the cursor position up to which it read.
     """
 
     executions: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -76,8 +78,10 @@ class Counts:
     newest: float | None = None
     late: int = 0
     duplicate: int = 0
-    cursor_time: float | None = None
-    oldest_open: float | None = None
+    last_success: dict[str, float] = field(default_factory=dict)
+    last_started: dict[str, float] = field(default_factory=dict)
+    read_at: float | None = None
+    upto: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +103,8 @@ class Executions:
     counts: Counts
     exactness: Exactness
     caught_up: bool
+    cursor_time: float | None
+    oldest_open: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,3 +33,11 @@ class StoreUnavailable(StoreError):
 
 class LedgerError(ExporterError):
     """The state file cannot be used as it is: another identity, a newer schema, a second process."""
+
+
+class StoreTooSlow(StoreError):
+    """A statement was ended by its timeout; ``load_seconds`` is the database time that it cost for nothing."""
+
+    def __init__(self, message: str, load_seconds: float) -> None:
+        super().__init__(message)
+        self.load_seconds = load_seconds

@@ -1,0 +1,8 @@
+"""The sidecar's own memory: SQLite in one file, every finished execution counted exactly once.
+
+Belongs here: the state file, counters and histograms, the keys already counted, cursor state, per-job state. Does not:
+asking a store (``stores``), showing anything (``metrics``, ``api``).
+
+``ledger`` is the asynchronous face; ``database`` the file; ``accounts`` one store's staged and committed counts;
+``tally`` the arithmetic; ``cursor`` what a poll must remember.
+"""

@@ -1,0 +1,164 @@
+"""Gives each question its own clock, its deadline and the one error boundary.
+
+Belongs here: when a collector runs and what becomes of its failure. Does not: what it asks (``stores``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import structlog
+
+from exporter.errors import ExporterError, StoreTooSlow
+from exporter.snapshot import Hub, Part
+
+log = structlog.get_logger(component="poller")
+
+#: Part of the interval by which each poll is moved at random, so that many sidecars do not beat together.
+JITTER = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """A successful collection: its value, the database time it took (s), and whether more is waiting right now."""
+
+    value: Any
+    load_seconds: float = 0.0
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collector:
+    """A question asked again and again.
+
+    ``interval``, ``deadline`` and ``staleness`` are seconds; ``max_load`` is the part of one backend it may keep busy.
+    """
+
+    name: str
+    source: str
+    collect: Callable[[], Awaitable[Collected]]
+    interval: float
+    deadline: float
+    staleness: float
+    max_load: float = 1.0
+
+
+@dataclass(slots=True)
+class Poller:
+    """Runs collectors and publishes what they return.
+
+    ``crashes`` keeps when (monotonic) and where an error that nobody expected was caught: the live check reads it.
+    """
+
+    hub: Hub
+    crashes: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=100))
+
+    async def run(self, collector: Collector) -> None:
+        """Ask for ever. Ends only by cancellation."""
+        rhythm = _Rhythm(collector)
+        due = time.monotonic()
+        while True:
+            result = await self._once(collector, rhythm)
+            if result is not None and result.more:
+                await asyncio.sleep(0)
+                due = time.monotonic()
+                continue
+            due = max(due + rhythm.interval, time.monotonic())
+            jitter = rhythm.interval * random.uniform(-JITTER, JITTER)  # noqa: S311 - no secret depends on it
+            await asyncio.sleep(max(0.0, due - time.monotonic() + jitter))
+
+    async def _once(self, collector: Collector, rhythm: _Rhythm) -> Collected | None:
+        started = time.monotonic()
+        result, error, load = None, None, None
+        try:
+            async with asyncio.timeout(collector.deadline):
+                result = await collector.collect()
+                load = result.load_seconds
+        except TimeoutError:
+            error = f"no answer within {collector.deadline:g} s"
+        except StoreTooSlow as e:
+            error, load = str(e), e.load_seconds
+        except ExporterError as e:
+            error = str(e)
+        except Exception as e:  # the boundary: one collector's fault stops no other
+            error = f"unexpected {type(e).__name__}"
+            self.crashes.append((time.monotonic(), f"{collector.name}/{collector.source}"))
+            log.exception("a collector failed unexpectedly", collector=collector.name, source=collector.source)
+        duration = time.monotonic() - started
+        rhythm.note(load)
+        self._publish(collector, rhythm, result, error, duration)
+        return result
+
+    def _publish(
+        self, collector: Collector, rhythm: _Rhythm, result: Collected | None, error: str | None, duration: float
+    ) -> None:
+        before = self.hub.current.part(collector.name, collector.source)
+        self._say(collector, before, error)
+        frame = Part(
+            collector=collector.name,
+            source=collector.source,
+            value=None,
+            success=error is None,
+            collected_at=None,
+            collected_mono=None,
+            duration=duration,
+            interval=rhythm.interval,
+            # A lengthened interval must not make its own values look stale.
+            staleness=max(collector.staleness, 2 * rhythm.interval + collector.deadline),
+            error=error,
+        )
+        if result is not None:
+            part = replace(frame, value=result.value, collected_at=time.time(), collected_mono=time.monotonic())
+        elif before is not None:
+            part = replace(
+                frame,
+                value=before.value,
+                collected_at=before.collected_at,
+                collected_mono=before.collected_mono,
+                staleness=before.staleness,
+            )
+        else:
+            part = frame
+        self.hub.publish(part)
+
+    @staticmethod
+    def _say(collector: Collector, before: Part | None, error: str | None) -> None:
+        """Log a failure when it begins or changes, and its end; not each repetition."""
+        known = before.error if before is not None else None
+        if error == known:
+            return
+        if error is not None:
+            log.warning("collector fails", collector=collector.name, source=collector.source, error=error)
+        else:
+            log.info("collector works again", collector=collector.name, source=collector.source)
+
+
+class _Rhythm:
+    """The interval in force: the configured one, or longer where the question is too dear for its load budget."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        # The least of the last three: one slow answer is no reason to look away for minutes.
+        self._recent: deque[float] = deque(maxlen=3)
+
+    def note(self, load_seconds: float | None) -> None:
+        if load_seconds is not None:
+            self._recent.append(load_seconds)
+
+    @property
+    def interval(self) -> float:
+        cost = min(self._recent, default=0.0)
+        return max(self._collector.interval, cost / self._collector.max_load)
+
+
+async def run_all(poller: Poller, collectors: list[Collector]) -> None:
+    """Run ``collectors`` side by side, as named tasks, until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        for collector in collectors:
+            group.create_task(poller.run(collector), name=f"{collector.name}/{collector.source}")

@@ -1,0 +1,255 @@
+"""A scheduler's store in PostgreSQL: its questions, each as a collector for the poller.
+
+Two connections at most: one for the polls, one for the full count, which may take long.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import structlog
+
+from exporter.config.dsn import parse_dsn
+from exporter.config.model import PostgresStore
+from exporter.config.secrets import Secret
+from exporter.domain import Counts, Exactness, Executions, Schedules, Workers
+from exporter.errors import StoreError, StoreUnavailable
+from exporter.instruments import QueryInstruments
+from exporter.ledger.ledger import Ledger
+from exporter.poller import Collected, Collector
+from exporter.snapshot import Hub, Part
+from exporter.stores import answers, catalog
+from exporter.stores.queries import RUNNING_COLUMNS, WORKER_COLUMNS, Wrapped
+from exporter.stores.reader import Reader
+from exporter.stores.session import Row, Session, Transaction
+
+log = structlog.get_logger(component="store")
+
+#: A collector may take so many statement timeouts before the poller gives it up.
+DEADLINE_TIMEOUTS: Final = 6
+RECURRING_LISTED: Final = 10_000
+#: What a collector answers that the profile does not map: nothing, which is shown as nothing.
+ABSENT: Final = Collected(value=None)
+
+
+class Store:
+    """One configured store. ``collectors`` are for the poller; ``close`` ends its connections."""
+
+    def __init__(
+        self, config: PostgresStore, *, ledger: Ledger, hub: Hub, instruments: QueryInstruments, budget: int
+    ) -> None:
+        self.config = config
+        self._ledger = ledger
+        self._hub = hub
+        self._budget = budget
+        self._poll = self._session(instruments, config.timeout)
+        # The full count may be slow; the load budget, not the timeout, keeps it from hurting the store.
+        self._background = self._session(instruments, max(config.timeout, 30.0))
+        self._poll.on_connect = self._prepare
+        self._wrapped: Wrapped | None = None
+        self._reader: Reader | None = None
+        self._exactness = Exactness()
+        self._recurring: frozenset[str] = frozenset()
+        self._first_seen: dict[str, float] = {}
+        self._faults: set[str] = set()
+
+    def _session(self, instruments: QueryInstruments, timeout: float) -> Session:
+        return Session(self.config.name, self._credentials, timeout, instruments)
+
+    async def _credentials(self) -> tuple[dict[str, Any], Secret | None]:
+        parameters = dict(parse_dsn(self.config.dsn))
+        password = parameters.pop("password", None)
+        secret = Secret(str(password)) if password is not None else self.config.password
+        parameters.setdefault("application_name", "scheduler-exporter")
+        parameters.setdefault("connect_timeout", str(max(2, int(self.config.timeout))))
+        return parameters, secret
+
+    async def close(self) -> None:
+        """End both connections."""
+        await self._poll.close()
+        await self._background.close()
+
+    def collectors(self) -> list[Collector]:
+        """The store's questions. What its profile does not map answers nothing, at no cost."""
+        return [
+            self._collector("workers", self._workers),
+            self._collector("running", self._running),
+            self._collector("executions", self._executions, deadline=60.0),
+            self._collector("queues", self._queues),
+            self._collector("schedules", self._schedules),
+            self._collector("operations", self._operations),
+            self._collector("jobs", self._jobs, deadline=max(self.config.timeout, 30.0) + 10.0),
+        ]
+
+    def _collector(
+        self, name: str, ask: Callable[[Wrapped], Awaitable[Collected]], deadline: float | None = None
+    ) -> Collector:
+        async def collect() -> Collected:
+            try:
+                result = await ask(await self._ready())
+            except StoreUnavailable:
+                self._publish_up(up=False)
+                raise
+            self._publish_up(up=True)
+            return result
+
+        return Collector(
+            name=name,
+            source=self.config.name,
+            collect=collect,
+            interval=self.config.interval,
+            deadline=deadline or self.config.timeout * DEADLINE_TIMEOUTS,
+            staleness=self.config.staleness,
+            max_load=self.config.max_db_load,
+        )
+
+    def _publish_up(self, *, up: bool) -> None:
+        self._hub.publish(
+            Part(
+                collector="store",
+                source=self.config.name,
+                value=up,
+                success=up,
+                collected_at=time.time(),
+                collected_mono=time.monotonic(),
+                duration=0.0,
+                interval=self.config.interval,
+                staleness=self.config.staleness,
+            )
+        )
+
+    async def _ready(self) -> Wrapped:
+        """The wrapped profile, once the store has been reached for the first time."""
+        if self._wrapped is None:
+            async with self._poll.transaction():
+                pass
+        if self._wrapped is None:
+            raise StoreError("the store's profile is not known yet")
+        return self._wrapped
+
+    async def _prepare(self, transaction: Transaction) -> None:
+        """Each new connection: the same database as before? On the first one: the profile, the account."""
+        server = await catalog.server(transaction)
+        state = await self._ledger.attach(self.config.name, server.identity)
+        if self._wrapped is None or self._reader is None:
+            profile = await catalog.resolve(transaction, self.config)
+            wrapped = await catalog.wrap(transaction, profile)
+            log.info("store opened", store=self.config.name, profile=profile.name, parameters=profile.parameters)
+            if wrapped.has("executions"):
+                window = self.config.counting.late_window
+                self._reader = Reader(self.config.name, wrapped, self._ledger, window)
+                self._reader.state = state
+            self._wrapped = wrapped
+        if self._wrapped.has("executions"):
+            window = self.config.counting.late_window
+            exactness = await catalog.exactness(transaction, self._wrapped, server, window)
+            if exactness != self._exactness:
+                self._exactness = exactness
+                log.warning("counting is not provably exact", store=self.config.name, reasons=exactness.reasons)
+
+    async def _executions(self, wrapped: Wrapped) -> Collected:
+        if self._reader is None:
+            return ABSENT
+        pids = [pid for s in (self._poll, self._background) if (pid := s.backend_pid) is not None]
+        running = self._hub.current.part("running", self.config.name)
+        task_types = running.value.by_task_type if running is not None and running.value is not None else ()
+        async with self._poll.transaction() as transaction:
+            counts, more = await self._reader.poll(transaction, pids, task_types, self._recurring)
+        state = self._reader.state
+        value = Executions(
+            counts=counts,
+            exactness=self._exactness_now(wrapped),
+            caught_up=not more,
+            cursor_time=counts.upto if wrapped.cursor.kind != "id" else counts.read_at,
+            oldest_open=min((x.since for x in state.open), default=None) if state is not None else None,
+        )
+        return Collected(value=value, load_seconds=transaction.seconds, more=more)
+
+    def _exactness_now(self, wrapped: Wrapped) -> Exactness:
+        unknown = self._reader.unknown_statuses if self._reader is not None else frozenset()
+        if not unknown:
+            return self._exactness
+        reason = f"profile {wrapped.profile.name!r} gives statuses that mean nothing: {', '.join(sorted(unknown))}"
+        return Exactness(reasons=(*self._exactness.reasons, reason))
+
+    async def _workers(self, wrapped: Wrapped) -> Collected:
+        if not wrapped.has("workers"):
+            return ABSENT
+        async with self._poll.transaction() as transaction:
+            rows = await transaction.fetch("workers", wrapped.select("workers", tuple(WORKER_COLUMNS)))
+        found = answers.workers(rows, time.time(), self.config.worker_lost_after)
+        return Collected(value=Workers(workers=found), load_seconds=transaction.seconds)
+
+    async def _running(self, wrapped: Wrapped) -> Collected:
+        if not wrapped.has("running"):
+            return ABSENT
+        tally = answers.RunningTally(time.time(), self.config.stuck_after, self._worker_states(wrapped))
+        async with self._poll.transaction() as transaction:
+            async for rows in transaction.stream("running", wrapped.select("running", tuple(RUNNING_COLUMNS))):
+                tally.add(rows)
+        return Collected(value=tally.result(), load_seconds=transaction.seconds)
+
+    def _worker_states(self, wrapped: Wrapped) -> dict[str, str] | None:
+        """Worker states by id, None while they are not known: then nothing is called orphaned."""
+        part = self._hub.current.part("workers", self.config.name)
+        if not wrapped.has("workers") or part is None or part.value is None or not part.success:
+            return None
+        return {worker.id: worker.state for worker in part.value.workers}
+
+    async def _queues(self, wrapped: Wrapped) -> Collected:
+        if not (wrapped.has("live_jobs") or wrapped.has("jobs")):
+            return ABSENT
+        async with self._poll.transaction() as transaction:
+            rows = await transaction.fetch("queues", wrapped.queues())
+            overdue = await transaction.fetch("overdue", wrapped.overdue(), self.config.grace, self._budget)
+        return Collected(value=answers.queues(rows, overdue), load_seconds=transaction.seconds)
+
+    async def _jobs(self, wrapped: Wrapped) -> Collected:
+        if not wrapped.has("jobs"):
+            return ABSENT
+        async with self._background.transaction() as transaction:
+            rows = await transaction.fetch("jobs", wrapped.job_counts())
+        return Collected(value=answers.job_counts(rows), load_seconds=transaction.seconds)
+
+    async def _operations(self, wrapped: Wrapped) -> Collected:
+        if not wrapped.has("operations"):
+            return ABSENT
+        async with self._poll.transaction() as transaction:
+            rows = await transaction.fetch("operations", wrapped.operation_counts())
+        return Collected(value=answers.operations(rows), load_seconds=transaction.seconds)
+
+    async def _schedules(self, wrapped: Wrapped) -> Collected:
+        if not wrapped.has("jobs") or "type" not in wrapped.columns["jobs"]:
+            return ABSENT
+        async with self._poll.transaction() as transaction:
+            rows = await transaction.fetch("schedules", wrapped.recurring(), RECURRING_LISTED)
+        self._recurring = frozenset(row[0] for row in rows)
+        return Collected(value=self._recurring_jobs(rows), load_seconds=transaction.seconds)
+
+    def _recurring_jobs(self, rows: list[Row]) -> Schedules:
+        now = time.time()
+        executions = self._hub.current.part("executions", self.config.name)
+        running = self._hub.current.part("running", self.config.name)
+        counts = executions.value.counts if executions is not None and executions.value is not None else Counts()
+        listed = running.value.oldest if running is not None and running.value is not None else ()
+        started = {e.job_id: e.started_at for e in listed if e.started_at is not None}
+        self._first_seen = {row[0]: self._first_seen.get(row[0], now) for row in rows}
+        jobs = []
+        for row in rows:
+            starts = [t for t in (counts.last_started.get(row[0]), started.get(row[0])) if t is not None]
+            job, fault = answers.recurring(
+                row,
+                now=now,
+                grace=self.config.grace,
+                known_since=self._first_seen[row[0]],
+                last_started=max(starts, default=None),
+                last_success=counts.last_success.get(row[0]),
+                runs_now=row[0] in started,
+            )
+            if fault is not None and job.job_id not in self._faults:
+                self._faults.add(job.job_id)
+                log.warning("a job's next run is not known", store=self.config.name, job=job.job_id, reason=fault)
+            jobs.append(job)
+        return Schedules(jobs=tuple(jobs))

@@ -1,0 +1,215 @@
+"""The statements wrapped round a profile's SELECTs. Pure: text in, text out.
+
+Times leave PostgreSQL as Unix seconds (float8): ``infinity`` and year 10000 are numbers then, and no row needs a
+datetime. Casts stand in the select list only; the cursor column stays bare, its parameter is cast to its type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+
+from exporter.config.model import Cursor, Profile
+from exporter.domain import LIVE_STATUSES
+from exporter.errors import ProfileError
+from exporter.ledger.cursor import Position
+
+#: canonical column -> how it is read; "time" is any timestamp, or a number of seconds.
+JOB_COLUMNS: Final = {
+    "id": "text", "name": "text", "task_type": "text", "queue": "text", "status": "text", "type": "text",
+    "schedule": "text", "time_zone": "text", "next_run_at": "time", "last_run_at": "time", "created_at": "time",
+}  # fmt: skip
+EXECUTION_COLUMNS: Final = {
+    "id": "text", "job_id": "text", "job_name": "text", "recurring_id": "text", "task_type": "text",
+    "status": "text", "attempt": "integer", "scheduled_at": "time", "started_at": "time", "completed_at": "time",
+    "worker_id": "text",
+}  # fmt: skip
+RUNNING_COLUMNS: Final = {
+    "id": "text", "job_id": "text", "task_type": "text", "queue": "text", "attempt": "integer", "started_at": "time",
+    "worker_id": "text",
+}  # fmt: skip
+WORKER_COLUMNS: Final = {
+    "id": "text", "host": "text", "last_seen": "time", "connected_at": "time", "is_paused": "boolean",
+    "is_draining": "boolean", "can_accept_work": "boolean", "actions_completed": "integer",
+}  # fmt: skip
+OPERATION_COLUMNS: Final = {"operation_id": "text", "stage": "text"}
+
+COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
+    "jobs": JOB_COLUMNS,
+    "live_jobs": JOB_COLUMNS,
+    "executions": EXECUTION_COLUMNS,
+    "running": RUNNING_COLUMNS,
+    "workers": WORKER_COLUMNS,
+    "operations": OPERATION_COLUMNS,
+}
+REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
+    "jobs": ("id", "status"),
+    "live_jobs": ("id", "status"),
+    "executions": ("id", "status"),
+    "running": ("id",),
+    "workers": ("id",),
+    "operations": ("stage",),
+}
+_TIMESTAMPS: Final = ("timestamp with time zone", "timestamp without time zone", "date")
+_NUMBERS: Final = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
+#: cursor kind -> the types its column may have
+CURSOR_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
+    "timestamp": ("timestamp with time zone",),
+    "naive_timestamp": ("timestamp without time zone",),
+    "epoch": _NUMBERS,
+    "epoch_ms": ("bigint", "numeric", "double precision"),
+    "id": ("smallint", "integer", "bigint", "numeric"),
+}
+_NAMES: Final = {
+    "timestamptz": "timestamp with time zone", "timestamp": "timestamp without time zone", "int2": "smallint",
+    "int4": "integer", "int8": "bigint", "float4": "real", "float8": "double precision", "bool": "boolean",
+}  # fmt: skip
+
+
+def type_name(column: psycopg.Column) -> str:
+    """A column's type as SQL spells it."""
+    name = column.type_display.partition("(")[0]
+    return _NAMES.get(name, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """A profile's SELECTs together with the columns that the live store gave them (name -> type)."""
+
+    profile: Profile
+    columns: Mapping[str, Mapping[str, str]]
+
+    def has(self, entity: str) -> bool:
+        """Whether the profile maps ``entity``."""
+        return entity in self.columns
+
+    def source(self, entity: str) -> str:
+        """The profile's SELECT for ``entity``."""
+        sql: str | None = getattr(self.profile, entity)
+        if sql is None:
+            raise ProfileError(f"profile {self.profile.name!r} has no {entity}")
+        # The line's end closes a comment that the SELECT may end with.
+        return sql + "\n"
+
+    def column(self, entity: str, name: str) -> str:
+        """The expression that reads a canonical column from row ``q``; NULL where the profile does not have it."""
+        kind = COLUMNS[entity][name]
+        actual = self.columns[entity].get(name)
+        if kind == "time":
+            if actual is None:
+                return "NULL::float8"
+            return f"extract(epoch FROM q.{name})::float8" if actual in _TIMESTAMPS else f"q.{name}::float8"
+        cast = {"integer": "int8"}.get(kind, kind)
+        return f"NULL::{cast}" if actual is None else f"q.{name}::{cast}"
+
+    def select(self, entity: str, names: Sequence[str], where: str = "") -> str:
+        """Read ``names`` of every row of ``entity`` that ``where`` (over ``q``) lets through."""
+        listed = ", ".join(self.column(entity, name) for name in names)
+        return f"SELECT {listed} FROM ({self.source(entity)}) q {where}"
+
+    @property
+    def cursor(self) -> Cursor:
+        """The cursor of ``executions``."""
+        if self.profile.cursor is None:
+            raise ProfileError(f"profile {self.profile.name!r} has executions but no cursor")
+        return self.profile.cursor
+
+    def finished(self) -> str:
+        """Finished executions with the cursor in ($1, $2]: key, position, then the columns of ``Finished``."""
+        cursor, columns = self.cursor, self.columns["executions"]
+        keys = " || chr(31) || ".join(f"coalesce(q.{name}::text, '')" for name in self._key(columns))
+        listed = ", ".join(self.column("executions", name) for name in EXECUTION_COLUMNS)
+        bare = f"q.{cursor.column}"
+        position = {
+            "timestamp": f"extract(epoch FROM {bare})::float8",
+            "naive_timestamp": f"extract(epoch FROM {bare})::float8",
+            "epoch": f"{bare}::float8",
+            "epoch_ms": f"{bare}::float8 / 1000",
+            "id": f"{bare}::int8",
+        }[cursor.kind]
+        low, high = (self._bound(n, columns[cursor.column]) for n in ("$1", "$2"))
+        return (
+            f"SELECT {keys}, {position}, {listed} FROM ({self.source('executions')}) q"
+            f" WHERE {bare} > {low} AND {bare} <= {high}"
+        )
+
+    def _key(self, columns: Mapping[str, str]) -> tuple[str, ...]:
+        return tuple(name for name in self.profile.key if name in columns) or ("id",)
+
+    def _bound(self, parameter: str, column_type: str) -> str:
+        kind = self.cursor.kind
+        if kind == "timestamp":
+            return f"to_timestamp({parameter}::float8)"
+        if kind == "naive_timestamp":
+            return f"(to_timestamp({parameter}::float8) AT TIME ZONE 'UTC')"
+        if kind == "epoch" and column_type in ("smallint", "integer", "bigint"):
+            # A whole second belongs to the poll that has passed all of it.
+            return f"floor({parameter}::float8)::int8"
+        if kind == "epoch_ms" and column_type == "bigint":
+            return f"floor({parameter}::float8 * 1000)::int8"
+        if kind == "epoch_ms":
+            return f"({parameter}::float8 * 1000)::{column_type}"
+        return f"{parameter}::int8" if kind == "id" else f"{parameter}::float8::{column_type}"
+
+    def job_counts(self) -> str:
+        """The number of jobs by status and type, over the whole table."""
+        status, kind = self.column("jobs", "status"), self.column("jobs", "type")
+        return f"SELECT {status}, coalesce({kind}, 'ONE_TIME'), count(*) FROM ({self.source('jobs')}) q GROUP BY 1, 2"
+
+    def _live(self) -> tuple[str, str, str]:
+        """Which entity lists unfinished jobs, the predicate that leaves only those, and when a job is due."""
+        entity = "live_jobs" if self.has("live_jobs") else "jobs"
+        statuses = ", ".join(f"'{status}'" for status in LIVE_STATUSES)
+        due = f"coalesce({self.column(entity, 'next_run_at')}, {self.column(entity, 'created_at')})"
+        return entity, f"WHERE {self.column(entity, 'status')} IN ({statuses})", due
+
+    def queues(self) -> str:
+        """Unfinished jobs by queue, status, type and whether they are due: their number and the oldest due time."""
+        entity, where, due = self._live()
+        status, kind, queue = (self.column(entity, n) for n in ("status", "type", "queue"))
+        now = "extract(epoch FROM now())::float8"
+        # PENDING jobs wait for something else than the clock: they are never due.
+        ready = f"({status} = 'QUEUED' OR {status} = 'SCHEDULED' AND {self.column(entity, 'next_run_at')} <= {now})"
+        return (
+            f"SELECT coalesce({queue}, ''), {status}, coalesce({kind}, 'ONE_TIME'), {ready}, count(*), min({due})"
+            f" FROM ({self.source(entity)}) q {where} GROUP BY 1, 2, 3, 4"
+        )
+
+    def overdue(self) -> str:
+        """One-time jobs past their run by more than $1 seconds and not started: the $2 oldest, and how many in all."""
+        entity, _, _ = self._live()
+        due = self.column(entity, "next_run_at")
+        status, kind = self.column(entity, "status"), self.column(entity, "type")
+        return (
+            f"SELECT {self.column(entity, 'id')}, {self.column(entity, 'name')}, {self.column(entity, 'task_type')},"
+            f" {due}, count(*) OVER () FROM ({self.source(entity)}) q"
+            f" WHERE {status} IN ('SCHEDULED', 'QUEUED') AND coalesce({kind}, 'ONE_TIME') = 'ONE_TIME'"
+            f" AND {due} < extract(epoch FROM now())::float8 - $1::float8 ORDER BY {due} LIMIT $2::int8"
+        )
+
+    def recurring(self) -> str:
+        """The recurring jobs, at most $1 of them."""
+        names = (
+            "id",
+            "name",
+            "task_type",
+            "status",
+            "schedule",
+            "time_zone",
+            "next_run_at",
+            "last_run_at",
+            "created_at",
+        )
+        return self.select("jobs", names, "WHERE q.type::text = 'RECURRING' LIMIT $1::int8")
+
+    def operation_counts(self) -> str:
+        """Operations by stage."""
+        return f"SELECT {self.column('operations', 'stage')}, count(*) FROM ({self.source('operations')}) q GROUP BY 1"
+
+
+def bounds(cursor: Cursor, low: Position, high: Position) -> tuple[Position, Position]:
+    """A reading's bounds as the parameters of :meth:`Wrapped.finished`."""
+    return (int(low), int(high)) if cursor.kind == "id" else (float(low), float(high))

@@ -1,0 +1,218 @@
+"""One connection to a store: read-only transactions under statement and lock timeouts, errors translated.
+
+Everything runs inside ``BEGIN READ ONLY`` with ``SET LOCAL``, and nothing is prepared, so that the same code works
+through PgBouncer in transaction mode.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Final, Protocol
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.raw_cursor import AsyncRawCursor, AsyncRawServerCursor
+
+from exporter.config.secrets import Secret
+from exporter.errors import StoreError, StoreTooSlow, StoreUnavailable
+from exporter.instruments import QueryInstruments
+
+Row = tuple[Any, ...]
+#: Seconds beyond the server's own statement timeout after which the client gives the connection up.
+PATIENCE: Final = 2.0
+CHUNK: Final = 2_000
+
+
+class Credentials(Protocol):
+    """What a connection needs; asked anew for each connect, so that a rotated password reaches the next one."""
+
+    async def __call__(self) -> tuple[dict[str, Any], Secret | None]:
+        """libpq's keywords without the password, and the password."""
+        ...
+
+
+class Session:
+    """A connection that is opened when needed and opened anew after it broke. One user at a time: it has a lock."""
+
+    def __init__(self, store: str, credentials: Credentials, timeout: float, clock: QueryInstruments) -> None:
+        self._store = store
+        self._credentials = credentials
+        self._timeout = timeout
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._connection: psycopg.AsyncConnection[Row] | None = None
+        #: Called with each new connection's first transaction; raises StoreError to refuse it.
+        self.on_connect: Callable[[Transaction], Awaitable[None]] | None = None
+
+    @property
+    def backend_pid(self) -> int | None:
+        """The server process behind the open connection."""
+        connection = self._connection
+        return None if connection is None or connection.closed else connection.info.backend_pid
+
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, timeout: float | None = None) -> AsyncIterator[Transaction]:
+        """A read-only transaction. Raises StoreUnavailable when there is no connection to be had."""
+        async with self._lock:
+            connection = await self._connected()
+            try:
+                async with self._begun(connection, timeout or self._timeout) as transaction:
+                    yield transaction
+            except BaseException:
+                # Whatever went wrong, the next user finds an idle connection or none.
+                if connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                    await self.close()
+                raise
+
+    @contextlib.asynccontextmanager
+    async def _begun(self, connection: psycopg.AsyncConnection[Row], timeout: float) -> AsyncIterator[Transaction]:
+        transaction = Transaction(self._store, connection, timeout, self._clock)
+        await transaction.begin()
+        try:
+            yield transaction
+        except BaseException:
+            if not connection.closed:
+                with contextlib.suppress(StoreError):
+                    await transaction.end("ROLLBACK")
+            raise
+        await transaction.end("COMMIT")
+
+    async def _connected(self) -> psycopg.AsyncConnection[Row]:
+        if self._connection is not None and not self._connection.closed:
+            return self._connection
+        parameters, password = await self._credentials()
+        try:
+            async with asyncio.timeout(self._timeout):
+                connection = await psycopg.AsyncConnection.connect(
+                    **parameters,
+                    password=password.reveal() if password is not None else None,
+                    autocommit=True,
+                    prepare_threshold=None,
+                    cursor_factory=AsyncRawCursor,
+                )
+        except TimeoutError as e:
+            raise StoreUnavailable(f"no connection within {self._timeout:g} s") from e
+        except psycopg.Error as e:
+            raise StoreUnavailable(f"no connection: {explain(e, password)}") from None
+        self._connection = connection
+        if self.on_connect is not None:
+            try:
+                async with self._begun(connection, self._timeout) as transaction:
+                    await self.on_connect(transaction)
+            except BaseException:
+                await self.close()
+                raise
+        return connection
+
+
+class Transaction:
+    """Statements inside one read-only transaction; each has a name under which its time is booked.
+
+    ``seconds`` is the statement time so far, as the client measured it.
+    """
+
+    def __init__(
+        self, store: str, connection: psycopg.AsyncConnection[Row], timeout: float, clock: QueryInstruments
+    ) -> None:
+        self._store = store
+        self._connection = connection
+        self._timeout = timeout
+        self._clock = clock
+        self.seconds = 0.0
+
+    async def begin(self) -> None:
+        """Open the transaction under its limits, in one round trip.
+
+        READ COMMITTED, whatever the role's default: each statement must see what was committed before it.
+        """
+        statement = int(self._timeout * 1000)
+        # A lock is waited for much shorter than a statement may run: who holds it (a migration) has the right of way.
+        lock = max(1, min(1000, statement // 2))
+        async with self._bounded("begin"):
+            await self._connection.execute(
+                f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock};"
+                f" SET LOCAL idle_in_transaction_session_timeout = {statement + 10_000};"
+                " SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off;"
+                " SET LOCAL cursor_tuple_fraction = 1.0"
+            )
+
+    async def end(self, how: str) -> None:
+        """COMMIT or ROLLBACK."""
+        async with self._bounded("end"):
+            await self._connection.execute(how)
+
+    async def fetch(self, name: str, sql: str, *parameters: object) -> list[Row]:
+        """All rows of a small answer."""
+        async with self._bounded(name):
+            cursor = await self._connection.execute(sql, parameters or None)
+            return await cursor.fetchall()
+
+    async def describe(self, name: str, sql: str) -> Sequence[psycopg.Column]:
+        """The columns of ``sql``, which is planned but yields nothing."""
+        async with self._bounded(name):
+            cursor = await self._connection.execute(f"SELECT * FROM ({sql}\n) q LIMIT 0")
+            return cursor.description or ()
+
+    async def column_origin(self, sql: str, column: str) -> tuple[int, int] | None:
+        """The table (oid) and column number that a column of ``sql`` comes from, where the server can tell."""
+        async with self._bounded("describe"):
+            cursor = await self._connection.execute(f"SELECT q.{column} FROM ({sql}) q LIMIT 0")
+            result = cursor.pgresult
+            return (result.ftable(0), result.ftablecol(0)) if result is not None and result.ftable(0) else None
+
+    async def stream(self, name: str, sql: str, *parameters: object) -> AsyncIterator[list[Row]]:
+        """The rows of a large answer, a chunk at a time: memory does not follow their number."""
+        cursor = AsyncRawServerCursor(self._connection, f"exporter_{name}")
+        try:
+            async with self._bounded(name):
+                await cursor.execute(sql, parameters or None)
+            while True:
+                async with self._bounded(name):
+                    rows = await cursor.fetchmany(CHUNK)
+                if rows:
+                    yield rows
+                if len(rows) < CHUNK:
+                    return
+        finally:
+            if self._connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
+                await cursor.close()
+
+    @contextlib.asynccontextmanager
+    async def _bounded(self, name: str) -> AsyncIterator[None]:
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._timeout + PATIENCE):
+                yield
+        except TimeoutError as e:
+            await self._connection.close()
+            raise StoreUnavailable(f"{name}: the server stopped answering") from e
+        except pg.QueryCanceled as e:
+            raise StoreTooSlow(
+                f"{name}: longer than the timeout of {self._timeout:g} s", time.perf_counter() - started
+            ) from e
+        except pg.LockNotAvailable as e:
+            raise StoreError(f"{name}: a table is locked by another session") from e
+        except psycopg.Error as e:
+            kind = StoreUnavailable if self._connection.closed else StoreError
+            raise kind(f"{name}: {explain(e, None)}") from e
+        finally:
+            seconds = time.perf_counter() - started
+            self.seconds += seconds
+            self._clock.observe(query=name, seconds=seconds, store=self._store)
+
+
+def explain(error: psycopg.Error, password: Secret | None) -> str:
+    """The error in one line, with its SQLSTATE where there is one, without the password."""
+    text = error.diag.message_primary or str(error).strip().replace("\n", "; ")
+    if password is not None and (revealed := password.reveal()):
+        text = text.replace(revealed, "<secret>")
+    return f"{text} (SQLSTATE {error.sqlstate})" if error.sqlstate else text or type(error).__name__
