@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from support import ports
@@ -62,7 +63,7 @@ def hangs_up() -> Iterator[int]:
             thread.join(5)
 
 
-def unprivileged() -> dict[str, int]:
+def unprivileged() -> dict[str, Any]:
     """Keywords for subprocess: the servers refuse to run as root."""
     if os.geteuid() != 0:
         return {}
@@ -93,7 +94,7 @@ def debian_postgres(directory: Path, files: Mapping[str, bytes], settings: Mappi
     password = directory / "password"
     password.write_text("secret")
     give(directory)
-    common = {"cwd": directory, "stdin": subprocess.DEVNULL, **unprivileged()}
+    common: dict[str, Any] = {"cwd": directory, "stdin": subprocess.DEVNULL, **unprivileged()}
     with log.open("wb") as out:
         subprocess.run(
             [binaries / "initdb", "-D", data, "-U", "postgres", "-N", "-A", "scram-sha-256", f"--pwfile={password}"],

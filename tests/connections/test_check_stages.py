@@ -129,7 +129,11 @@ async def test_no_such_name(check: Any, host: str) -> None:
 
 
 async def test_resolver_that_hangs(check: Any) -> None:
-    resolver = Resolver(lambda _host: time.sleep(0.6) or (LOCALHOST,))
+    def lookup(_host: str) -> tuple[str, ...]:
+        time.sleep(0.6)
+        return (LOCALHOST,)
+
+    resolver = Resolver(lookup)
     result = await check(host="slow.example", resolver=resolver, timeout=0.2)
     assert outcome(result) == ("timeout", "dns")
     await asyncio.sleep(0.6)  # the lookup ends when it ends
@@ -188,6 +192,8 @@ async def test_verified(check: Any, tls_server: Server, authority: trustme.CA, t
     assert outcome(result) == ("ok", None), result
     assert list(result.stages) == ["dns", "tcp", "tls", "auth", "query"]
     assert result.tls_expiry is not None
+    assert result.facts.backends_limit == 97  # before PostgreSQL 16 nothing else is reserved
+    assert result.facts.backends is not None
 
     wrong_name = await check(**verified)
     assert outcome(wrong_name) == ("tls", "tls")

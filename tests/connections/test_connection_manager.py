@@ -82,7 +82,7 @@ def outcomes(hub: Hub) -> dict[str, tuple[Any, ...]]:
 def assert_on_time(times: list[float], interval: float) -> None:
     assert len(times) >= 4
     gaps = [after - before for before, after in pairwise(times)]
-    assert all(abs(gap - interval) < interval / 2 for gap in gaps), gaps
+    assert all(abs(gap - interval) < interval * 0.8 for gap in gaps), gaps  # none is left out
     assert abs(sum(gaps) / len(gaps) - interval) < interval / 5, gaps  # the grid: no drift
 
 

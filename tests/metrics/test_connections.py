@@ -41,7 +41,7 @@ FAILED = CheckResult(
 NEW = ConnectionState(id=1, name="Production DB", host="db.example", port=5432, database="app")
 
 
-def samples(state: ConnectionState, *, stale: bool = False) -> dict[tuple[str, ...], float]:
+def samples(state: ConnectionState, *, stale: bool = False) -> dict[tuple[str, ...], Any]:
     part = part_of(connections.INPUTS[0], state.name, state)
     view = View(state.name, {part.collector: part}, frozenset({part.collector} if stale else ()))
     return {
