@@ -106,7 +106,7 @@ async def test_a_slow_client_delays_nobody() -> None:
         await asyncio.sleep(0.1)
         started = time.monotonic()
         assert (await client.get("/metrics")).status == 200
-        assert time.monotonic() - started < 0.2
+        assert time.monotonic() - started < 0.4
         await asyncio.gather(*slow)
 
 
