@@ -31,9 +31,7 @@ from exporter.metrics.family import Families, Family, Sample, View
 from exporter.metrics.render import Collector, Renderer
 from exporter.snapshot import Hub, Part
 
-DURATION = Family(
-    "scheduling_execution_duration_seconds", "histogram", "x", ("store", "task_type"), EXECUTION_BUCKETS
-)
+DURATION = Family("scheduling_execution_duration_seconds", "histogram", "x", ("store", "task_type"), EXECUTION_BUCKETS)
 EXECUTIONS = Family("scheduling_executions_total", "counter", "x", ("store", "task_type", "status"))
 NEXT_RUN = Family(
     "scheduling_job_next_run_timestamp_seconds", "gauge", "x", ("store", "job_id", "job_name", "task_type")
@@ -47,9 +45,7 @@ class Data:
 
     def __init__(self, series: int) -> None:
         quarter = series // 4
-        self.histograms = [
-            ("main", f"send_email_{i}") for i in range(2 * quarter // (len(EXECUTION_BUCKETS) + 3))
-        ]
+        self.histograms = [("main", f"send_email_{i}") for i in range(2 * quarter // (len(EXECUTION_BUCKETS) + 3))]
         self.counters = [("main", f"send_email_{i // 4}", STATUSES[i % 4]) for i in range(quarter)]
         self.gauges = [("main", str(i), f"job {i}", f"t{i % 20}") for i in range(quarter)]
         self.buckets = range(len(EXECUTION_BUCKETS) + 1)

@@ -37,7 +37,7 @@ class Piece:
     def update(self, family: Family, samples: list[Sample], exposure: Exposure) -> None:
         """Take the latest samples (at least one)."""
         series = [labels for labels, _ in samples]
-        known = family == self.family and series == self._series
+        known = series == self._series and (family is self.family or family == self.family)
         if not known:
             self.family, self._series, self._before = family, series, prefixes(family, series)
         # Once all of these series are exposed they stay so, and need not be looked up one by one.

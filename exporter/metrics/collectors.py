@@ -38,8 +38,7 @@ _LAST_SUCCESS = Family(
 _INTERVAL = Family(
     "scheduling_exporter_collector_interval_seconds",
     "gauge",
-    "The interval in force now, longer than configured while the load budget asks for it; source targets: the"
-    " longest.",
+    "The interval in force now, longer than configured while the load budget asks for it; source targets: the longest.",
     _LABELS,
 )
 
@@ -58,7 +57,5 @@ def collect_snapshot(snapshot: Snapshot) -> Families:
 
 def _last_success(groups: dict[tuple[str, str], list[Part]]) -> list[Sample]:
     """Absent until there was one."""
-    times = {
-        key: [p.collected_at for p in parts if p.collected_at is not None] for key, parts in groups.items()
-    }
+    times = {key: [p.collected_at for p in parts if p.collected_at is not None] for key, parts in groups.items()}
     return [(key, min(found)) for key, found in times.items() if found]

@@ -3,10 +3,10 @@
 Every segment comes from a compressor of its own and ends on a byte boundary (Z_FULL_FLUSH), so segments may
 stand in a row: header, segments, an empty last block, CRC and length are a valid single member.
 
-Measured (process CPU time, medians; level 1): 5,000 series, 517 kB, three families: 1.7 ms and 42.5 kB in one
-go, 1.7 ms and 39.8 kB in segments, 0.4 ms when one family changed. 1000 targets, 1.8 MB: 9 ms and 257 kB in
-one go; 6 to 10 ms and 252 to 264 kB in segments, 0.7 ms when one target changed. A segment for each small
-family would cost 4 times the size and 10 times the time, hence the least size.
+Measured at level 1 (process CPU time, medians of one run): 5,000 series, 516 kB: 1.0 ms and 40.2 kB in one go;
+1.0 ms and 38.0 kB in segments, 0.3 ms when one of three families changed. 1000 targets, 1.8 MB: 6.5 ms and 257 kB
+in one go; 7 to 9 ms and 255 kB in segments, 2.8 ms when one target changed, half of it the CRC. A segment for each
+small family would take 4 times the room and 10 times the time, hence the least size.
 """
 
 from __future__ import annotations

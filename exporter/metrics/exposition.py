@@ -125,8 +125,8 @@ def texts(family: Family, samples: Iterable[Sample]) -> list[str]:
 
 def _go_floats(numbers: list[float]) -> list[str]:
     """``go_float`` of each. Most of a page's cost: a family's numbers are mostly of one kind, so ask once."""
-    if isfinite(sum(numbers)):  # which no list with a NaN or an infinity passes
-        most = max(numbers, default=0.0)
+    if len(numbers) > 8 and isfinite(sum(numbers)):  # which no list with a NaN or an infinity passes
+        most = max(numbers)
         if most < _EXPONENT_FROM:
             return [*map(repr, numbers)]
         if most < 1e10 and min(numbers) >= 1e9:
@@ -162,6 +162,8 @@ def body(before: tuple[str, ...], values: list[str]) -> bytes:
     parts[::2] = before
     parts[1::2] = values
     parts.append("\n")
+    if len(parts) <= _BLOCK:
+        return "".join(parts).encode("utf-8", "replace")
     # By blocks: text of the whole would be memory fetched from the system and given back at every scrape.
     blocks = ["".join(parts[i : i + _BLOCK]).encode("utf-8", "replace") for i in range(0, len(parts), _BLOCK)]
     return b"".join(blocks)

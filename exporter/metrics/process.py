@@ -26,8 +26,7 @@ _MEMORY_USAGE = Family(
 )
 _CORES = Family("scheduling_system_cpu_cores", "gauge", "Logical processors of the system.")
 _LOADS = tuple(
-    Family(f"scheduling_system_load{n}", "gauge", f"The system's load average over {n} min.")
-    for n in (1, 5, 15)
+    Family(f"scheduling_system_load{n}", "gauge", f"The system's load average over {n} min.") for n in (1, 5, 15)
 )
 
 Threshold = tuple[str, str, str, float]
