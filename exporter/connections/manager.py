@@ -19,10 +19,10 @@ from exporter.connections.runner import Schedule, Slots, TargetRunner, initial_s
 from exporter.connections.target import CheckTarget, CredentialSource
 from exporter.snapshot import Hub, Part
 
-#: The parts that are published: one for each target, and one for the durations of all checks.
+#: The parts that are published: one for each target, and the process's own (source "") with the durations of all.
 COLLECTOR = "connections"
 DURATIONS_COLLECTOR = "connection_checks"
-DURATIONS_SOURCE = "targets"
+DURATIONS_SOURCE = ""
 #: Seconds over which first checks are spread: soon, and not all in one moment.
 FIRST_CHECKS_WITHIN = 2.0
 

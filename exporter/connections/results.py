@@ -75,6 +75,8 @@ class ConnectionState:
     """The part that the ``connections`` collector publishes: a target, its last check and what adds up.
 
     ``id`` is the configured one, else the name. ``result`` is None until the first check has finished.
+    ``deadlocks`` counts those since the first check that could see them: like every counter here it begins at 0 and
+    leaves history out, which would look like an increase. ``deadlocks_seen`` is the server's own count, last time.
     """
 
     id: int | str
@@ -85,6 +87,8 @@ class ConnectionState:
     result: CheckResult | None = None
     checks: int = 0
     failures: dict[Result, int] = field(default_factory=dict)
+    deadlocks: int | None = None
+    deadlocks_seen: int | None = None
     last_check: float | None = None
     last_success: float | None = None
 
@@ -93,14 +97,22 @@ class ConnectionState:
         failures = self.failures
         if not result.is_healthy:
             failures = {**failures, result.result: failures.get(result.result, 0) + 1}
+        seen = result.facts.deadlocks if result.facts else None
         return replace(
             self,
             result=result,
             checks=self.checks + 1,
             failures=failures,
+            deadlocks=self.deadlocks if seen is None else (self.deadlocks or 0) + self._new_deadlocks(seen),
+            deadlocks_seen=self.deadlocks_seen if seen is None else seen,
             last_check=result.finished_at,
             last_success=result.finished_at if result.is_healthy else self.last_success,
         )
+
+    def _new_deadlocks(self, seen: int) -> int:
+        """How many are new to us; a lower count than before means that the server's statistics were reset."""
+        before = seen if self.deadlocks_seen is None else self.deadlocks_seen
+        return seen - before if seen >= before else seen
 
 
 EMPTY_DURATIONS: Final = Histogram((0,) * (len(CHECK_BUCKETS) + 1), 0.0)

@@ -74,6 +74,7 @@ def initial_state(target: CheckTarget, before: ConnectionState | None, *, same: 
         database=target.database,
         checks=before.checks if before else 0,
         failures=before.failures if before else {},
+        deadlocks=before.deadlocks if before else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, cast
 
-from exporter.connections import BACKEND_STATES, COLLECTOR, STAGES, CheckResult, ConnectionState
+from exporter.connections import BACKEND_STATES, COLLECTOR, STAGES, ConnectionState, ServerFacts
 from exporter.metrics.family import Families, Family, Kind, Sample, View
 
 SCOPE: Final = "connection"
@@ -91,7 +91,7 @@ XID_AGE: Final = _family(
 DEADLOCKS: Final = _family(
     "db_deadlocks_total",
     "counter",
-    "Deadlocks in the target's database as the server counts them (pg_stat_database).",
+    "Deadlocks in the target's database (pg_stat_database) since the first check that saw their count.",
 )
 
 
@@ -108,19 +108,18 @@ def collect(view: View) -> Families:
         yield UP, [((name,), float(healthy))]
     yield CHECKS, [((name,), state.checks)]
     yield FAILURES, [((name, result), count) for result, count in state.failures.items()]
+    yield from _known(DEADLOCKS, name, state.deadlocks)
     if fresh:
         yield from _gauges(state)
-    if state.result is not None:
-        yield from _facts(name, state.result, fresh=fresh)
+        yield from _facts(name, _last_facts(state))
 
 
 def _gauges(state: ConnectionState) -> Families:
     """What the last check measured, whether it succeeded or not."""
     name, result = state.name, state.result
-    facts = result.facts if result else None
-    version, role = (facts.server_version, facts.role) if facts else (None, None)
+    facts = _last_facts(state)
     place = (state.host, str(state.port), state.database)
-    yield INFO, [((name, *place, version or "", role or ""), 1.0)]
+    yield INFO, [((name, *place, facts.server_version or "", facts.role or ""), 1.0)]
     yield from _known(LAST_CHECK, name, state.last_check)
     yield from _known(LAST_SUCCESS, name, state.last_success)
     if result is not None:
@@ -129,14 +128,8 @@ def _gauges(state: ConnectionState) -> Families:
         yield from _known(TLS_EXPIRY, name, result.tls_expiry)
 
 
-def _facts(name: str, result: CheckResult, *, fresh: bool) -> Families:
-    """What the server said of itself; nothing after a check that failed."""
-    facts = result.facts
-    if facts is None:
-        return
-    yield from _known(DEADLOCKS, name, facts.deadlocks)
-    if not fresh:
-        return
+def _facts(name: str, facts: ServerFacts) -> Families:
+    """What the server said of itself."""
     if facts.backends is not None:
         yield BACKENDS, _by_state(name, facts.backends)
         yield ACTIVE, [((name,), facts.backends[BACKEND_STATES.index("active")])]
@@ -145,6 +138,11 @@ def _facts(name: str, result: CheckResult, *, fresh: bool) -> Families:
     yield from _known(SIZE, name, facts.database_size)
     yield from _known(LAG, name, facts.replication_lag)
     yield from _known(XID_AGE, name, facts.transaction_id_age)
+
+
+def _last_facts(state: ConnectionState) -> ServerFacts:
+    """What the last check learned: nothing where it failed, or before there was one."""
+    return (state.result.facts if state.result else None) or ServerFacts()
 
 
 def _by_state(name: str, backends: tuple[int, ...]) -> list[Sample]:

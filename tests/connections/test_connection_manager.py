@@ -111,7 +111,7 @@ async def test_each_target_shows_its_own_trouble_and_the_healthy_one_is_on_time(
         healthy = state_of(hub, "healthy")
         assert healthy.failures == {}
         assert healthy.last_check == healthy.last_success
-        durations = hub.current.part("connection_checks", "targets")
+        durations = hub.current.part("connection_checks", "")
         assert durations is not None
         assert durations.value.count == sum(s.checks for s in (state_of(hub, t.name) for t in config.targets))
 

@@ -98,7 +98,7 @@ def test_healthy() -> None:
         ("db_size_bytes",): 1000,
         ("db_replication_lag_seconds",): 0.0,
         ("db_transaction_id_age",): 7,
-        ("db_deadlocks_total",): 2,
+        ("db_deadlocks_total",): 0,
     }
 
 
@@ -112,6 +112,7 @@ def test_failed() -> None:
         ("connection_check_failures_total", "timeout"): 1,
         ("connection_last_check_timestamp_seconds",): 200.0,
         ("connection_last_success_timestamp_seconds",): 100.0,
+        ("db_deadlocks_total",): 0,  # a counter stays
     }
 
 
@@ -127,8 +128,16 @@ def test_stale() -> None:
         ("connection_up",): 0.0,
         ("connection_checks_total",): 2,
         ("connection_check_failures_total", "timeout"): 1,
-        ("db_deadlocks_total",): 2,
+        ("db_deadlocks_total",): 0,
     }
+
+
+def test_deadlocks_add_up_from_the_first_sight() -> None:
+    state, values = NEW, []
+    for count in (None, 40, 41, 41, None, 44, 3, 5):
+        state = state.after(replace(OK, facts=replace(FACTS, deadlocks=count)))
+        values.append(samples(state).get(("db_deadlocks_total",)))
+    assert values == [None, 0, 1, 1, 1, 4, 7, 9]  # the statistics were reset before the 3
 
 
 def test_not_checked_yet() -> None:
@@ -140,7 +149,7 @@ def test_durations() -> None:
     durations = EMPTY_DURATIONS
     for seconds in (0.001, 0.005, 0.3, 11.0):
         durations = observe(durations, seconds)
-    part = part_of(connection_checks.INPUTS[0], "targets", durations)
+    part = part_of(connection_checks.INPUTS[0], "", durations)
     [(family, found)] = connection_checks.collect(View("", {part.collector: part}, frozenset()))
     assert family.name == "scheduling_connection_check_duration_seconds"
     assert family.buckets == CHECK_BUCKETS
