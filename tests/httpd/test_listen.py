@@ -28,7 +28,7 @@ NEEDS_IPV6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6
 )
 async def test_forms(address: str, reached: list[str]) -> None:
     world = World(web=Web(listen_address=(address,)))
-    async with serving(world) as (server, client):
+    async with serving(world) as (server, _), aiohttp.ClientSession() as client:
         port = server.addresses[0].rpartition(":")[2]
         assert int(port) > 0
         for host in reached:
@@ -38,7 +38,7 @@ async def test_forms(address: str, reached: list[str]) -> None:
 
 async def test_several_listeners() -> None:
     world = World(web=Web(listen_address=("127.0.0.1:0", "127.0.0.1:0")))
-    async with serving(world) as (server, client):
+    async with serving(world) as (server, _), aiohttp.ClientSession() as client:
         assert len(set(server.addresses)) == 2
         for url in server.urls:
             assert (await client.get(f"{url}/-/healthy")).status == 200
