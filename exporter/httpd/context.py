@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from exporter.config.model import Config
 from exporter.snapshot import Hub
@@ -18,13 +18,16 @@ class Page(Protocol):
         """The bytes of the answer."""
 
 
-class Renderer(Protocol):
+PageT = TypeVar("PageT", bound=Page)
+
+
+class Renderer(Protocol[PageT]):
     """Turns the current snapshot into an exposition. Never waits for a database."""
 
-    def render(self, *, openmetrics: bool, gzip: bool, names: frozenset[str] | None) -> Page:
+    def render(self, *, openmetrics: bool, gzip: bool, names: frozenset[str] | None) -> PageT:
         """The exposition; with ``names`` only those metric families or samples."""
 
-    async def served(self, page: Page) -> None:
+    async def served(self, page: PageT) -> None:
         """Told once ``page`` was written in full to a client that asked for its body."""
 
 
@@ -77,7 +80,7 @@ class Context:
     hub: Hub
     config: Callable[[], Config]
     redacted_config: Callable[[], str]
-    render: Renderer
+    render: Renderer[Any]
     reload: Callable[[], Awaitable[ReloadResult]]
     instruments: ApiInstruments
     liveness: Callable[[], list[Check]]
