@@ -25,6 +25,14 @@ EXECUTION_BUCKETS: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 18
 OTHER: Final = "other"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """What showing a store depends on: the series budget of each metric, the name patterns of critical jobs."""
+
+    series_per_metric: int
+    critical_jobs: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Exemplar:
     """One execution as an example for a histogram bucket: its id, the observed seconds, when it ended."""

@@ -68,9 +68,7 @@ class Hub:
 
     def withdraw(self, source: str, collector: str | None = None) -> None:
         """Forget every part of ``source`` (of one collector, if named): it left the configuration."""
-        self._swap(
-            {k: p for k, p in self.current.parts.items() if k[1] != source or collector not in (None, k[0])}
-        )
+        self._swap({k: p for k, p in self.current.parts.items() if k[1] != source or collector not in (None, k[0])})
 
     def _swap(self, parts: dict[PartKey, Part]) -> None:
         self.current = Snapshot(self.current.version + 1, MappingProxyType(parts), time.time())

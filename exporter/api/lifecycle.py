@@ -51,9 +51,7 @@ def register(router: web.UrlDispatcher, context: Context) -> None:
 
 async def _reload(request: web.Request, context: Context) -> web.Response:
     if not context.config().web.enable_lifecycle:
-        return web.Response(
-            text="Lifecycle API is not enabled: start with --web.enable-lifecycle\n", status=403
-        )
+        return web.Response(text="Lifecycle API is not enabled: start with --web.enable-lifecycle\n", status=403)
     if cross_site(request):
         raise HttpError(403, "cross-site request refused")
     result = await context.reload()
@@ -73,6 +71,5 @@ def _policy(html: str) -> str:
     found = _STYLE.search(html)
     digest = base64.b64encode(hashlib.sha256((found[1] if found else "").encode()).digest()).decode()
     return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none';"
-        " frame-ancestors 'none'"
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )

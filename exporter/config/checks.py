@@ -57,9 +57,7 @@ def check_profile(profile: Where) -> None:
     if cursor.kind == "id" and cursor.position is None:
         profile.problem("cursor", "required with kind id: the SELECT of the greatest id", "position")
     if cursor.kind != "id" and cursor.position is not None:
-        profile.problem(
-            "cursor", f"only a cursor of kind id has a position; this one is {cursor.kind}", "position"
-        )
+        profile.problem("cursor", f"only a cursor of kind id has a position; this one is {cursor.kind}", "position")
 
 
 def check_target(target: Where) -> None:
@@ -114,9 +112,7 @@ def _check_store_names(sections: Iterable[Where], stores: Any) -> None:
         name = section.get("store")
         if name is not None and name not in known:
             listed = ", ".join(quote(store) for store in known) or "none"
-            section.problem(
-                "store", f"no store is named {quote(name)}{nearest(name, known)} (stores: {listed})"
-            )
+            section.problem("store", f"no store is named {quote(name)}{nearest(name, known)} (stores: {listed})")
 
 
 def _check_scopes(sections: Iterable[Where]) -> None:

@@ -131,9 +131,7 @@ class Reader:
         return entries
 
     def _merged(self, entry: Entry, path: KeyPath) -> list[Entry]:
-        sources = (
-            [item for _, item in entry.value.items] if isinstance(entry.value, Sequence) else [entry.value]
-        )
+        sources = [item for _, item in entry.value.items] if isinstance(entry.value, Sequence) else [entry.value]
         found: list[Entry] = []
         for source in sources:
             if isinstance(source, Mapping):

@@ -24,9 +24,7 @@ def parse_duration(text: str) -> Duration:
     if match is None or not text:
         raise ValueError(f"expected {EXPECTED}")
     millis = sum(
-        int(count) * size
-        for count, (_, size) in zip(match.groups(), _UNITS, strict=True)
-        if count is not None
+        int(count) * size for count, (_, size) in zip(match.groups(), _UNITS, strict=True) if count is not None
     )
     if millis > _LONGEST:
         raise ValueError("expected a duration of at most 36500d")

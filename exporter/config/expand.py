@@ -72,9 +72,7 @@ def _read(name: str, base_dir: Path) -> str:
     except UnicodeDecodeError:
         raise ExpandError(f"{shown}: the file is not UTF-8 text") from None
     except OSError as error:
-        raise ExpandError(
-            f"{shown}: {os.strerror(error.errno) if error.errno else 'cannot be read'}"
-        ) from None
+        raise ExpandError(f"{shown}: {os.strerror(error.errno) if error.errno else 'cannot be read'}") from None
     except ValueError:
         raise ExpandError(f"{shown}: not a file name") from None
     if len(content) > LARGEST_FILE:

@@ -124,11 +124,7 @@ class Where:
             value, path = getattr(value, name), (*path, name)
             if value is BROKEN:
                 return []
-        return [
-            Where(item, (*path, index), self._report)
-            for index, item in enumerate(value)
-            if item is not BROKEN
-        ]
+        return [Where(item, (*path, index), self._report) for index, item in enumerate(value) if item is not BROKEN]
 
     def place(self, name: str) -> str:
         """``stores[0].name (line 12)``, to point at the other half of a contradiction."""

@@ -129,9 +129,7 @@ class _Composer:
     def _aliased(self, anchor: str, line: int) -> Node:
         if anchor not in self._anchors:
             # The name is left out: a password that begins with * looks like an alias.
-            raise YamlFaultError(
-                "an alias (*) needs its anchor (&) above; text that begins with * needs quotes", line
-            )
+            raise YamlFaultError("an alias (*) needs its anchor (&) above; text that begins with * needs quotes", line)
         return self._anchors[anchor]
 
     def _place(self, node: Node, line: int, anchor: str | None) -> None:

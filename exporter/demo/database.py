@@ -56,9 +56,7 @@ def _create_schema(owner_dsn: str) -> None:
     with psycopg.connect(owner_dsn) as owner:
         if owner.execute("SELECT to_regclass('procrastinate_jobs')").fetchone() == (None,):
             owner.execute(SchemaManager.get_schema())
-        owner.execute(
-            sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}").format(sql.Identifier(MONITOR))
-        )
+        owner.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}").format(sql.Identifier(MONITOR)))
 
 
 def _password(file: Path) -> str:

@@ -61,9 +61,7 @@ class Options:
     @property
     def sidecar(self) -> str:
         """HOST:PORT at which the sidecar is reached from this machine, whatever it listens on."""
-        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(
-            self.listen_host, self.listen_host
-        )
+        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.listen_host, self.listen_host)
         return f"{host}:{self.listen_port}"
 
     @property

@@ -33,9 +33,7 @@ EVENTS: Final[list[tuple[float, float, Order]]] = [
     (
         0,
         60,
-        Order(
-            "sync_inventory", {"warehouse": "north", "lost_lock": True}, {"lock": "n", "queueing_lock": "n"}
-        ),
+        Order("sync_inventory", {"warehouse": "north", "lost_lock": True}, {"lock": "n", "queueing_lock": "n"}),
     ),
     (1, 30, Order("send_email", {"to": "anna@greylisting.example"})),
     (5, 60, Order("render_video", {"file": "huge.mov", "out_of_memory": True})),

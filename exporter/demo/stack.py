@@ -52,18 +52,14 @@ def run(args: argparse.Namespace) -> int:
     except ExporterError as error:
         say(f"scheduler-exporter demo: {error}", error=True)
         return 1
-    say(
-        "Stopped; nothing is left." if options.directory is None else f"Stopped; {options.directory} is kept."
-    )
+    say("Stopped; nothing is left." if options.directory is None else f"Stopped; {options.directory} is kept.")
     return 0
 
 
 class Stack:
     """The demo's processes."""
 
-    def __init__(
-        self, options: Options, directory: Path, supervisor: Supervisor, interrupts: Interrupts
-    ) -> None:
+    def __init__(self, options: Options, directory: Path, supervisor: Supervisor, interrupts: Interrupts) -> None:
         self.options = options
         self.directory = directory
         self.supervisor = supervisor
@@ -141,15 +137,11 @@ class Stack:
         ]
         self.essential.append(
             self.supervisor.start(
-                Child(
-                    name="prometheus", command=command, log=self._log("prometheus"), directory=self.directory
-                )
+                Child(name="prometheus", command=command, log=self._log("prometheus"), directory=self.directory)
             )
         )
 
-    def _python(
-        self, name: str, module: str, *arguments: str, environment: dict[str, str] | None = None
-    ) -> Child:
+    def _python(self, name: str, module: str, *arguments: str, environment: dict[str, str] | None = None) -> Child:
         """Start a module of this package, the same copy of it that is running now."""
         paths = [str(Path(exporter.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
         return self.supervisor.start(

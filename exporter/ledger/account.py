@@ -40,6 +40,10 @@ class Account:
         self._load()
         self._reset()
 
+    def set_budget(self, budget: int) -> None:
+        """Let another number of series in from now on."""
+        self._budget = self.tally.budget = budget
+
     def _load(self) -> None:
         row = self._db.execute("SELECT cursor, totals FROM store WHERE name = ?", (self._store,)).fetchone()
         if row[0] is not None:

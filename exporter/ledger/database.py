@@ -79,7 +79,7 @@ def _lock(path: Path) -> IO[str]:
     except OSError as e:
         lock.close()
         raise LedgerError(
-            f"state.path {str(path.parent)!r} is in use by another scheduler-exporter; each needs a directory of its own"
+            f"state.path {str(path.parent)!r} is in use by another scheduler-exporter; each needs its own directory"
         ) from e
     return lock
 

@@ -51,6 +51,7 @@ class Ledger:
         #: Writes by result, and the file's size in bytes after the latest: read by the process collector.
         self.writes = {"success": 0, "failure": 0}
         self.size = 0
+        self._writable = True
 
     async def __aenter__(self) -> Ledger:
         try:
@@ -86,7 +87,7 @@ class Ledger:
 
     async def discard(self, store: str) -> None:
         """Forget what the poll under way has staged."""
-        await self._run(lambda: self._accounts[store].discard())
+        await self._run(self._discard, store)
 
     async def commit(
         self,
@@ -105,6 +106,15 @@ class Ledger:
     async def expose(self, keys: list[str]) -> None:
         """Remember that a scrape has seen these series as 0."""
         await self._run(self._expose, keys)
+
+    async def set_budget(self, budget: int) -> None:
+        """Take over another series budget: a larger one lets new labels in, a smaller one turns none out."""
+        await self._run(self._set_budget, budget)
+
+    @property
+    def writable(self) -> bool:
+        """Whether the latest write succeeded; True before the first."""
+        return self._writable
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
@@ -126,7 +136,8 @@ class Ledger:
 
     @property
     def _db(self) -> sqlite3.Connection:
-        assert self._file is not None, "the ledger is used outside its context"
+        if self._file is None:
+            raise LedgerError("the ledger is not open")
         return self._file.db
 
     def _attach(self, store: str, identity: Identity) -> CursorState | None:
@@ -149,6 +160,14 @@ class Ledger:
             self._accounts[store] = Account(self._db, store, self._budget)
         return self._accounts[store]
 
+    def _set_budget(self, budget: int) -> None:
+        self._budget = budget
+        for account in self._accounts.values():
+            account.set_budget(budget)
+
+    def _discard(self, store: str) -> None:
+        self._accounts[store].discard()
+
     def _counts(self, store: str) -> Counts | None:
         if self._db.execute("SELECT 1 FROM store WHERE name = ? AND cursor IS NOT NULL", (store,)).fetchone() is None:
             return None
@@ -170,8 +189,10 @@ class Ledger:
             result = write()
         except sqlite3.Error:
             self.writes["failure"] += 1
+            self._writable = False
             raise
         self.writes["success"] += 1
+        self._writable = True
         if self._file is not None:
             self.size = self._file.size()
         return result

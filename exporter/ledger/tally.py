@@ -50,7 +50,7 @@ class Tally:
     """Counts by series. Used twice for each store: what is committed, and what is staged on top of it."""
 
     def __init__(self, budget: int) -> None:
-        self._budget = budget
+        self.budget = budget
         self.series: dict[SeriesKey, list[float]] = {}
         self.exemplars: dict[SeriesKey, list[Exemplar | None]] = {}
         self._members: dict[str, set[str]] = {metric: set() for metric in METRICS}
@@ -67,7 +67,7 @@ class Tally:
         members = self._members[metric]
         if label in members or label == OTHER:
             return label
-        if (len(members) + 1) * METRICS[metric][1] <= self._budget:
+        if (len(members) + 1) * METRICS[metric][1] <= self.budget:
             members.add(label)
             return label
         dropped = self._dropped[metric]

@@ -18,11 +18,27 @@ module.
 
 from typing import Final
 
-from exporter.metrics import api, collectors, process, sidecar, store
+from exporter.metrics import (
+    api,
+    collectors,
+    connection_checks,
+    connections,
+    executions,
+    jobs,
+    process,
+    running,
+    sidecar,
+    store,
+)
 from exporter.metrics.render import AnyCollector
 
 COLLECTORS: Final[tuple[AnyCollector, ...]] = (
     store,
+    jobs,
+    executions,
+    running,
+    connections,
+    connection_checks,
     sidecar,
     collectors,
     process,

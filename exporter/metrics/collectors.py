@@ -14,6 +14,8 @@ from exporter.snapshot import Part, Snapshot
 
 #: The collectors whose sources are folded into one.
 _FOLDED: Final = {"connections": "targets"}
+#: Parts that say something about a store and are not collected by a question of their own.
+_NO_QUESTIONS: Final = ("store", "settings")
 _LABELS: Final = ("collector", "source")
 
 _SUCCESS = Family(
@@ -44,10 +46,12 @@ _INTERVAL = Family(
 
 
 def collect_snapshot(snapshot: Snapshot) -> Families:
-    """The four families. The sidecar's own part, source "", is no collection and is left out."""
+    """The four families. The sidecar's own part, source "", is no collection and is left out; so is a collector whose
+    entity the store's profile does not map, which succeeds with nothing.
+    """
     groups: dict[tuple[str, str], list[Part]] = {}
     for (collector, source), part in snapshot.parts.items():
-        if source:
+        if source and collector not in _NO_QUESTIONS and not (part.success and part.value is None):
             groups.setdefault((collector, _FOLDED.get(collector, source)), []).append(part)
     yield _SUCCESS, [(key, float(all(p.success for p in parts))) for key, parts in groups.items()]
     yield _DURATION, [(key, max(p.duration for p in parts)) for key, parts in groups.items()]

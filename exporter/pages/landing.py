@@ -47,9 +47,7 @@ class Landing:
 def store_row(name: str, snapshot: Snapshot, now: float) -> Row:
     """A store is up when the latest attempt of every collector on it succeeded."""
     parts = [
-        part
-        for (collector, source), part in snapshot.parts.items()
-        if source == name and collector != "connections"
+        part for (collector, source), part in snapshot.parts.items() if source == name and collector != "connections"
     ]
     successes = [part.collected_at for part in parts if part.collected_at is not None]
     return Row(

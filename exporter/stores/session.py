@@ -139,7 +139,8 @@ class Transaction:
         lock = max(1, min(1000, statement // 2))
         async with self._bounded("begin"):
             await self._connection.execute(
-                f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock};"
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;"
+                f" SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock};"
                 f" SET LOCAL idle_in_transaction_session_timeout = {statement + 10_000};"
                 " SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off;"
                 " SET LOCAL cursor_tuple_fraction = 1.0"

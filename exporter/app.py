@@ -1,0 +1,276 @@
+"""The running program: one exit stack, one task group, and the reload that swaps stores and targets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from exporter import __version__, logs
+from exporter.api import FAMILIES
+from exporter.config.load import logging_defaults
+from exporter.config.model import Config, PostgresStore
+from exporter.config.redact import redacted
+from exporter.connections import ConnectionManager
+from exporter.domain import Exactness, Executions, StoreSettings
+from exporter.errors import ConfigError, LedgerError
+from exporter.httpd.context import Context, ReloadResult
+from exporter.httpd.server import Server
+from exporter.instruments import ApiInstruments, QueryInstruments
+from exporter.ledger.ledger import Ledger
+from exporter.metrics import COLLECTORS
+from exporter.metrics.exposure import Exposure
+from exporter.metrics.process import objectives, sample, thresholds
+from exporter.metrics.render import Renderer
+from exporter.options import Options
+from exporter.pages.landing import Landing
+from exporter.poller import Poller, run_all
+from exporter.sharding import share
+from exporter.snapshot import Hub, Part
+from exporter.stores.postgres import Store
+from exporter.vitals import LoopClock, Vitals
+
+log = structlog.get_logger(component="app")
+
+#: Seconds between two samples of the process itself.
+PROCESS_INTERVAL: Final = 5.0
+NEVER_STALE: Final = float("inf")
+
+
+class App:
+    """Everything that runs. ``run`` returns after SIGTERM or SIGINT."""
+
+    def __init__(self, options: Options, config: Config) -> None:
+        self._options = options
+        self._config = share(config, options.shard, options.total_shards)
+        self._started_at = time.time()
+        self._hub = Hub()
+        self._poller = Poller(self._hub)
+        self._api = ApiInstruments()
+        self._queries = QueryInstruments()
+        self._clock = LoopClock()
+        self._ledger = Ledger(config.state.path, budget=config.limits.series_per_metric)
+        self._connections = ConnectionManager(self._hub, self._config.connections)
+        self._stores: dict[str, tuple[Store, asyncio.Task[None]]] = {}
+        self._reloading = asyncio.Lock()
+        self._reload_ok = True
+        self._reload_at = self._started_at
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until told to stop. Raises ConfigError or LedgerError when it cannot start."""
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self._ledger)
+            exposure = Exposure(self._ledger.exposed, self._ledger.expose)
+            renderer = Renderer(self._hub, COLLECTORS, sources=self._sources, exposure=exposure)
+            for store in self._config.stores:
+                await self._announce(store)
+            self._sample()
+            server = await stack.enter_async_context(Server(self._context(renderer), FAMILIES))
+            log.info("started", version=__version__, urls=server.urls, stores=len(self._config.stores),
+                     targets=len(self._config.connections.targets))  # fmt: skip
+            stack.push_async_callback(self._close_stores)
+            await self._serve()
+        log.info("stopped")
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            tasks = [
+                group.create_task(self._clock.run(), name="loop-clock"),
+                group.create_task(self._sample_forever(), name="process"),
+            ]
+            if "connections" not in self._options.disabled:
+                tasks.append(group.create_task(self._connections.run(), name="connections"))
+            for store in self._config.stores:
+                self._open(store)
+            await self._stop.wait()
+            for task in [*tasks, *(task for _, task in self._stores.values())]:
+                task.cancel()
+
+    def _on_hangup(self) -> None:
+        self._hangup = asyncio.create_task(self._reload(), name="reload")
+
+    # -- stores and targets
+
+    async def _announce(self, config: PostgresStore) -> None:
+        """Publish what is known of a store before it has been asked: its settings, and what the ledger counted."""
+        settings = StoreSettings(
+            series_per_metric=self._config.limits.series_per_metric, critical_jobs=config.critical_jobs
+        )
+        parts = [_part("settings", config, settings, time.monotonic(), NEVER_STALE)]
+        counts = await self._ledger.counts(config.name)
+        if counts is not None:
+            known = Executions(
+                counts=counts, exactness=Exactness(), caught_up=False, cursor_time=None, oldest_open=None
+            )
+            parts.append(_part("executions", config, known, None, config.staleness))
+        self._hub.publish(*parts)
+
+    def _open(self, config: PostgresStore) -> None:
+        store = Store(
+            config,
+            ledger=self._ledger,
+            hub=self._hub,
+            instruments=self._queries,
+            budget=self._config.limits.series_per_metric,
+        )
+        wanted = [c for c in store.collectors() if c.name not in self._options.disabled]
+        task = self._group.create_task(run_all(self._poller, wanted), name=f"store {config.name}")
+        self._stores[config.name] = (store, task)
+
+    async def _shut(self, name: str) -> None:
+        store, task = self._stores.pop(name)
+        task.cancel()
+        await asyncio.wait([task])
+        await store.close()
+
+    async def _close_stores(self) -> None:
+        for name in list(self._stores):
+            await self._shut(name)
+
+    def _sources(self) -> Mapping[str, Sequence[str]]:
+        return {
+            "store": tuple(store.name for store in self._config.stores),
+            "connection": tuple(target.name for target in self._config.connections.targets),
+            "process": ("",),
+        }
+
+    # -- reload
+
+    async def _reload(self) -> ReloadResult:
+        """Read the configuration again: all of it comes into force, or nothing."""
+        async with self._reloading:
+            try:
+                config = share(self._options.load(), self._options.shard, self._options.total_shards)
+                logs.scrubber.learn(config)
+                _refuse_fixed(self._config, config)
+            except ConfigError as e:
+                self._reload_ok = False
+                self._sample()
+                log.error("configuration refused; the last good one stays in force", problems=e.problems)
+                return ReloadResult(ok=False, problems=tuple(logs.scrubber.text(p) for p in e.problems))
+            await self._apply(config)
+            self._reload_ok, self._reload_at = True, time.time()
+            self._sample()
+            log.info("configuration reloaded", stores=len(config.stores), targets=len(config.connections.targets))
+            return ReloadResult(ok=True)
+
+    async def _apply(self, config: Config) -> None:
+        before, self._config = self._config, config
+        logs.configure(*logging_defaults(config))
+        old = {store.name: store for store in before.stores}
+        new = {store.name: store for store in config.stores}
+        await self._ledger.set_budget(config.limits.series_per_metric)
+        resized = before.limits != config.limits
+        for name, store in old.items():
+            if new.get(name) != store or resized:
+                await self._shut(name)
+            if name not in new:
+                self._withdraw(name)
+        for name, store in new.items():
+            if name not in self._stores:
+                await self._announce(store)
+                self._open(store)
+        if "connections" not in self._options.disabled:
+            await self._connections.apply(config.connections)
+
+    def _withdraw(self, store: str) -> None:
+        for collector, source in list(self._hub.current.parts):
+            if source == store and collector != "connections":
+                self._hub.withdraw(store, collector)
+
+    # -- the process itself
+
+    async def _sample_forever(self) -> None:
+        while True:
+            self._sample()
+            await asyncio.sleep(PROCESS_INTERVAL)
+
+    def _sample(self) -> None:
+        started = time.perf_counter()
+        state = sample(
+            thresholds=thresholds(self._config),
+            objectives=objectives(self._config),
+            configured_memory=self._config.limits.memory,
+            loop_lag=self._clock.worst(PROCESS_INTERVAL),
+            state_bytes=self._ledger.size,
+            state_writes=(self._ledger.writes["success"], self._ledger.writes["failure"]),
+            reload_successful=self._reload_ok,
+            reload_success_at=self._reload_at,
+            instruments=(self._api.registry, self._queries.registry),
+        )
+        self._hub.publish(
+            Part(
+                collector="process",
+                source="",
+                value=state,
+                success=True,
+                collected_at=time.time(),
+                collected_mono=time.monotonic(),
+                duration=time.perf_counter() - started,
+                interval=PROCESS_INTERVAL,
+                staleness=60.0,
+            )
+        )
+
+    def _context(self, renderer: Renderer) -> Context:
+        vitals = Vitals(hub=self._hub, poller=self._poller, clock=self._clock, ledger=self._ledger)
+
+        def config() -> Config:
+            return self._config
+
+        reload: Callable[[], Awaitable[ReloadResult]] = self._reload
+        return Context(
+            hub=self._hub,
+            config=config,
+            redacted_config=lambda: redacted(self._config),
+            render=renderer,
+            reload=reload,
+            instruments=self._api,
+            liveness=vitals.liveness,
+            readiness=lambda: vitals.readiness(self._config),
+            started_at=self._started_at,
+            version=__version__,
+            landing=Landing(hub=self._hub, config=config, version=__version__),
+        )
+
+
+def _part(collector: str, config: PostgresStore, value: object, at: float | None, staleness: float) -> Part:
+    return Part(
+        collector=collector,
+        source=config.name,
+        value=value,
+        success=at is not None,
+        collected_at=None if at is None else time.time(),
+        collected_mono=at,
+        duration=0.0,
+        interval=config.interval,
+        staleness=staleness,
+    )
+
+
+def _refuse_fixed(before: Config, after: Config) -> None:
+    """What is bound at start cannot change with a reload."""
+    fixed = {"web": (before.web, after.web), "state.path": (before.state, after.state)}
+    problems = [f"{key}: cannot change while running; restart to apply it" for key, (a, b) in fixed.items() if a != b]
+    if problems:
+        raise ConfigError(problems)
+
+
+async def serve(options: Options, config: Config) -> int:
+    """Run until a signal; the process's exit status. Raises ConfigError and LedgerError when it cannot start."""
+    try:
+        await App(options, config).run()
+    except* (ConfigError, LedgerError) as group:
+        raise group.exceptions[0] from None
+    return 0

@@ -1,0 +1,103 @@
+"""The command ``scheduler-exporter`` and its subcommands."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from exporter import __version__
+from exporter.errors import ConfigError, ExporterError
+from exporter.options import add_serve_arguments, options_from
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; its exit status. 1: it failed and said why; 2: the command line is wrong."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0].startswith("--") and arguments[0] not in ("--help", "--version"):
+        arguments.insert(0, "serve")  # as other exporters are called: flags alone
+    try:
+        args = _parser().parse_args(arguments)
+        status: int = args.run(args)
+    except ConfigError as e:
+        for problem in e.problems:
+            print(problem, file=sys.stderr)
+        return 1
+    except ExporterError as e:
+        print(f"scheduler-exporter: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 141
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scheduler-exporter",
+        description="Prometheus exporter for job schedulers that keep their state in PostgreSQL.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"scheduler-exporter {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    serve = commands.add_parser("serve", help="run the exporter", allow_abbrev=False)
+    add_serve_arguments(serve)
+    serve.set_defaults(run=_serve)
+    _add_demo(commands.add_parser("demo", help="run a scheduler, the exporter and Prometheus to look at"))
+    _add_profile(commands.add_parser("profile", help="work with store profiles"))
+    schema = commands.add_parser("schema", help="print the DDL of the native schema")
+    schema.add_argument("--schema", default="public", help="schema to put the tables into (default: public)")
+    schema.set_defaults(run=_schema)
+    return parser
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    from exporter.demo.options import add_arguments  # noqa: PLC0415 - only the demo's user pays for the demo
+
+    add_arguments(parser)
+    parser.set_defaults(run=_demo)
+
+
+def _add_profile(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="action")
+    check = commands.add_parser("check", help="run each store's profile against its database and explain it")
+    check.add_argument("--config.file", dest="config_file", default="config.yaml")
+    check.add_argument("store", nargs="*", help="only these stores")
+    check.set_defaults(run=_profile_check)
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from exporter import logs  # noqa: PLC0415 - `schema` and `--version` answer without loading the server
+    from exporter.app import serve  # noqa: PLC0415
+    from exporter.config.load import logging_defaults  # noqa: PLC0415
+
+    options = options_from(args)
+    config = options.load()
+    if args.config_check:
+        print(f"{options.config_file}: valid; {len(config.stores)} stores, {len(config.connections.targets)} targets")
+        return 0
+    logs.scrubber.learn(config)
+    logs.configure(*logging_defaults(config))
+    return asyncio.run(serve(options, config))
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from exporter.demo.stack import run  # noqa: PLC0415
+
+    return run(args)
+
+
+def _profile_check(args: argparse.Namespace) -> int:
+    from exporter.config.load import load_file  # noqa: PLC0415
+    from exporter.stores.check import check_stores  # noqa: PLC0415
+
+    return asyncio.run(check_stores(load_file(args.config_file), args.store, print))
+
+
+def _schema(args: argparse.Namespace) -> int:
+    from exporter.stores.native import ddl  # noqa: PLC0415
+
+    print(ddl(args.schema))
+    return 0

@@ -1,0 +1,173 @@
+"""Command-line flags, their environment mirrors, and what they change in a configuration."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from exporter import __version__
+from exporter.config.addresses import parse_listen_address
+from exporter.config.load import load_file
+from exporter.config.model import Config
+from exporter.errors import ConfigError
+
+PREFIX: Final = "SCHEDULER_EXPORTER_"
+COLLECTORS: Final = (
+    "executions",
+    "running",
+    "queues",
+    "schedules",
+    "jobs",
+    "workers",
+    "operations",
+    "connections",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the flags say; None and () leave the configuration as it is."""
+
+    config_file: Path
+    listen_address: tuple[str, ...] = ()
+    telemetry_path: str | None = None
+    web_config_file: str | None = None
+    enable_lifecycle: bool | None = None
+    log_level: str | None = None
+    log_format: str | None = None
+    state_path: str | None = None
+    shard: int = 0
+    total_shards: int = 1
+    disabled: frozenset[str] = frozenset()
+
+    def load(self) -> Config:
+        """Read the configuration file and put the flags over it. Raises ConfigError."""
+        config = load_file(self.config_file)
+        replace = msgspec.structs.replace
+        web = {
+            "listen_address": self.listen_address or None,
+            "telemetry_path": self.telemetry_path,
+            "config_file": self.web_config_file or self._beside(config.web.config_file),
+            "enable_lifecycle": self.enable_lifecycle,
+        }
+        logging = {"level": self.log_level, "format": self.log_format}
+        return replace(
+            config,
+            web=replace(config.web, **_given(web)),
+            logging=replace(config.logging, **_given(logging)),
+            state=replace(config.state, **_given({"path": self.state_path})),
+        )
+
+    def _beside(self, name: str | None) -> str | None:
+        """A file that the configuration names is looked for beside the configuration."""
+        return None if name is None else str(self.config_file.parent / name)
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def add_serve_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = os.environ) -> None:
+    """The flags of ``serve``. Each default comes from the environment: ``--log.level`` from {PREFIX}LOG_LEVEL."""
+    add = _Adder(parser, environ)
+    add("--config.file", help="configuration file", default="config.yaml")
+    parser.add_argument("--config.check", dest="config_check", action="store_true", help="check the file and exit")
+    add("--web.listen-address", help="host:port to listen on; may be repeated", action="append", split=True)
+    add("--web.telemetry-path", help="path of the metrics")
+    add("--web.config.file", help="exporter-toolkit web configuration: TLS, client certificates, users")
+    add("--web.enable-lifecycle", help="allow POST /-/reload", switch=True)
+    add("--log.level", help="debug, info, warning or error", choices=("debug", "info", "warning", "error"))
+    add("--log.format", help="json, logfmt or console", choices=("json", "logfmt", "console"))
+    add("--state.path", help='directory of the ledger, or ":memory:"')
+    add("--shard", help="which share of the targets is ours, from 0", kind=int, default="0")
+    add("--total-shards", help="into how many shares the targets are divided", kind=int, default="1")
+    for name in COLLECTORS:
+        add(f"--collector.{name}", help=f"run the collector {name}", switch=True)
+    parser.add_argument("--version", action="version", version=f"scheduler-exporter {__version__}")
+
+
+class _Adder:
+    """Adds a flag whose default is its environment mirror."""
+
+    def __init__(self, parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+        self._parser = parser
+        self._environ = environ
+
+    def __call__(
+        self,
+        flag: str,
+        *,
+        help: str,
+        default: str | None = None,
+        switch: bool = False,
+        split: bool = False,
+        kind: Callable[[str], Any] = str,
+        choices: tuple[str, ...] | None = None,
+        action: str = "store",
+    ) -> None:
+        name = flag.removeprefix("--")
+        variable = PREFIX + name.replace(".", "_").replace("-", "_").upper()
+        text = self._environ.get(variable)
+        dest = name.replace(".", "_").replace("-", "_")
+        described = f"{help} (environment: {variable})"
+        if switch:
+            value = None if text is None else _boolean(text, variable)
+            group = self._parser.add_mutually_exclusive_group()
+            group.add_argument(flag, dest=dest, action="store_true", default=value, help=described)
+            group.add_argument(f"--no-{name}", dest=dest, action="store_false", default=value, help=argparse.SUPPRESS)
+            return
+        given: Any = text if text is not None else default
+        if text is not None and choices is not None and text not in choices:
+            raise ConfigError([f"{variable}: expected {', '.join(choices)}; got {text!r}"])
+        if split and given is not None:
+            given = [item.strip() for item in given.split(",") if item.strip()]
+        extra = {"type": kind, "choices": choices} if action == "store" else {}
+        self._parser.add_argument(flag, dest=dest, action=action, default=given, help=described, **extra)  # type: ignore[arg-type]
+
+
+def _boolean(text: str, variable: str) -> bool:
+    value = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.strip().lower())
+    if value is None:
+        raise ConfigError([f"{variable}: expected true or false; got {text!r}"])
+    return value
+
+
+def options_from(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Options:
+    """The options of ``serve``. Raises ConfigError with every flag that is wrong."""
+    problems = []
+    listen = tuple(args.web_listen_address or ())
+    port = environ.get("PROMETHEUS_PORT")
+    if port and not listen:
+        listen = (f":{port}",)
+    for address in listen:
+        try:
+            parse_listen_address(address)
+        except ValueError as e:
+            problems.append(f"--web.listen-address: {e}; got {address!r}")
+    if not 0 <= args.shard < args.total_shards:
+        problems.append(f"--shard: expected 0 to --total-shards - 1 ({args.total_shards - 1}); got {args.shard}")
+    level = args.log_level or environ.get("LOG_LEVEL", "").lower() or None
+    level = {"warn": "warning"}.get(level or "", level)
+    if level not in (None, "debug", "info", "warning", "error"):
+        problems.append(f"LOG_LEVEL: expected debug, info, warn or error; got {level!r}")
+    if problems:
+        raise ConfigError(problems)
+    return Options(
+        config_file=Path(args.config_file),
+        listen_address=listen,
+        telemetry_path=args.web_telemetry_path,
+        web_config_file=args.web_config_file,
+        enable_lifecycle=args.web_enable_lifecycle,
+        log_level=level,
+        log_format=args.log_format,
+        state_path=args.state_path,
+        shard=args.shard,
+        total_shards=args.total_shards,
+        disabled=frozenset(name for name in COLLECTORS if getattr(args, f"collector_{name}") is False),
+    )
