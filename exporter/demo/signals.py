@@ -1,7 +1,8 @@
-"""Ctrl-C, SIGTERM and SIGHUP as a flag that is looked at where it is safe to stop."""
+"""Ctrl-C, SIGTERM and the loss of the terminal, as a flag that is looked at where it is safe to stop."""
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -26,10 +27,14 @@ class Interrupts:
     def __init__(self, hurry: Callable[[], None]) -> None:
         self._hurry = hurry
         self._before: dict[signal.Signals, Any] = {}
-        self.requested = False
+        self._terminal = os.isatty(0)
+        self._requested = False
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        for number in SIGNALS:
+            # nohup asks to live on.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -39,9 +44,14 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        if self.requested:
+        if self._requested:
             self._hurry()
-        self.requested = True
+        self._requested = True
+
+    @property
+    def requested(self) -> bool:
+        """Whether to end. A terminal that is gone counts: its SIGHUP goes to the session's leader alone."""
+        return self._requested or (self._terminal and not os.isatty(0))
 
     def sleep(self, seconds: float = TICK) -> None:
         """Sleep, unless asked to end: then raise ``Interrupted``."""
