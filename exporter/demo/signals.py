@@ -13,7 +13,7 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TICK: Final = 0.1
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error, like KeyboardInterrupt
+class Interrupted(Exception):
     """The user, or the system, wants us to end."""
 
 
