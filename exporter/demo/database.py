@@ -33,12 +33,12 @@ def create_shop(server: PostgresServer, directory: Path) -> ShopDatabase:
     passwords = {role: _password(directory / f"{role}.password") for role in (OWNER, MONITOR)}
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
         for role, password in passwords.items():
-            if not admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+            if admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None:
                 admin.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
             command = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}")
             admin.execute(command.format(sql.Identifier(role), sql.Literal(password)))
         admin.execute(sql.SQL("GRANT pg_monitor TO {}").format(sql.Identifier(MONITOR)))
-        if not admin.execute("SELECT FROM pg_database WHERE datname = %s", [NAME]).fetchone():
+        if admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [NAME]).fetchone() is None:
             create = sql.SQL("CREATE DATABASE {} OWNER {}")
             admin.execute(create.format(sql.Identifier(NAME), sql.Identifier(OWNER)))
     owner_dsn = server.dsn(NAME, OWNER, passwords[OWNER])

@@ -101,9 +101,7 @@ def test_a_free_port_is_kept() -> None:
     assert free_or_other("127.0.0.1", port) == port
 
 
-@pytest.mark.parametrize(
-    ("address", "fault"), [("127.0.0.1", "HOST:PORT"), ("203.0.113.7:9795", "cannot listen")]
-)
+@pytest.mark.parametrize(("address", "fault"), [("127.0.0.1", "HOST:PORT"), ("203.0.113.7:9795", "cannot listen")])
 def test_an_impossible_address_is_explained(address: str, fault: str) -> None:
     with pytest.raises(ExporterError, match=fault):
         resolve(arguments("--listen-address", address), lambda _: None)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import psutil
 import psycopg
 import pytest
 from support.postgres import Database, running_server
 
+from exporter.demo.database import create_shop
 from exporter.demo.postgres import PostgresServer
 
 
@@ -47,3 +50,13 @@ def test_nothing_is_left() -> None:
     assert not directory.parent.exists()
     assert not server.running
     assert not psutil.pid_exists(pid)
+
+
+def test_a_kept_shop_is_used_again(tmp_path: Path) -> None:
+    with running_server() as server:
+        first = create_shop(server, tmp_path)
+        with psycopg.connect(first.owner_dsn) as owner:
+            owner.execute("INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('q', 'kept')")
+        assert create_shop(server, tmp_path) == first
+        with psycopg.connect(first.monitor_dsn) as monitor:
+            assert monitor.execute("SELECT task_name FROM procrastinate_jobs").fetchall() == [("kept",)]

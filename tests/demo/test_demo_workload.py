@@ -32,9 +32,7 @@ SIGHTS = {
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[ShopDatabase]:
-    options = Options(
-        listen_host="127.0.0.1", listen_port=1, prometheus_port=None, duration=None, directory=None
-    )
+    options = Options(listen_host="127.0.0.1", listen_port=1, prometheus_port=None, duration=None, directory=None)
     supervisor = Supervisor()
     with Interrupts(supervisor.kill) as interrupts, workspace(None) as directory:
         stack = Stack(options, directory, supervisor, interrupts)
