@@ -31,9 +31,7 @@ _numbers = itertools.count(1)
 def running_server(settings: Mapping[str, str | int] | None = None) -> Iterator[PostgresServer]:
     """A server with ``SETTINGS`` (``settings`` win), in a directory of its own that goes with it."""
     # Not below pytest's own directory, which only its owner may enter: as root the server runs as nobody.
-    with tempfile.TemporaryDirectory(
-        prefix="scheduler-exporter-pg-", ignore_cleanup_errors=True
-    ) as directory:
+    with tempfile.TemporaryDirectory(prefix="scheduler-exporter-pg-", ignore_cleanup_errors=True) as directory:
         Path(directory).chmod(0o711)
         server = PostgresServer(Path(directory, "postgres"), settings={**SETTINGS, **(settings or {})})
         try:
