@@ -109,8 +109,7 @@ class Poller:
             collected_mono=None,
             duration=duration,
             interval=rhythm.interval,
-            # A lengthened interval must not make its own values look stale.
-            staleness=max(collector.staleness, 2 * rhythm.interval + collector.deadline),
+            staleness=rhythm.staleness,
             error=error,
         )
         if result is not None:
@@ -155,6 +154,14 @@ class _Rhythm:
     def interval(self) -> float:
         cost = min(self._recent, default=0.0)
         return max(self._collector.interval, cost / self._collector.max_load)
+
+    @property
+    def staleness(self) -> float:
+        """As configured; longer only where the load budget made the interval so, whose own values would look stale."""
+        collector = self._collector
+        if self.interval <= collector.interval:
+            return collector.staleness
+        return max(collector.staleness, 2 * self.interval + collector.deadline)
 
 
 async def run_all(poller: Poller, collectors: list[Collector]) -> None:
