@@ -1,0 +1,152 @@
+"""PostgreSQL is down: at the start, for a while, at a restart. What is unknown is absent, what was counted stays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from support.exposition import Key, Metrics
+from support.polling import until
+from support.scheduler import NativeStore
+from support.sidecar import NAME, StartSidecar, one_store
+
+RecordProperty = Callable[[str, object], None]
+#: Everything that only a store can tell begins with one of these.
+FROM_STORE = (
+    "scheduling_job",
+    "scheduling_queue",
+    "scheduling_execution",
+    "scheduling_last_execution",
+    "scheduling_worker",
+    "scheduling_operations",
+    "scheduling_exporter_cursor",
+    "scheduling_exporter_counting_exact",
+)
+COUNTERS = (
+    "scheduling_executions_total",
+    "scheduling_execution_retries_total",
+    "scheduling_execution_duration_seconds",
+    "scheduling_execution_wait_seconds",
+    "scheduling_worker_executions_total",
+)
+#: A gauge of each collector, by which its presence is told.
+GAUGE_OF = {
+    "executions": "scheduling_exporter_cursor_timestamp_seconds",
+    "running": "scheduling_executions_running",
+    "queues": "scheduling_queue_jobs",
+    "jobs": "scheduling_jobs",
+    "workers": "scheduling_workers",
+    "operations": "scheduling_operations",
+    "schedules": "scheduling_job_next_run_timestamp_seconds",
+}
+
+
+def gauges(metrics: Metrics) -> set[str]:
+    """The store's gauges on the page."""
+    return {name for name in metrics.names(FROM_STORE) if not name.startswith(COUNTERS)}
+
+
+def counters(metrics: Metrics) -> dict[Key, float]:
+    """The store's counters and histograms on the page."""
+    return {key: value for key, value in metrics.items() if key[0].startswith(COUNTERS)}
+
+
+def is_up(metrics: Metrics) -> bool:
+    """The store is up and every collector has its gauge on the page."""
+    return metrics.value("scheduling_store_up") == 1 and set(GAUGE_OF.values()) <= gauges(metrics)
+
+
+def recurring(store: NativeStore) -> None:
+    """Add a recurring job, so that the collector ``schedules`` has something to show."""
+    with store.database.connect() as connection:
+        connection.execute(
+            "INSERT INTO jobs (name, task_type, status, type, schedule)"
+            " VALUES ('nightly', 'report', 'SCHEDULED', 'RECURRING', '0 3 * * *')"
+        )
+
+
+def test_it_serves_at_once_without_the_store_and_follows_when_it_comes(
+    own_native: NativeStore, make_sidecar: StartSidecar, record_property: RecordProperty
+) -> None:
+    server = own_native.database.server
+    recurring(own_native)
+    own_native.finish(5)
+    server.stop()
+    sidecar = make_sidecar(one_store(own_native.dsn, interval="2s"))
+    # The best of three: another process on this machine can only make it slower.
+    took = [sidecar.start(), sidecar.restart(), sidecar.restart()]
+    record_property("seconds_to_the_first_answer", took)
+    assert min(took) < 2, took
+    for collector in GAUGE_OF:  # each has tried in vain
+        until(lambda c=collector: failed(sidecar.metrics(), c), 10, collector)
+    metrics = sidecar.metrics()
+    assert metrics.value("scheduling_store_up", store=NAME) == 0
+    assert metrics.names(FROM_STORE) == set()
+    assert sidecar.get("/health/ready").status == 200
+
+    server.start()
+    until(lambda: is_up(sidecar.metrics()), 2 + 1, "complete within one interval and a second")
+    assert sidecar.metrics().value("scheduling_queue_jobs", state="ready") == 3
+    own_native.finish(2, status="FAILED")
+    counted = sidecar.settled(since=own_native.finish(1))
+    assert counted.by("status", "scheduling_executions_total")["failed"] == 2
+    assert counted.by("status", "scheduling_executions_total")["success"] == 1, "history is not counted"
+    assert len(sidecar.events("started")) == 3, "and no restart was needed"
+
+
+def failed(metrics: Metrics, collector: str) -> bool:
+    return metrics.value("scheduling_exporter_collector_success", collector=collector, source=NAME) == 0
+
+
+def test_no_value_is_older_than_its_staleness_and_counters_stay(
+    own_native: NativeStore, start_sidecar: StartSidecar
+) -> None:
+    staleness, server = 10.0, own_native.database.server
+    recurring(own_native)
+    sidecar = start_sidecar(one_store(own_native.dsn, interval="2s", staleness=f"{staleness:g}s"))
+    sidecar.settled(since=0)
+    before = counters(sidecar.settled(since=own_native.finish(7)))
+    assert sum(value for key, value in before.items() if key[0] == "scheduling_executions_total") == 7
+    until(lambda: is_up(sidecar.metrics()), 5, "complete")
+
+    server.stop()
+    stopped = time.monotonic()
+    while time.monotonic() < stopped + staleness + 3:
+        asked = time.time()
+        metrics = sidecar.metrics()
+        for collector, gauge in GAUGE_OF.items():
+            last = metrics.value("scheduling_exporter_collector_last_success_timestamp_seconds", collector=collector)
+            assert not metrics.series(gauge) or asked - last <= staleness + 0.1, (collector, asked - last)
+        assert counters(metrics) == before
+        if time.monotonic() > stopped + 3:
+            assert metrics.value("scheduling_store_up") == 0
+        time.sleep(0.2)
+    assert gauges(metrics) == set()
+    assert all(failed(metrics, collector) for collector in GAUGE_OF)
+
+    server.start()
+    until(lambda: is_up(sidecar.metrics()), 2 + 1, "everything back within one interval and a second")
+    assert counters(sidecar.settled(since=time.time())) == before
+
+
+def test_a_restart_while_the_store_is_down_serves_the_counters_at_once(
+    own_native: NativeStore, start_sidecar: StartSidecar
+) -> None:
+    server = own_native.database.server
+    sidecar = start_sidecar(one_store(own_native.dsn))
+    sidecar.settled(since=0)
+    own_native.finish(4, status="FAILED", attempt=1)
+    before = counters(sidecar.settled(since=own_native.finish(9)))
+    assert before
+    server.stop()
+    for end in (sidecar.stop, sidecar.kill):
+        end()
+        sidecar.start()
+        metrics = sidecar.metrics()
+        assert counters(metrics) == before, "the first page, neither zero nor absent"
+        assert gauges(metrics) == set()
+        assert metrics.value("scheduling_store_up") == 0
+    server.start()
+    after = counters(sidecar.settled(since=own_native.finish(1)))
+    grown = {key: after[key] - value for key, value in before.items() if key[0] == "scheduling_executions_total"}
+    assert sum(grown.values()) == 1
