@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from exporter.config.model import PostgresStore, Profile
+from exporter.config.problems import nearest
 from exporter.domain import Exactness
-from exporter.errors import ProfileError, StoreError, StoreUnavailable
+from exporter.errors import ProfileError, StoreError, StoreTooSlow, StoreUnavailable
 from exporter.ledger.ledger import Identity
-from exporter.stores.profile import ENTITIES, fill, named, shipped
-from exporter.stores.queries import CURSOR_TYPES, REQUIRED, Wrapped, type_name
+from exporter.stores.checking.apart import apart
+from exporter.stores.checking.columns import describe, refused
+from exporter.stores.profile import fill, named, shipped
+from exporter.stores.queries import Wrapped
 from exporter.stores.session import Transaction
 from exporter.stores.sql import statement
 
@@ -43,30 +46,44 @@ async def server(transaction: Transaction) -> Server:
 
 async def resolve(transaction: Transaction, store: PostgresStore) -> Profile:
     """The profile in force, parameters filled in. Raises ProfileError when none fits or something is missing."""
-    if isinstance(store.profile, Profile):
-        profile = fill(store.profile, store.parameters)
-    elif store.profile != "auto":
-        profile = fill(named(store.profile), store.parameters)
-    else:
+    if store.profile == "auto":
         return await detect(transaction, store.parameters)
+    profile = _chosen(store)
     lacking = await missing(transaction, profile)
     if lacking:
         raise ProfileError(
-            f"profile {profile.name!r} does not fit database: missing {'; '.join(lacking)}."
+            f"profile {profile.name!r} does not fit this database: {'; '.join(lacking)}."
             f" Is `parameters` ({_listed(profile.parameters)}) right, and may this role see the tables?"
         )
     return profile
 
 
+def _chosen(store: PostgresStore) -> Profile:
+    """The profile that the configuration names or holds. A name that is wrong is answered with the nearest one."""
+    known: Iterable[str] = ("auto", *shipped())
+    wrong = str(store.profile)
+    try:
+        profile = store.profile if isinstance(store.profile, Profile) else named(store.profile)
+        known = profile.parameters
+        wrong = next((name for name in sorted(store.parameters) if name not in known), "")
+        return fill(profile, store.parameters)
+    except ProfileError as e:
+        raise ProfileError(f"{e}{nearest(wrong, known)}") from e
+
+
 async def detect(transaction: Transaction, parameters: Mapping[str, str]) -> Profile:
     """The shipped profile whose tables are here. Raises ProfileError when none or several fit."""
     found: list[Profile] = []
+    near: list[str] = []
     for profile in shipped().values():
         wanted = {name: value for name, value in parameters.items() if name in profile.parameters}
         for values in await _candidates(transaction, profile, wanted):
             filled = fill(profile, values)
-            if filled.requires and not await missing(transaction, filled):
+            lacking = await missing(transaction, filled)
+            if filled.requires and not lacking:
                 found.append(filled)
+            elif len(lacking) < len(filled.requires):
+                near.append(f"{filled.name} ({_listed(filled.parameters)}) nearly fits: {'; '.join(lacking)}")
     if len(found) == 1:
         return found[0]
     names = ", ".join(sorted(shipped()))
@@ -74,6 +91,7 @@ async def detect(transaction: Transaction, parameters: Mapping[str, str]) -> Pro
         raise ProfileError(
             f"profile auto recognises no scheduler in this database (known: {names}). Name a profile, write one"
             f" (docs/profiles.md), or set `parameters: {{schema: ...}}`; may this role see the tables?"
+            + "".join(f" {one}." for one in near)
         )
     fits = "; ".join(f"{p.name} ({_listed(p.parameters)})" for p in found)
     raise ProfileError(f"profile auto finds more than one scheduler here: {fits}. Set `profile` and `parameters`")
@@ -90,16 +108,23 @@ async def _candidates(transaction: Transaction, profile: Profile, wanted: dict[s
 
 
 async def missing(transaction: Transaction, profile: Profile) -> list[str]:
-    """What the profile requires and the database does not show: tables and columns, in words."""
+    """What the profile requires and the database does not show, in words: tables, columns, privileges."""
     wanted = dict(_parse(requirement) for requirement in profile.requires)
-    rows = await transaction.fetch("detect", statement("relations"), list(wanted))
+    try:
+        async with apart(transaction):
+            rows = await transaction.fetch("detect", statement("relations"), list(wanted))
+    except (StoreUnavailable, StoreTooSlow):
+        raise
+    except StoreError as e:  # a schema that the role may not use, or a name that is none
+        return [str(await refused(transaction, " ".join(wanted), e))]
     present = {name: set(columns) for name, columns in rows}
     lacking = []
     for relation, columns in wanted.items():
         if relation not in present:
-            lacking.append(f"table {relation}")
-        else:
-            lacking += [f"column {name} of {relation}" for name in columns if name not in present[relation]]
+            lacking.append(f"there is no table {relation}")
+            continue
+        has = present[relation]
+        lacking += [f"{relation} has no column {name}{nearest(name, has)}" for name in columns if name not in has]
     return lacking
 
 
@@ -117,41 +142,13 @@ def _listed(parameters: Mapping[str, str]) -> str:
 
 async def wrap(transaction: Transaction, profile: Profile) -> Wrapped:
     """Ask the store which columns each SELECT gives. Raises ProfileError naming every fault found."""
-    columns: dict[str, dict[str, str]] = {}
-    faults: list[str] = []
-    for entity in ENTITIES:
-        sql = getattr(profile, entity)
-        if sql is None:
-            continue
-        try:
-            described = await transaction.describe("describe", sql)
-        except StoreUnavailable:
-            raise
-        except StoreError as e:
-            # The transaction is aborted now; what follows could not be asked.
-            raise ProfileError(f"profile {profile.name!r}, {entity}: {e}") from e
-        columns[entity] = {column.name: type_name(column) for column in described}
-        faults += [f"{entity} has no column {name!r}" for name in REQUIRED[entity] if name not in columns[entity]]
-    wrapped = Wrapped(profile, columns)
-    if wrapped.has("executions"):
-        faults += _cursor_faults(wrapped)
+    described = await describe(transaction, profile)
+    faults = [f"{entity}: {fault}" for entity, found in described.faults.items() for fault in found]
     if faults:
-        raise ProfileError(f"profile {profile.name!r}: {'; '.join(faults)}")
-    return wrapped
-
-
-def _cursor_faults(wrapped: Wrapped) -> list[str]:
-    cursor, columns = wrapped.cursor, wrapped.columns["executions"]
-    if cursor.column not in columns:
-        return [f"executions has no column {cursor.column!r}, which is its cursor"]
-    actual, fitting = columns[cursor.column], CURSOR_TYPES[cursor.kind]
-    faults = [f"key column {name!r} is not among executions' columns" for name in wrapped.profile.key
-              if name not in columns and name != "attempt"]  # fmt: skip
-    if actual not in fitting:
-        faults.append(
-            f"the cursor {cursor.column!r} is of type {actual}, but kind {cursor.kind!r} needs {' or '.join(fitting)}"
+        raise ProfileError(
+            f"profile {profile.name!r}: {'; '.join(faults)} (`scheduler-exporter profile check` shows the places)"
         )
-    return faults
+    return described.wrapped
 
 
 async def exactness(transaction: Transaction, wrapped: Wrapped, server: Server, late_window: float) -> Exactness:

@@ -53,13 +53,14 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "workers": ("id",),
     "operations": ("stage",),
 }
-_TIMESTAMPS: Final = ("timestamp with time zone", "timestamp without time zone", "date")
-_NUMBERS: Final = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
+#: The types of a time, and of a number.
+TIMESTAMPS: Final = ("timestamp with time zone", "timestamp without time zone", "date")
+NUMBERS: Final = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
 #: cursor kind -> the types its column may have
 CURSOR_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "timestamp": ("timestamp with time zone",),
     "naive_timestamp": ("timestamp without time zone",),
-    "epoch": _NUMBERS,
+    "epoch": NUMBERS,
     "epoch_ms": ("bigint", "numeric", "double precision"),
     "id": ("smallint", "integer", "bigint", "numeric"),
 }
@@ -73,6 +74,11 @@ def type_name(column: psycopg.Column) -> str:
     """A column's type as SQL spells it."""
     name = column.type_display.partition("(")[0]
     return _NAMES.get(name, name)
+
+
+def quoted(name: str) -> str:
+    """A column's name as an identifier: exactly as the store gave it, capitals and blanks included."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,12 @@ class Wrapped:
         if kind == "time":
             if actual is None:
                 return "NULL::float8"
-            return f"extract(epoch FROM q.{name})::float8" if actual in _TIMESTAMPS else f"q.{name}::float8"
+            if actual in TIMESTAMPS:
+                return f"extract(epoch FROM q.{name})::float8"
+            # A cursor says its unit; any other number is one of seconds.
+            cursor = self.profile.cursor if entity == "executions" else None
+            milliseconds = cursor is not None and cursor.kind == "epoch_ms" and cursor.column == name
+            return f"q.{name}::float8 / 1000" if milliseconds else f"q.{name}::float8"
         cast = {"integer": "int8"}.get(kind, kind)
         return f"NULL::{cast}" if actual is None else f"q.{name}::{cast}"
 
@@ -120,9 +131,9 @@ class Wrapped:
     def finished(self) -> str:
         """Finished executions with the cursor in ($1, $2]: key, position, then the columns of ``Finished``."""
         cursor, columns = self.cursor, self.columns["executions"]
-        keys = " || chr(31) || ".join(f"coalesce(q.{name}::text, '')" for name in self._key(columns))
+        keys = " || chr(31) || ".join(f"coalesce(q.{quoted(name)}::text, '')" for name in self._key(columns))
         listed = ", ".join(self.column("executions", name) for name in EXECUTION_COLUMNS)
-        bare = f"q.{cursor.column}"
+        bare = f"q.{quoted(cursor.column)}"
         position = {
             "timestamp": f"extract(epoch FROM {bare})::float8",
             "naive_timestamp": f"extract(epoch FROM {bare})::float8",

@@ -1,0 +1,191 @@
+"""The columns that a profile's SELECTs give: asked of the live store, then held against what they must be."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import psycopg
+
+from exporter.config.model import Profile
+from exporter.config.problems import nearest
+from exporter.errors import StoreError, StoreTooSlow, StoreUnavailable
+from exporter.stores.checking.apart import apart
+from exporter.stores.profile import ENTITIES
+from exporter.stores.queries import COLUMNS, CURSOR_TYPES, NUMBERS, REQUIRED, TIMESTAMPS, Wrapped, type_name
+from exporter.stores.session import Transaction
+from exporter.stores.sql import statement
+
+#: What Transaction.describe puts before the SELECT: positions in errors count it.
+_BEFORE: Final = len("SELECT * FROM (")
+_WORD: Final = re.compile(r'"(?:[^"]|"")+"|\w+')
+_TEXTS: Final = ("text", "varchar", "bpchar", "name")
+#: how a canonical column is read -> the types that can be read so. Texts may hold numbers, or be an untyped NULL.
+_READABLE: Final[Mapping[str, tuple[str, ...]]] = {
+    "time": (*TIMESTAMPS, *NUMBERS, *_TEXTS),
+    "integer": (*NUMBERS, *_TEXTS),
+    "boolean": ("boolean", "integer", *_TEXTS),
+}
+_EXPECTED: Final = {
+    "time": "a timestamp, or a number of seconds since 1970",
+    "integer": "a whole number",
+    "boolean": "a boolean",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SqlFault:
+    """Why the server refuses a SELECT. ``line`` (from 1) and ``column`` (from 0) are 0 where it does not say."""
+
+    text: str
+    line: int = 0
+    column: int = 0
+    source: str = ""
+    hint: str | None = None
+    grants: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """On one line, for a log."""
+        where = f"line {self.line}: " if self.line else ""
+        near = f", at {self.source[self.column :].strip()!r}" if self.line else ""
+        more = f". {self.hint}" if self.hint else ""
+        return f"{where}{self.text}{near}{more}" + "".join(f". Run: {grant}" for grant in self.grants)
+
+    def lines(self) -> list[str]:
+        """On several, with a caret below the place."""
+        shown = [self.text]
+        if self.line:
+            before = f"line {self.line}: "
+            shown += [before + self.source, " " * (len(before) + self.column) + "^"]
+        if self.hint:
+            shown.append(self.hint)
+        return shown
+
+
+@dataclass(slots=True)
+class Described:
+    """What the live store says of a profile: its columns (entity -> name -> type) and its faults by entity."""
+
+    profile: Profile
+    columns: dict[str, dict[str, str]] = field(default_factory=dict)
+    faults: dict[str, list[SqlFault]] = field(default_factory=dict)
+
+    @property
+    def wrapped(self) -> Wrapped:
+        """The profile with those SELECTs that have no fault."""
+        sound = {entity: found for entity, found in self.columns.items() if not self.faults.get(entity)}
+        return Wrapped(self.profile, sound)
+
+
+async def describe(transaction: Transaction, profile: Profile) -> Described:
+    """Ask for the columns of every SELECT; one that the server refuses hides none of the others."""
+    described = Described(profile)
+    for entity in ENTITIES:
+        sql = getattr(profile, entity)
+        if sql is None:
+            continue
+        try:
+            async with apart(transaction):
+                found = await transaction.describe("describe", sql)
+        except (StoreUnavailable, StoreTooSlow):
+            raise
+        except StoreError as e:
+            described.faults[entity] = [await refused(transaction, sql, e)]
+            continue
+        described.columns[entity] = {column.name: type_name(column) for column in found}
+        faults = column_faults(entity, profile, [(column.name, type_name(column)) for column in found])
+        described.faults[entity] = [SqlFault(fault) for fault in faults]
+    if profile.cursor is not None and profile.cursor.position is not None:
+        fault = await _position_fault(transaction, profile.cursor.position)
+        described.faults.setdefault("executions", []).extend(fault)
+    return described
+
+
+async def _position_fault(transaction: Transaction, sql: str) -> list[SqlFault]:
+    try:
+        async with apart(transaction):
+            columns = await transaction.describe("describe", sql)
+    except (StoreUnavailable, StoreTooSlow):
+        raise
+    except StoreError as e:
+        fault = await refused(transaction, sql, e)
+        return [SqlFault(f"cursor.position: {fault.text}", fault.line, fault.column, fault.source, fault.hint)]
+    if len(columns) == 1 and type_name(columns[0]) in CURSOR_TYPES["id"]:
+        return []
+    given = ", ".join(f"{c.name} {type_name(c)}" for c in columns)
+    return [SqlFault(f"cursor.position must give one whole number, the greatest id; it gives ({given})")]
+
+
+async def refused(transaction: Transaction, sql: str, error: StoreError) -> SqlFault:
+    """Why the server refused ``sql``; for want of a privilege, with the GRANTs that would help."""
+    cause = error.__cause__
+    if not isinstance(cause, psycopg.Error):
+        return SqlFault(str(error))
+    text = f"{cause.diag.message_primary or cause} (SQLSTATE {cause.sqlstate})"
+    if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+        words = [word.strip('"').replace('""', '"') for word in _WORD.findall(sql)]
+        rows = await transaction.fetch("describe", statement("ungranted"), words)
+        return SqlFault(text, grants=tuple(grant for (grant,) in rows))
+    position = cause.diag.statement_position
+    if position is None:
+        return SqlFault(text, hint=cause.diag.message_hint)
+    return _placed(text, sql, int(position) - 1 - _BEFORE, cause.diag.message_hint)
+
+
+def _placed(text: str, sql: str, offset: int, hint: str | None) -> SqlFault:
+    """A fault at a place in ``sql``; one behind its end is at its end: something is not closed."""
+    offset = max(0, min(offset, len(sql.rstrip())))
+    start = sql.rfind("\n", 0, offset) + 1
+    line = sql.count("\n", 0, offset) + 1
+    return SqlFault(text, line, offset - start, sql[start:].partition("\n")[0], hint)
+
+
+def column_faults(entity: str, profile: Profile, found: Sequence[tuple[str, str]]) -> list[str]:
+    """What is wrong with an entity's columns, (name, type) in their order: missing, doubled, of a wrong type."""
+    columns = dict(found)
+    faults = [
+        f"has no column {name!r}{nearest(name, columns)}; it has: {', '.join(columns) or 'none'}"
+        for name in REQUIRED[entity]
+        if name not in columns
+    ]
+    read = {*COLUMNS[entity]}
+    if entity == "executions" and profile.cursor is not None:
+        read |= {profile.cursor.column, *profile.key}
+    for name, times in Counter(name for name, _ in found).items():
+        if times > 1 and name in read:
+            faults.append(f"has {times} columns named {name!r}: give the others another name")
+    for name, kind in COLUMNS[entity].items():
+        fitting = _READABLE.get(kind)
+        if fitting is not None and columns.get(name, fitting[0]) not in fitting:
+            faults.append(f"column {name!r} is of type {columns[name]}, expected {_EXPECTED[kind]}")
+    if entity == "executions":
+        faults += cursor_faults(profile, columns)
+    return faults
+
+
+def cursor_faults(profile: Profile, columns: Mapping[str, str]) -> list[str]:
+    """What is wrong with the cursor and the key, given the columns of executions."""
+    cursor = profile.cursor
+    if cursor is None:
+        return ["has no cursor: name the column that orders finished executions under `cursor`"]
+    faults = [
+        f"key column {name!r} is not among its columns{nearest(name, columns)}"
+        for name in profile.key
+        if name not in columns and name != "attempt"
+    ]
+    if cursor.column not in columns:
+        near = nearest(cursor.column, columns)
+        has = f"; it has: {', '.join(columns)}"
+        return [*faults, f"has no column {cursor.column!r}, which is its cursor{near}{has}"]
+    actual, fitting = columns[cursor.column], CURSOR_TYPES[cursor.kind]
+    if actual not in fitting:
+        others = [kind for kind, types in CURSOR_TYPES.items() if actual in types]
+        meant = f". For this type, kind may be: {', '.join(others)}" if others else ""
+        faults.append(
+            f"the cursor {cursor.column!r} is of type {actual}, but kind {cursor.kind!r} needs"
+            f" {' or '.join(fitting)}{meant}"
+        )
+    return faults
