@@ -82,7 +82,10 @@ def insert_finished(
 
 
 def native_store(database: Database) -> NativeStore:
-    """The schema that ``scheduler-exporter schema`` prints, with a queue, a running execution and a worker."""
+    """The schema that ``scheduler-exporter schema`` prints, with something for every collector to show:
+
+    three jobs in a queue, a recurring one, an execution that runs, a worker, an operation.
+    """
     ddl = run_command("schema")
     assert ddl.returncode == 0, ddl.stderr
     with database.connect() as connection:
@@ -90,6 +93,10 @@ def native_store(database: Database) -> NativeStore:
         connection.execute(
             "INSERT INTO jobs (name, task_type, queue, status, next_run_at)"
             " SELECT 'job ' || n, 'mail', 'default', 'QUEUED', now() FROM generate_series(1, 3) n"
+        )
+        connection.execute(
+            "INSERT INTO jobs (name, task_type, status, type, schedule)"
+            " VALUES ('nightly', 'report', 'SCHEDULED', 'RECURRING', '0 3 * * *')"
         )
         connection.execute("INSERT INTO workers (id, host) VALUES ('w1', 'host-1')")
         connection.execute("INSERT INTO executions (job_id, task_type, worker_id) VALUES (1, 'mail', 'w1')")

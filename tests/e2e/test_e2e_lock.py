@@ -1,0 +1,150 @@
+"""Somebody locks the scheduler's tables for a minute. The sidecar keeps answering, waits briefly, misses nothing."""
+
+from __future__ import annotations
+
+import http.client
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from support.exposition import Metrics
+from support.polling import until
+from support.scheduler import NativeStore, backends, insert_finished
+from support.sidecar import HOST, NAME, Sidecar, StartSidecar, one_store
+
+LOCKED_SECONDS = 60.0
+STALENESS = 20.0
+#: Between two requests; a sample of the server's sessions comes with every second one.
+TICK = 0.05
+#: A client that wakes up so late (s) measures the machine, not the sidecar.
+DISTURBED = 0.005
+#: What the issue promises: the 99th percentile of /metrics (s).
+P99 = 0.010
+#: Which collectors read the locked tables, with a gauge of each; the others read the tables that are not locked.
+BLOCKED = {
+    "executions": "scheduling_exporter_cursor_timestamp_seconds",
+    "running": "scheduling_executions_running",
+    "queues": "scheduling_queue_jobs",
+    "jobs": "scheduling_jobs",
+    "schedules": "scheduling_job_next_run_timestamp_seconds",
+}
+FREE = {"workers": "scheduling_workers", "operations": "scheduling_operations"}
+
+
+@dataclass(repr=False)
+class Observed:
+    """What was seen while the tables were locked: seconds of each request, backends of each sample, pages.
+
+    ``disturbed`` requests are left out: the client itself woke up late for them, so the machine was busy elsewhere.
+    """
+
+    requests: list[float] = field(default_factory=list)
+    disturbed: int = 0
+    backends: list[int] = field(default_factory=list)
+    pages: list[tuple[float, Metrics]] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        median, worst = statistics.median(self.requests), max(self.requests)
+        return (
+            f"{len(self.requests)} requests ({self.disturbed} more disturbed): median {median * 1e3:.2f} ms,"
+            f" p99 {self.p99 * 1e3:.2f} ms, worst {worst * 1e3:.2f} ms; at most {max(self.backends)} backends"
+            f" in {len(self.backends)} samples"
+        )
+
+    @property
+    def p99(self) -> float:
+        """The 99th percentile of the requests, in seconds."""
+        return statistics.quantiles(self.requests, n=100)[98]
+
+
+def watch(sidecar: Sidecar, seconds: float, count_backends: Callable[[], int]) -> Observed:
+    """Ask for /metrics twenty times a second over one connection, as a scraper does, and look at the server."""
+    observed = Observed()
+    connection = http.client.HTTPConnection(HOST, sidecar.port, timeout=5)
+    number = 0
+    began = tick = time.monotonic()
+    while (now := time.monotonic()) < began + seconds:
+        late = now - tick
+        started = time.perf_counter()
+        connection.request("GET", "/metrics")
+        answer = connection.getresponse()
+        page = answer.read()
+        seconds_taken = time.perf_counter() - started
+        assert answer.status == 200
+        if late > DISTURBED:
+            observed.disturbed += 1
+        else:
+            observed.requests.append(seconds_taken)
+        number += 1
+        if number % 2:
+            observed.backends.append(count_backends())
+        if number % 20 == 0:
+            observed.pages.append((now - began, Metrics(page.decode())))
+        tick += TICK
+        time.sleep(max(0.0, tick - time.monotonic()))
+    connection.close()
+    return observed
+
+
+def success(metrics: Metrics, collector: str) -> bool:
+    return metrics.value("scheduling_exporter_collector_success", collector=collector, source=NAME) == 1
+
+
+def counts(metrics: Metrics) -> dict[str, float]:
+    return metrics.by("status", "scheduling_executions_total")
+
+
+def test_locked_tables_cost_nobody_anything(native: NativeStore, start_sidecar: StartSidecar) -> None:
+    sidecar = start_sidecar(one_store(native.dsn, interval="2s", timeout="4s", staleness=f"{STALENESS:g}s"))
+    sidecar.settled(since=0)
+    native.finish(3)
+    sidecar.settled(since=native.finish(2, status="FAILED"))
+    history = native.truth()
+
+    with native.database.connect() as sampler, native.database.connect(autocommit=False) as locker:
+        until(lambda: backends(sampler), 5, "its sessions are seen")
+        native.finish(4)  # just before: not yet polled, perhaps
+        locker.execute("LOCK TABLE jobs, executions IN ACCESS EXCLUSIVE MODE")
+        insert_finished(locker, 6, status="TIMEOUT")  # by him who holds the lock, with a stamp of its beginning
+        observed = watch(sidecar, LOCKED_SECONDS, lambda: len(backends(sampler)))
+        insert_finished(locker, 7, status="CANCELLED")  # and of its end
+        locker.commit()
+        released = native.finish(5)  # just after
+
+    print(observed)
+    assert observed.disturbed < len(observed.requests) / 10, "this machine is too busy to measure anything"
+    assert observed.p99 < P99
+    assert max(observed.backends) <= 2, "two sessions at most, whatever happens"
+
+    # Each waits for the lock for a second and gives up; they share a session, so the last has waited for all.
+    assert all(not success(page, collector) for at, page in observed.pages if at > 8 for collector in BLOCKED)
+    assert all(success(page, collector) for _, page in observed.pages for collector in FREE)
+    for at, page in observed.pages:
+        assert all(page.series(gauge) for gauge in FREE.values())
+        last = "scheduling_exporter_collector_last_success_timestamp_seconds"
+        newest = max(page.value(last, collector=collector) for collector in FREE)
+        for collector, gauge in BLOCKED.items():
+            age = newest - page.value(last, collector=collector)
+            assert not page.series(gauge) or age <= STALENESS + 1, (at, collector, age)
+        assert counts(page).items() >= {"failed": history["failed"], "timeout": 0, "cancelled": 0}.items()
+    assert not any(observed.pages[-1][1].series(gauge) for gauge in BLOCKED.values())
+
+    until(lambda: all(success(sidecar.metrics(), c) for c in (*BLOCKED, *FREE)), 5, "everything works again")
+    metrics = sidecar.settled(since=released)
+    assert counts(metrics) == native.truth() == {"success": 12, "failed": 2, "timeout": 6, "cancelled": 7}
+    assert all(metrics.series(gauge) for gauge in (*BLOCKED.values(), *FREE.values()))
+    assert metrics.value("scheduling_store_up") == 1
+
+
+def test_it_ends_at_once_while_the_tables_are_locked(native: NativeStore, start_sidecar: StartSidecar) -> None:
+    sidecar = start_sidecar(one_store(native.dsn, interval="1s"))
+    sidecar.settled(since=0)
+    with native.database.connect() as sampler, native.database.connect(autocommit=False) as locker:
+        locker.execute("LOCK TABLE jobs, executions, workers, operations IN ACCESS EXCLUSIVE MODE")
+        until(lambda: not success(sidecar.metrics(), "executions"), 10, "it waits in vain")
+        began = time.monotonic()
+        assert sidecar.stop(seconds=5) == 0
+        assert time.monotonic() - began < 5
+        until(lambda: backends(sampler) == [], 1, "no session is left")
+        locker.rollback()
