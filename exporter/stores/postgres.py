@@ -194,7 +194,8 @@ class Store:
     def _worker_states(self, wrapped: Wrapped) -> dict[str, str] | None:
         """Worker states by id, None while they are not known: then nothing is called orphaned."""
         part = self._hub.current.part("workers", self.config.name)
-        if not wrapped.has("workers") or part is None or part.value is None or not part.success:
+        told = wrapped.has("workers") and "worker_id" in wrapped.columns["running"]
+        if not told or part is None or part.value is None or not part.success:
             return None
         return {worker.id: worker.state for worker in part.value.workers}
 

@@ -55,7 +55,8 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 #: The types of a time, and of a number.
 TIMESTAMPS: Final = ("timestamp with time zone", "timestamp without time zone", "date")
-NUMBERS: Final = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
+_WHOLE: Final = ("smallint", "integer", "bigint")
+NUMBERS: Final = (*_WHOLE, "numeric", "real", "double precision")
 #: cursor kind -> the types its column may have
 CURSOR_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "timestamp": ("timestamp with time zone",),
@@ -128,6 +129,13 @@ class Wrapped:
             raise ProfileError(f"profile {self.profile.name!r} has executions but no cursor")
         return self.profile.cursor
 
+    @property
+    def granularity(self) -> float:
+        """How long one value of the cursor stands for, in seconds: a whole second, a millisecond; else 0."""
+        if self.columns["executions"][self.cursor.column] not in _WHOLE:
+            return 0.0
+        return {"epoch": 1.0, "epoch_ms": 0.001}.get(self.cursor.kind, 0.0)
+
     def finished(self) -> str:
         """Finished executions with the cursor in ($1, $2]: key, position, then the columns of ``Finished``."""
         cursor, columns = self.cursor, self.columns["executions"]
@@ -156,8 +164,7 @@ class Wrapped:
             return f"to_timestamp({parameter}::float8)"
         if kind == "naive_timestamp":
             return f"(to_timestamp({parameter}::float8) AT TIME ZONE 'UTC')"
-        if kind == "epoch" and column_type in ("smallint", "integer", "bigint"):
-            # A whole second belongs to the poll that has passed all of it.
+        if kind == "epoch" and column_type in _WHOLE:
             return f"floor({parameter}::float8)::int8"
         if kind == "epoch_ms" and column_type == "bigint":
             return f"floor({parameter}::float8 * 1000)::int8"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from math import isfinite
 from typing import Final
 
 import structlog
@@ -18,6 +19,7 @@ from exporter.errors import StoreTooSlow
 from exporter.ledger.cursor import CursorState, Position
 from exporter.ledger.ledger import Ledger
 from exporter.ledger.tally import Finished
+from exporter.stores.answers import finite
 from exporter.stores.marks import Reading, Session, plan_ids, plan_times
 from exporter.stores.queries import Wrapped, bounds
 from exporter.stores.session import Row, Transaction
@@ -42,7 +44,8 @@ class Reader:
         self._store = store
         self._wrapped = wrapped
         self._ledger = ledger
-        self._late_window = late_window
+        # A stamp in whole seconds says "within this one": what ends later in it must be looked for again.
+        self._late_window = max(late_window, wrapped.granularity)
         self._sql = wrapped.finished()
         self._kind = "id" if wrapped.cursor.kind == "id" else "time"
         self._width: float = WIDEST_FIRST[self._kind]
@@ -118,7 +121,7 @@ class Reader:
 
     def _known(self, chunk: list[Row]) -> list[Finished]:
         make: Callable[[Row], Finished] = Finished._make
-        rows = [row for row in map(make, chunk) if row.status in FINAL_STATUSES]
+        rows = [_dated(row) for row in map(make, chunk) if row.status in FINAL_STATUSES]
         if len(rows) < len(chunk):
             found = {str(row[7]) for row in chunk if row[7] not in FINAL_STATUSES}
             for status in sorted(found - self._unknown):
@@ -139,3 +142,14 @@ class Reader:
             self._width *= 4 if rows < few // 10 else 2
         # An idle stretch must not make the next busy one a single slice.
         self._width = min(self._width, WIDEST_FIRST[self._kind] * 512)
+
+
+def _dated(row: Finished) -> Finished:
+    """The row, its times None where they are ``infinity``: no moment, and no sum would ever be finite again."""
+    if isfinite((row.scheduled_at or 0.0) + (row.started_at or 0.0) + (row.completed_at or 0.0)):
+        return row
+    return row._replace(
+        scheduled_at=finite(row.scheduled_at),
+        started_at=finite(row.started_at),
+        completed_at=finite(row.completed_at),
+    )

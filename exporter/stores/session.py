@@ -166,7 +166,8 @@ class Transaction:
     async def column_origin(self, sql: str, column: str) -> tuple[int, int] | None:
         """The table (oid) and column number that a column of ``sql`` comes from, where the server can tell."""
         async with self._bounded("describe"):
-            cursor = await self._connection.execute(f"SELECT q.{column} FROM ({sql}) q LIMIT 0")
+            name = '"' + column.replace('"', '""') + '"'
+            cursor = await self._connection.execute(f"SELECT q.{name} FROM ({sql}) q LIMIT 0")
             result = cursor.pgresult
             return (result.ftable(0), result.ftablecol(0)) if result is not None and result.ftable(0) else None
 
