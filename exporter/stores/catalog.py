@@ -155,18 +155,27 @@ async def exactness(transaction: Transaction, wrapped: Wrapped, server: Server, 
     """What stands against counting every execution exactly once, in words."""
     reasons = []
     if server.standby:
-        reasons.append("the server is a standby: transactions that are open on the primary cannot be seen")
+        reasons.append(
+            "the server is a standby: transactions that are open on the primary cannot be seen. Point the dsn at the"
+            " primary"
+        )
     if wrapped.cursor.kind == "id":
         cache = await _sequence_cache(transaction, wrapped)
         if cache > 1:
-            reasons.append(f"the cursor's sequence has CACHE {cache}: ids are drawn long before they are used")
+            reasons.append(
+                f"the cursor's sequence has CACHE {cache}: ids are drawn long before they are used. ALTER SEQUENCE ..."
+                " CACHE 1, or a cursor by the end's time"
+            )
     elif not server.reads_all_stats:
         reasons.append(
             f"the role lacks pg_read_all_stats: a stamp drawn more than late_window ({late_window:g} s) before its"
             f" transaction's first write would be missed. GRANT pg_monitor (or pg_read_all_stats) to the role"
         )
     if not wrapped.cursor.at_end:
-        reasons.append("the cursor is not set when the execution ends")
+        reasons.append(
+            "the cursor is not set when the execution ends: what was long running is behind it by then. Take a column"
+            " that the end sets"
+        )
     return Exactness(reasons=tuple(reasons))
 
 

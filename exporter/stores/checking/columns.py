@@ -122,7 +122,7 @@ async def _position_fault(transaction: Transaction, sql: str) -> list[SqlFault]:
 async def refused(transaction: Transaction, sql: str, error: StoreError) -> SqlFault:
     """Why the server refused ``sql``; for want of a privilege, with the GRANTs that would help."""
     cause = error.__cause__
-    if not isinstance(cause, psycopg.Error):
+    if not isinstance(cause, psycopg.Error) or isinstance(cause, psycopg.errors.LockNotAvailable):
         return SqlFault(str(error))
     text = f"{cause.diag.message_primary or cause} (SQLSTATE {cause.sqlstate})"
     if isinstance(cause, psycopg.errors.InsufficientPrivilege):

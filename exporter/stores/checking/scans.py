@@ -89,27 +89,40 @@ def _size(rows: int) -> str:
 
 def _remedy(asked: Asked, scan: Scan, relation: Relation) -> tuple[str, tuple[str, ...]]:
     """Why there is a scan, and what to run or to change."""
-    held = plans.bounded(scan.filters) if asked.reads_finished else None
-    if held is not None:
-        return _cursor_remedy(held, relation)
-    if asked.reads_finished and any(plans.bounded(str(node.get("Filter", ""))) for node in scan.above):
-        return "the cursor's bounds do not reach the table", (
-            "In `executions`: no GROUP BY, DISTINCT, window, OFFSET, LIMIT or MATERIALIZED at the top, UNION ALL"
-            " not UNION, the same types in each of its branches.",
-        )
+    if asked.reads_finished and (found := _finished_remedy(scan, relation)) is not None:
+        return found
     looked_up = plans.joined_column(scan)
     if looked_up is not None:
         return f"no index serves the look-up by {looked_up}", _create(relation, looked_up, "")
+    if not scan.filters:
+        return _unconditional(asked)
     fixed = plans.fixed_predicate(scan, relation.enums)
     if fixed is not None:
         predicate, column = fixed
         return "no index leaves finished rows out", _create(relation, column, f" WHERE {predicate}")
-    if not scan.filters:
-        return "it has no condition", ("Leave out what is over in the profile's SELECT, or delete it from the table.",)
     entity = {"queues": "live_jobs", "overdue": "live_jobs", "schedules": "jobs"}.get(asked.name, asked.name)
     return "its condition is on no bare column, so no index can serve it", (
         f"Write the condition on the column itself in `{entity}`, such as WHERE status IN (...), and index that.",
     )
+
+
+def _unconditional(asked: Asked) -> tuple[str, tuple[str, ...]]:
+    if asked.name == "position":
+        return "no index gives the greatest id", ("Index the column that cursor.position takes the greatest of.",)
+    return "it has no condition", ("Leave out what is over in the profile's SELECT, or delete it from the table.",)
+
+
+def _finished_remedy(scan: Scan, relation: Relation) -> tuple[str, tuple[str, ...]] | None:
+    """For a scan in the reading of finished executions, where the cursor is the reason."""
+    held = plans.bounded(scan.filters)
+    if held is not None:
+        return _cursor_remedy(held, relation)
+    if any(plans.bounded(str(node.get("Filter", ""))) for node in scan.above):
+        return "the cursor's bounds do not reach the table", (
+            "In `executions`: no GROUP BY, DISTINCT, window, OFFSET, LIMIT or MATERIALIZED at the top, UNION ALL"
+            " not UNION, the same types in each of its branches.",
+        )
+    return None
 
 
 def _cursor_remedy(held: str, relation: Relation) -> tuple[str, tuple[str, ...]]:
