@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -13,12 +12,6 @@ from exporter.errors import ConfigError
 from exporter.stores.checking.examine import examine
 from exporter.stores.checking.render import text
 from exporter.stores.checking.report import StoreReport
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags that become the keyword arguments of :func:`check_stores`."""
-    parser.add_argument("--analyze", action="store_true", help="run the polls' statements too: time, buffers, rows")
-    parser.add_argument("--json", dest="as_json", action="store_true", help="print the report as JSON")
 
 
 async def check_stores(

@@ -37,7 +37,7 @@ async def examine(store: PostgresStore, *, budget: int, analyze: bool) -> StoreR
     try:
         await _examine(store, session, report, budget, analyze)
     except (StoreError, ProfileError) as e:
-        report.findings.append(fault(str(e)))
+        report.findings.append(fault(" ".join(str(e).split())))
     finally:
         await session.close()
     return report
