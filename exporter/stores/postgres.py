@@ -15,12 +15,14 @@ from exporter.config.dsn import parse_dsn
 from exporter.config.model import PostgresStore
 from exporter.config.secrets import Secret
 from exporter.domain import Counts, Exactness, Executions, Schedules, Workers
-from exporter.errors import StoreError, StoreUnavailable
+from exporter.errors import ExporterError, StoreError, StoreUnavailable
 from exporter.instruments import QueryInstruments
+from exporter.ledger.cursor import CursorState
 from exporter.ledger.ledger import Ledger
 from exporter.poller import Collected, Collector
 from exporter.snapshot import Hub, Part
 from exporter.stores import answers, catalog
+from exporter.stores.catalog import Server
 from exporter.stores.queries import RUNNING_COLUMNS, WORKER_COLUMNS, Wrapped
 from exporter.stores.reader import Reader
 from exporter.stores.session import Row, Session, Transaction
@@ -48,6 +50,7 @@ class Store:
         # The full count may be slow; the load budget, not the timeout, keeps it from hurting the store.
         self._background = self._session(instruments, max(config.timeout, 30.0))
         self._poll.on_connect = self._prepare
+        self._background.on_connect = self._verify
         self._wrapped: Wrapped | None = None
         self._reader: Reader | None = None
         self._exactness = Exactness()
@@ -92,7 +95,13 @@ class Store:
             except StoreUnavailable:
                 self._publish_up(up=False)
                 raise
-            self._publish_up(up=True)
+            except ExporterError:
+                # No session is left: what answered was refused (another database, a profile that does not fit).
+                if self._poll.backend_pid is None:
+                    self._publish_up(up=False)
+                raise
+            if result is not ABSENT:  # which asked nobody
+                self._publish_up(up=True)
             return result
 
         return Collector(
@@ -129,10 +138,14 @@ class Store:
             raise StoreError("the store's profile is not known yet")
         return self._wrapped
 
+    async def _verify(self, transaction: Transaction) -> tuple[Server, CursorState | None]:
+        """The server and where the reading stands. Raises LedgerError when this is another database than before."""
+        server = await catalog.server(transaction)
+        return server, await self._ledger.attach(self.config.name, server.identity)
+
     async def _prepare(self, transaction: Transaction) -> None:
         """Each new connection: the same database as before? On the first one: the profile, the account."""
-        server = await catalog.server(transaction)
-        state = await self._ledger.attach(self.config.name, server.identity)
+        server, state = await self._verify(transaction)
         if self._wrapped is None or self._reader is None:
             profile = await catalog.resolve(transaction, self.config)
             wrapped = await catalog.wrap(transaction, profile)

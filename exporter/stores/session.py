@@ -45,7 +45,7 @@ class Session:
         self._lock = asyncio.Lock()
         self._connection: psycopg.AsyncConnection[Row] | None = None
         #: Called with each new connection's first transaction; raises StoreError to refuse it.
-        self.on_connect: Callable[[Transaction], Awaitable[None]] | None = None
+        self.on_connect: Callable[[Transaction], Awaitable[object]] | None = None
 
     @property
     def backend_pid(self) -> int | None:
