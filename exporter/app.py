@@ -13,6 +13,7 @@ import structlog
 
 from exporter import __version__, logs
 from exporter.api import FAMILIES
+from exporter.config.dsn import parse_dsn
 from exporter.config.load import logging_defaults
 from exporter.config.model import Config, PostgresStore
 from exporter.config.redact import redacted
@@ -177,16 +178,19 @@ class App:
                 await self._shut(name)
             if name not in new:
                 self._withdraw(name)
+                self._queries.forget(name)
         for name, store in new.items():
             if name not in self._stores:
                 await self._announce(store)
+                if name in old and _address(old[name]) != _address(store):
+                    self._withdraw(name, keep=("settings", "executions"))
                 self._open(store)
         if "connections" not in self._options.disabled:
             await self._connections.apply(config.connections)
 
-    def _withdraw(self, store: str) -> None:
+    def _withdraw(self, store: str, keep: Sequence[str] = ()) -> None:
         for collector, source in list(self._hub.current.parts):
-            if source == store and collector != "connections":
+            if source == store and collector not in ("connections", *keep):
                 self._hub.withdraw(store, collector)
 
     # -- the process itself
@@ -257,6 +261,12 @@ def _part(collector: str, config: PostgresStore, value: object, at: float | None
         interval=config.interval,
         staleness=staleness,
     )
+
+
+def _address(store: PostgresStore) -> dict[str, object]:
+    """Where a store's DSN leads. When that changes, nothing of what was there may be shown as what is here."""
+    parameters = parse_dsn(store.dsn)
+    return {name: parameters.get(name) for name in ("service", "host", "hostaddr", "port", "dbname")}
 
 
 def _refuse_fixed(before: Config, after: Config) -> None:

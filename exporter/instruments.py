@@ -89,9 +89,16 @@ class QueryInstruments:
             ("store", "query"),
             registry=self.registry,
         )
+        self._asked: dict[str, set[str]] = {}
 
     def observe(self, *, query: str, seconds: float, store: str | None = None) -> None:
         """Count one statement, failed or not. ``query`` is its name, ``store`` its store's if any."""
         self._duration.labels(query).observe(seconds)
         if store is not None:
             self._seconds.labels(store, query).inc(seconds)
+            self._asked.setdefault(store, set()).add(query)
+
+    def forget(self, store: str) -> None:
+        """Withdraw the series of a store that left the configuration."""
+        for query in self._asked.pop(store, ()):
+            self._seconds.remove(store, query)
