@@ -116,6 +116,22 @@ def test_no_value_is_older_than_its_staleness_and_counters_stay(
     assert counters(sidecar.settled(since=time.time())) == before
 
 
+def test_a_profile_that_maps_little_does_not_call_a_dead_store_up(
+    own_native: NativeStore, start_sidecar: StartSidecar
+) -> None:
+    """Collectors of what a profile does not map ask nobody, so they know nothing of the store."""
+    little = {"name": "little", "jobs": "SELECT id, status FROM jobs"}
+    sidecar = start_sidecar(one_store(own_native.dsn, profile=little))
+    until(lambda: sidecar.metrics().value("scheduling_store_up") == 1, 5)
+    own_native.database.server.stop()
+    until(lambda: failed(sidecar.metrics(), "jobs") and failed(sidecar.metrics(), "queues"), 5)
+    answers = []
+    for _ in range(40):
+        answers.append(sidecar.metrics().value("scheduling_store_up"))
+        time.sleep(0.1)
+    assert set(answers) == {0}
+
+
 def test_a_restart_while_the_store_is_down_serves_the_counters_at_once(
     own_native: NativeStore, start_sidecar: StartSidecar
 ) -> None:
