@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import psycopg
@@ -14,6 +15,8 @@ from exporter.config.secrets import REDACTED
 _SECRET_KEYS: Final = frozenset(
     {"password", "passfile", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
 )
+# A port for each host; one that is no number is the rest of a URI without an @: a password.
+_PORTS: Final = re.compile(r"[0-9]{0,5}(,[0-9]{0,5})*")
 _EXPECTED: Final = (
     "expected a PostgreSQL connection string such as postgresql://user@host:5432/database or "
     "host=... dbname=...; in a URI, special characters of a password are percent-encoded"
@@ -25,10 +28,26 @@ def parse_dsn(text: str) -> dict[str, Any]:
     if not text.strip():
         raise ValueError("expected a PostgreSQL connection string; it is empty")
     try:
-        return dict(conninfo_to_dict(text))
+        parameters = dict(conninfo_to_dict(text))
     except (psycopg.Error, UnicodeError):
         # psycopg quotes the text it failed at, which may be a password.
         raise ValueError(_EXPECTED) from None
+    if _splits_password(text) or not _PORTS.fullmatch(str(parameters.get("port") or "")):
+        raise ValueError(_EXPECTED)
+    return parameters
+
+
+def _splits_password(text: str) -> bool:
+    """Whether a URI has an @ after the one, or the slash, at which libpq ends the password.
+
+    Then the rest of the password is taken for a host, a port or a database, which are no secrets and are shown.
+    """
+    scheme, found, rest = text.partition("://")
+    if not found or scheme not in ("postgresql", "postgres"):
+        return False
+    at, slash = rest.find("@"), rest.find("/")
+    place = rest[at + 1 :] if at >= 0 and not 0 <= slash < at else rest
+    return "@" in place.partition("?")[0]
 
 
 def redact_dsn(text: str) -> str:
