@@ -57,10 +57,16 @@ async def _reload(request: web.Request, context: Context) -> web.Response:
     result = await context.reload()
     if result.ok:
         return web.Response(text="Configuration reloaded\n")
-    problems = "\n".join(scrub(problem) for problem in result.problems)
+    problems = "\n".join(_scrubbed(problem) for problem in result.problems)
     return web.Response(
         text=f"The configuration was refused; the last good one stays in force:\n{problems}\n", status=500
     )
+
+
+def _scrubbed(problem: str) -> str:
+    """``file:line: key: text`` with the text scrubbed; ``password: expected`` in its key is none."""
+    *where, text = problem.split(": ", 2)
+    return ": ".join([*where, scrub(text)])
 
 
 def _policy(html: str) -> str:
