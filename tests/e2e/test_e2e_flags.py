@@ -1,0 +1,208 @@
+"""The command line, its environment mirrors, exit statuses, and the state directory."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from support.polling import until
+from support.ports import free_port
+from support.scheduler import NativeStore, backends
+from support.sidecar import HOST, StartSidecar, one_store, request, run_command, target
+
+from exporter import __version__
+
+VALID = {"connections": {"targets": [target("one", 1)]}}
+
+
+def names(count: int) -> list[str]:
+    return [f"target-{n}" for n in range(count)]
+
+
+def test_version() -> None:
+    for arguments in (["--version"], ["serve", "--version"]):
+        done = run_command(*arguments)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"scheduler-exporter {__version__}\n", "")
+
+
+def test_config_check_tells_valid_from_invalid(make_sidecar: StartSidecar) -> None:
+    sidecar = make_sidecar(VALID)
+    check = ("serve", f"--config.file={sidecar.file}", "--config.check")
+    done = run_command(*check)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "valid; 0 stores, 1 targets" in done.stdout
+    assert run_command(*check[1:]).returncode == 0, "flags alone, as other exporters are called"
+    assert not (sidecar.directory / "state").exists(), "a check leaves nothing behind"
+
+    sidecar.configure({"connections": {"targets": [target("one", 1, passwort="x")], "interval": 5}})
+    done = run_command(*check)
+    assert (done.returncode, done.stdout) == (1, "")
+    problems = done.stderr.splitlines()
+    assert len(problems) == 2, "every fault at once"
+    assert any('did you mean "password"' in problem for problem in problems)
+    assert all(str(sidecar.file) in problem for problem in problems)
+    assert run_command("serve", f"--config.file={sidecar.file}").returncode == 1, "nor is it served"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["--no-such-flag"], 2, "--no-such-flag"),
+        (["--log.level=loud"], 2, "--log.level"),
+        (["--shard=2", "--total-shards=2"], 1, "--shard: expected 0 to --total-shards - 1 (1); got 2"),
+        (["--web.listen-address=nonsense"], 1, "--web.listen-address"),
+        (["--config.file=/nowhere/config.yaml"], 1, "/nowhere/config.yaml: cannot read the file"),
+    ],
+)
+def test_wrong_flags(arguments: list[str], status: int, told: str, make_sidecar: StartSidecar) -> None:
+    sidecar = make_sidecar(VALID)
+    done = run_command("serve", f"--config.file={sidecar.file}", *arguments)
+    assert done.returncode == status
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "status"),
+    [
+        ("SCHEDULER_EXPORTER_WEB_ENABLE_LIFECYCLE", "perhaps", 1),
+        ("SCHEDULER_EXPORTER_LOG_LEVEL", "loud", 1),
+        ("SCHEDULER_EXPORTER_SHARD", "first", 2),
+        ("LOG_LEVEL", "loud", 1),
+        ("PROMETHEUS_PORT", "http", 1),
+    ],
+)
+def test_wrong_variables(variable: str, value: str, status: int, make_sidecar: StartSidecar) -> None:
+    sidecar = make_sidecar(VALID)
+    done = run_command("serve", f"--config.file={sidecar.file}", environment={variable: value})
+    assert done.returncode == status, done.stderr
+    assert value in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_flags_and_their_environment(make_sidecar: StartSidecar) -> None:
+    by_flag, by_variable, by_name = free_port(), free_port(), free_port()
+    variables = {
+        "SCHEDULER_EXPORTER_WEB_LISTEN_ADDRESS": f"{HOST}:{by_variable}",
+        "SCHEDULER_EXPORTER_WEB_TELEMETRY_PATH": "/numbers",
+        "SCHEDULER_EXPORTER_WEB_ENABLE_LIFECYCLE": "true",
+        "SCHEDULER_EXPORTER_LOG_FORMAT": "logfmt",
+    }
+    sidecar = make_sidecar(VALID, environment=variables)
+    sidecar.start(wait=False)
+    until(lambda: request(by_variable, "/numbers").status == 200, 20)
+    assert request(by_variable, "/metrics").status == 404
+    assert request(by_variable, "/-/reload", method="POST").status == 200
+    assert "level=INFO" in sidecar.log
+    assert "level=DEBUG" in sidecar.log, "as the file says"
+    sidecar.stop()
+
+    flags = [f"--web.listen-address={HOST}:{by_flag}", "--no-web.enable-lifecycle", "--log.level=warning"]
+    sidecar = make_sidecar(VALID, *flags, environment={**variables, "PROMETHEUS_PORT": str(by_name)})
+    sidecar.start(wait=False)
+    until(lambda: request(by_flag, "/numbers").status == 200, 20)
+    assert request(by_flag, "/-/reload", method="POST").status == 403, "a flag has the last word"
+    assert "started" not in sidecar.log, "and so has the log level"
+    sidecar.stop()
+
+    sidecar = make_sidecar(VALID, environment={"PROMETHEUS_PORT": str(by_name), "LOG_LEVEL": "WARN"})
+    sidecar.start(wait=False)
+    until(lambda: request(by_name, "/metrics").status == 200, 20)
+    assert "started" not in sidecar.log
+    sidecar.stop()
+
+
+def test_a_collector_can_be_left_out(native: NativeStore, make_sidecar: StartSidecar) -> None:
+    without_flag = make_sidecar(one_store(native.dsn), "--no-collector.jobs")
+    without_variable = make_sidecar(one_store(native.dsn), environment={"SCHEDULER_EXPORTER_COLLECTOR_JOBS": "false"})
+    for sidecar in (without_flag, without_variable):
+        sidecar.start()
+        metrics = sidecar.settled(since=time.time())
+        collectors = set(metrics.by("collector", "scheduling_exporter_collector_success"))
+        assert "jobs" not in collectors
+        assert {"executions", "running", "queues", "workers", "schedules", "operations"} <= collectors
+        assert "COMPLETED" not in metrics.by("status", "scheduling_jobs"), "what only the full count knows"
+        assert "jobs" not in metrics.by("query", "scheduling_exporter_db_seconds_total"), "is not asked for"
+        sidecar.stop()
+
+
+def test_shards_share_the_targets_and_one_has_the_stores(native: NativeStore, start_sidecar: StartSidecar) -> None:
+    config = {**one_store(native.dsn), "connections": {"targets": [target(name, 1) for name in names(12)]}}
+    shares = []
+    for shard in range(3):
+        sidecar = start_sidecar(config, f"--shard={shard}", "--total-shards=3")
+        ready = sidecar.get("/health/ready").text
+        shares.append({name for name in names(12) if f'"connection {name}"' in ready})
+        until(lambda s=sidecar, n=shard: set(s.metrics().by("connection", "scheduling_connection_up")) == shares[n], 5)
+        assert len(sidecar.metrics().series("scheduling_store_up")) == (shard == 0)
+    assert set.union(*shares) == set(names(12))
+    assert sum(map(len, shares)) == 12, "none twice"
+    assert all(shares)
+
+
+def test_a_state_directory_belongs_to_one_process(make_sidecar: StartSidecar) -> None:
+    first = make_sidecar(VALID)
+    first.start()
+    state = first.directory / "state"
+    second = make_sidecar({**VALID, "state": {"path": str(state)}})
+    began = time.monotonic()
+    done = run_command("serve", f"--config.file={second.file}")
+    assert time.monotonic() - began < 5
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"scheduler-exporter: state.path {str(state)!r} is in use by another scheduler-exporter;"
+        " each needs its own directory\n"
+    )
+    assert first.get().status == 200
+    first.kill()
+    second.start()  # what was killed leaves no lock behind
+
+
+def test_a_state_path_that_cannot_be_used(tmp_path: Path, make_sidecar: StartSidecar) -> None:
+    file = tmp_path / "file"
+    file.write_text("no directory")
+    for path in (file, file / "below"):
+        sidecar = make_sidecar(VALID, f"--state.path={path}")
+        done = run_command("serve", f"--config.file={sidecar.file}", f"--state.path={path}")
+        assert done.returncode == 1, done.stderr
+        assert f"state.path {str(path)!r} cannot be used" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_damaged_state_file_is_set_aside_and_said(native: NativeStore, start_sidecar: StartSidecar) -> None:
+    sidecar = start_sidecar(one_store(native.dsn))
+    sidecar.settled(since=0)
+    sidecar.settled(since=native.finish(3))
+    sidecar.stop()
+    ledger = sidecar.directory / "state" / "ledger.sqlite"
+    ledger.write_bytes(b"this is no database" * 1000)
+    sidecar.start()
+    [told] = sidecar.events("state file is damaged; it was set aside and all counters start at zero")
+    assert Path(told["kept_as"]).read_bytes().startswith(b"this is no database")
+    assert set(sidecar.metrics().series("scheduling_executions_total").values()) <= {0}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_in_order(number: signal.Signals, native: NativeStore, start_sidecar: StartSidecar) -> None:
+    server = native.database.server
+    login = {"user": "postgres", "password": server.password}
+    targets = [target("healthy", server.port, **login), target("off", 1)]
+    sidecar = start_sidecar({**one_store(native.dsn), "connections": {"interval": "1s", "targets": targets}})
+    sidecar.settled(since=time.time())
+    idle = http.client.HTTPConnection(HOST, sidecar.port)  # a scraper that keeps its connection open
+    idle.request("GET", "/metrics")
+    idle.getresponse().read()
+    with native.database.connect() as connection:
+        assert backends(connection)
+        began = time.monotonic()
+        assert sidecar.end(number, seconds=5) == 0
+        print(f"ended after {time.monotonic() - began:.2f} s")
+        assert backends(connection) == []
+        others = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE %s"
+        assert connection.execute(others, ["scheduler-exporter%"]).fetchone() == (0,)
+    idle.close()
+    assert sidecar.events("stopped")
+    assert "Traceback" not in sidecar.log
