@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
@@ -24,6 +26,8 @@ Row = tuple[Any, ...]
 #: Seconds beyond the server's own statement timeout after which the client gives the connection up.
 PATIENCE: Final = 2.0
 CHUNK: Final = 2_000
+#: Seconds for a cancel request; a server that does not take it in time is not waited for.
+CANCEL_SECONDS: Final = 1.0
 
 
 class Credentials(Protocol):
@@ -32,6 +36,22 @@ class Credentials(Protocol):
     async def __call__(self) -> tuple[dict[str, Any], Secret | None]:
         """libpq's keywords without the password, and the password."""
         ...
+
+
+class _Connection(psycopg.AsyncConnection[Row]):
+    """Leaves a server that does not answer.
+
+    When its task is cancelled psycopg asks the server to cancel the statement, for 5 s, then waits for 5 s more: too
+    long for a deadline, and for SIGTERM.
+    """
+
+    async def _try_cancel(self, *, timeout: float = CANCEL_SECONDS) -> None:
+        try:
+            await self.cancel_safe(timeout=min(timeout, CANCEL_SECONDS))
+        except psycopg.Error:
+            # Not closed, which would leave psycopg waiting on a descriptor that may be another's soon: it reads an end.
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self.fileno())) as shared:
+                shared.shutdown(socket.SHUT_RDWR)
 
 
 class Session:
@@ -92,7 +112,7 @@ class Session:
         parameters, password = await self._credentials()
         try:
             async with asyncio.timeout(self._timeout):
-                connection = await psycopg.AsyncConnection.connect(
+                connection = await _Connection.connect(
                     **parameters,
                     password=password.reveal() if password is not None else None,
                     autocommit=True,
