@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 
+import psutil
 from support.exposition import Key, Metrics
 from support.polling import until
-from support.scheduler import NativeStore
+from support.scheduler import NativeStore, backends
 from support.sidecar import NAME, StartSidecar, one_store
+
+from exporter.demo.postgres import PostgresServer
 
 #: Everything that only a store can tell begins with one of these.
 FROM_STORE = (
@@ -130,6 +135,58 @@ def test_a_profile_that_maps_little_does_not_call_a_dead_store_up(
         answers.append(sidecar.metrics().value("scheduling_store_up"))
         time.sleep(0.1)
     assert set(answers) == {0}
+
+
+@contextlib.contextmanager
+def frozen(server: PostgresServer) -> Iterator[None]:
+    """The server keeps its connections, and takes new ones, and never says a word."""
+    postmaster = psutil.Process(server.child.pid)
+    stopped = [postmaster, *postmaster.children(recursive=True)]
+    for process in stopped:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in stopped:
+            process.resume()
+
+
+def test_a_server_that_stops_answering_is_down_and_holds_up_nothing(
+    own_native: NativeStore, start_sidecar: StartSidecar
+) -> None:
+    sidecar = start_sidecar(one_store(own_native.dsn, timeout="2s", staleness="10s"))
+    sidecar.settled(since=0)
+    before = counters(sidecar.settled(since=own_native.finish(3)))
+    with frozen(own_native.database.server):
+        until(
+            lambda: sidecar.metrics().value("scheduling_store_up") == 0,
+            2 + 2 + 1 + 2,
+            "timeout, patience, cancelling, slack",
+        )
+        until(lambda: gauges(sidecar.metrics()) == set(), 12, "gauges go when they are stale")
+        slowest = 0.0
+        for _ in range(40):
+            asked = time.monotonic()
+            metrics = sidecar.metrics()
+            slowest = max(slowest, time.monotonic() - asked)
+            assert (metrics.value("scheduling_store_up"), counters(metrics)) == (0, before)
+            time.sleep(0.1)
+        assert slowest < 0.5, "a page waits for nobody"
+    until(lambda: is_up(sidecar.metrics()), 10, "everything back")
+    after = sidecar.settled(since=own_native.finish(1))
+    assert after.by("status", "scheduling_executions_total")["success"] == 4
+    with own_native.database.connect() as connection:
+        until(lambda: len(backends(connection)) <= 2, 5, "what was given up is gone from the server too")
+
+
+def test_it_ends_in_time_while_the_server_does_not_answer(own_native: NativeStore, start_sidecar: StartSidecar) -> None:
+    sidecar = start_sidecar(one_store(own_native.dsn))
+    until(lambda: is_up(sidecar.metrics()), 5)
+    with frozen(own_native.database.server):
+        time.sleep(2)  # every collector has asked, or waits for its turn
+        assert sidecar.stop(seconds=5) == 0
+    with own_native.database.connect() as connection:
+        until(lambda: backends(connection) == [], 5, "no session is left")
 
 
 def test_a_restart_while_the_store_is_down_serves_the_counters_at_once(
