@@ -17,7 +17,7 @@ from support.sidecar import NAME, Sidecar, StartSidecar, one_store, store, targe
 from exporter.demo.postgres import PostgresServer
 
 #: Between two polls of a store; a new configuration is in force at once.
-INTERVAL = 1.0
+INTERVAL = 0.5
 
 
 def whole(native: NativeStore, *targets: str, **options: Any) -> dict[str, Any]:

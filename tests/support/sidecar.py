@@ -212,8 +212,8 @@ StartSidecar = Callable[..., Sidecar]
 
 
 def store(dsn: str, **options: Any) -> dict[str, Any]:
-    """A store's section, polled every second unless ``options`` say otherwise."""
-    return {"name": NAME, "dsn": dsn, "interval": "1s", **options}
+    """A store's section, polled twice a second unless ``options`` say otherwise."""
+    return {"name": NAME, "dsn": dsn, "interval": "500ms", **options}
 
 
 def one_store(dsn: str, **options: Any) -> dict[str, Any]:
