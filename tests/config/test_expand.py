@@ -136,9 +136,7 @@ def test_an_error_shows_the_reference_and_never_the_value(problems: Problems) ->
 
 
 def test_every_missing_reference_is_told_at_once(problems: Problems) -> None:
-    found = problems(
-        "stores:\n- name: ${A}\n  dsn: ${B}\n  parameters: {schema: '${C}'}\n  password: ${file:nope}\n"
-    )
+    found = problems("stores:\n- name: ${A}\n  dsn: ${B}\n  parameters: {schema: '${C}'}\n  password: ${file:nope}\n")
     assert [line.split("; ")[0] for line in found] == [
         "c.yaml:2: stores[0].name: the environment variable A is not set",
         "c.yaml:3: stores[0].dsn: the environment variable B is not set",

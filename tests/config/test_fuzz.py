@@ -21,15 +21,10 @@ from exporter.errors import ConfigError
 EXAMPLE = (Path(__file__).parents[2] / "config.example.yaml").read_text()
 WHOLE = re.sub(r"^#(?=  )", "", EXAMPLE, flags=re.MULTILINE)
 #: Comments would take most of the blows.
-BARE = (
-    "\n".join(line for line in WHOLE.splitlines() if line.strip() and not line.lstrip().startswith("#"))
-    + "\n"
-)
+BARE = "\n".join(line for line in WHOLE.splitlines() if line.strip() and not line.lstrip().startswith("#")) + "\n"
 
 PART = r"""(?:[A-Za-z0-9_-]+|\["(?:[^"\\]|\\.)*"\])"""
-PATH = re.compile(
-    rf"""c\.yaml(?::\d+)?: (?:\(root\)|{PART}(?:\.[A-Za-z0-9_-]+|\[\d+\]|\["(?:[^"\\]|\\.)*"\])*): .+"""
-)
+PATH = re.compile(rf"""c\.yaml(?::\d+)?: (?:\(root\)|{PART}(?:\.[A-Za-z0-9_-]+|\[\d+\]|\["(?:[^"\\]|\\.)*"\])*): .+""")
 SYNTAX = re.compile(
     r"c\.yaml(?::\d+){0,2}: "
     r"(?:invalid YAML|the file is|a second document|nested more|more than|an alias|a tag)"
@@ -87,9 +82,7 @@ def swap_values(text: str, rng: random.Random) -> str:
 def indent(text: str, rng: random.Random) -> str:
     lines = text.splitlines()
     at = _line(lines, rng)
-    lines[at] = rng.choice(
-        [" " + lines[at], lines[at][1:], lines[at].lstrip(), "\t" + lines[at], "  " + lines[at]]
-    )
+    lines[at] = rng.choice([" " + lines[at], lines[at][1:], lines[at].lstrip(), "\t" + lines[at], "  " + lines[at]])
     return "\n".join(lines)
 
 

@@ -502,9 +502,7 @@ def test_values_have_the_types_of_the_model(load: Load) -> None:
 
 
 def test_a_section_without_keys_keeps_its_defaults(load: Load) -> None:
-    config = load(
-        STORE + "  critical_jobs:\n  parameters: ~\nweb:\n  # nothing\nslo:\nconnections: {targets: }\n"
-    )
+    config = load(STORE + "  critical_jobs:\n  parameters: ~\nweb:\n  # nothing\nslo:\nconnections: {targets: }\n")
     assert config == load(STORE)
 
 
@@ -552,9 +550,7 @@ def test_a_statement_loses_its_last_semicolon(sql: str, read: str, tmp_path: Pat
     assert profile.jobs == read
 
 
-@pytest.mark.parametrize(
-    "address", ["127.0.0.1:0", ":9795", "[::1]:9795", "[::]:1", "my-host.example.com:65535"]
-)
+@pytest.mark.parametrize("address", ["127.0.0.1:0", ":9795", "[::1]:9795", "[::]:1", "my-host.example.com:65535"])
 def test_addresses(address: str, load: Load) -> None:
     assert load(STORE + f"web: {{listen_address: ['{address}']}}").web.listen_address == (address,)
 
@@ -586,9 +582,7 @@ def test_a_file_is_read_with_its_directory_and_its_environment(tmp_path: Path) -
     assert store.interval == 7
 
 
-def test_the_environment_is_the_process_s_own_by_default(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_is_the_process_s_own_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXPORTER_TEST_INTERVAL", "8s")
     path = tmp_path / "config.yaml"
     path.write_text(STORE + "  interval: ${EXPORTER_TEST_INTERVAL}\n")

@@ -1,0 +1,76 @@
+"""A reader and its ledger on a real database, driven by hand: poll, kill, look at the totals."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from exporter.config.model import Counting, Duration, PostgresStore, Profile
+from exporter.domain import FINAL_STATUSES, Counts
+from exporter.instruments import QueryInstruments
+from exporter.ledger.ledger import Ledger
+from exporter.snapshot import Hub
+from exporter.stores.postgres import Store
+
+
+class Counter:
+    """The part of the sidecar that counts, without the clock: each ``poll`` is one call."""
+
+    def __init__(self, dsn: str, profile: Profile | str, state: Path, *, late_window: float = 30.0) -> None:
+        self._config = PostgresStore(
+            name="main", dsn=dsn, profile=profile, counting=Counting(late_window=Duration(late_window))
+        )
+        self._state = state
+        self._runner = asyncio.Runner()
+        self._ledger: Ledger | None = None
+        self.counts = Counts()
+        self.start()
+
+    def start(self) -> None:
+        """Open the ledger, as a started process does."""
+        self._ledger = Ledger(str(self._state), budget=500)
+        self._runner.run(self._ledger.__aenter__())
+        self._store = Store(
+            self._config, ledger=self._ledger, hub=Hub(), instruments=QueryInstruments(), budget=500
+        )
+        self._collectors = {c.name: c for c in self._store.collectors()}
+
+    def poll(self) -> Counts:
+        """Poll until nothing more is waiting."""
+        while True:
+            result = self._runner.run(self._collectors["executions"].collect())
+            self.counts = result.value.counts
+            if not result.more:
+                return self.counts
+
+    def ask(self, collector: str) -> Any:
+        """One collection of another collector's value."""
+        return self._runner.run(self._collectors[collector].collect()).value
+
+    def kill(self) -> None:
+        """End as kill -9 does: nothing is written any more, the connections are gone."""
+        assert self._ledger is not None
+        self._runner.run(self._store.close())
+        self._runner.run(self._ledger.__aexit__())
+        self._ledger = None
+
+    def close(self) -> None:
+        """End, and give everything back."""
+        if self._ledger is not None:
+            self.kill()
+        self._runner.close()
+
+    def totals(self) -> dict[str, int]:
+        """Executions counted by status, over all task types."""
+        sums = [sum(n[i] for n in self.counts.executions.values()) for i in range(len(FINAL_STATUSES))]
+        return dict(zip(FINAL_STATUSES, sums, strict=True))
+
+
+def count(connection: psycopg.Connection[Any], sql: str) -> int:
+    """The single number that ``sql`` gives."""
+    row = connection.execute(sql).fetchone()
+    assert row is not None
+    return int(row[0])
