@@ -65,6 +65,8 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
     check = commands.add_parser("check", help="run each store's profile against its database and explain it")
     check.add_argument("--config.file", dest="config_file", default="config.yaml")
     check.add_argument("store", nargs="*", help="only these stores")
+    check.add_argument("--analyze", action="store_true", help="run the polls' statements too: time, buffers, rows")
+    check.add_argument("--json", dest="as_json", action="store_true", help="print the report as JSON")
     check.set_defaults(run=_profile_check)
 
 
@@ -93,7 +95,8 @@ def _profile_check(args: argparse.Namespace) -> int:
     from exporter.config.load import load_file  # noqa: PLC0415
     from exporter.stores.check import check_stores  # noqa: PLC0415
 
-    return asyncio.run(check_stores(load_file(args.config_file), args.store, print))
+    config = load_file(args.config_file)
+    return asyncio.run(check_stores(config, args.store, print, analyze=args.analyze, as_json=args.as_json))
 
 
 def _schema(args: argparse.Namespace) -> int:

@@ -72,13 +72,13 @@ class ApiInstruments:
 
 
 class QueryInstruments:
-    """Counts the statements run on stores and targets, and their time as the client measured it."""
+    """Counts the statements run on stores, and their time as the client measured it."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._duration = Histogram(
             "scheduling_db_query_duration_seconds",
-            "The exporter's own queries on stores and targets by name, as the client measured them.",
+            "The exporter's own queries on stores by name, as the client measured them.",
             ("query",),
             buckets=_QUERY_SECONDS,
             registry=self.registry,

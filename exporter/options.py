@@ -90,6 +90,7 @@ def add_serve_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, s
     for name in COLLECTORS:
         add(f"--collector.{name}", help=f"run the collector {name}", switch=True)
     parser.add_argument("--version", action="version", version=f"scheduler-exporter {__version__}")
+    parser.set_defaults(from_environment=add.from_environment)
 
 
 class _Adder:
@@ -98,6 +99,7 @@ class _Adder:
     def __init__(self, parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
         self._parser = parser
         self._environ = environ
+        self.from_environment: dict[str, tuple[str, ...]] = {}
 
     def __call__(
         self,
@@ -125,8 +127,10 @@ class _Adder:
         given: Any = text if text is not None else default
         if text is not None and choices is not None and text not in choices:
             raise ConfigError([f"{variable}: expected {', '.join(choices)}; got {text!r}"])
-        if split and given is not None:
-            given = [item.strip() for item in given.split(",") if item.strip()]
+        if split:
+            # argparse would add flags to a default list; a flag replaces its variable.
+            self.from_environment[dest] = tuple(i.strip() for i in (text or "").split(",") if i.strip())
+            given = None
         extra = {"type": kind, "choices": choices} if action == "store" else {}
         self._parser.add_argument(flag, dest=dest, action=action, default=given, help=described, **extra)  # type: ignore[arg-type]
 
@@ -141,7 +145,7 @@ def _boolean(text: str, variable: str) -> bool:
 def options_from(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Options:
     """The options of ``serve``. Raises ConfigError with every flag that is wrong."""
     problems = []
-    listen = tuple(args.web_listen_address or ())
+    listen = tuple(args.web_listen_address or args.from_environment["web_listen_address"])
     port = environ.get("PROMETHEUS_PORT")
     if port and not listen:
         listen = (f":{port}",)

@@ -223,7 +223,7 @@ LogFormat = Literal["json", "logfmt", "console"]
 
 
 class Logging(Section, frozen=True, kw_only=True):
-    """Logs on standard error; level and format default by environment."""
+    """Logs on standard output; level and format default by environment."""
 
     level: LogLevel | None = None
     format: LogFormat | None = None

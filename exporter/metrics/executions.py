@@ -88,6 +88,12 @@ DROPPED = Family(
     "Series that limits.series_per_metric left out since the start; their counts are under the value other.",
     ("store", "metric"),
 )
+BACKFILL = Family(
+    "scheduling_exporter_backfill_ratio",
+    "gauge",
+    "Share of the history to be backfilled that has been; 1 when nothing is left, and always without a backfill.",
+    ("store",),
+)
 _DROPPED_FROM: Final = {
     "executions": TOTAL.name,
     "retries": RETRIES.name,
@@ -115,6 +121,8 @@ def collect(view: View) -> Families:
     if view.fresh("executions") is None:
         return
     yield EXACT, [((store,), float(executions.exactness.exact))]
+    # This version reads no history: none is left to be read.
+    yield BACKFILL, [((store,), 1.0)]
     yield DROPPED, [((store, _DROPPED_FROM[metric]), n) for metric, n in counts.dropped.items()]
     moments = ((NEWEST, counts.newest), (CURSOR, executions.cursor_time), (OLDEST_OPEN, executions.oldest_open))
     for family, moment in moments:

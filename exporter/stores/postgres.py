@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
-from exporter.config.dsn import parse_dsn
 from exporter.config.model import PostgresStore
-from exporter.config.secrets import Secret
 from exporter.domain import Counts, Exactness, Executions, Schedules, Workers
 from exporter.errors import ExporterError, StoreError, StoreUnavailable
 from exporter.instruments import QueryInstruments
@@ -23,6 +21,7 @@ from exporter.poller import Collected, Collector
 from exporter.snapshot import Hub, Part
 from exporter.stores import answers, catalog
 from exporter.stores.catalog import Server
+from exporter.stores.credentials import StoreCredentials
 from exporter.stores.queries import RUNNING_COLUMNS, WORKER_COLUMNS, Wrapped
 from exporter.stores.reader import Reader
 from exporter.stores.session import Row, Session, Transaction
@@ -59,15 +58,7 @@ class Store:
         self._faults: set[str] = set()
 
     def _session(self, instruments: QueryInstruments, timeout: float) -> Session:
-        return Session(self.config.name, self._credentials, timeout, instruments)
-
-    async def _credentials(self) -> tuple[dict[str, Any], Secret | None]:
-        parameters = dict(parse_dsn(self.config.dsn))
-        password = parameters.pop("password", None)
-        secret = Secret(str(password)) if password is not None else self.config.password
-        parameters.setdefault("application_name", "scheduler-exporter")
-        parameters.setdefault("connect_timeout", str(max(2, int(self.config.timeout))))
-        return parameters, secret
+        return Session(self.config.name, StoreCredentials(self.config), timeout, instruments)
 
     async def close(self) -> None:
         """End both connections."""

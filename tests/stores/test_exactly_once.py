@@ -243,12 +243,10 @@ def test_every_execution_is_counted_exactly_once(roles: Database, profile: Profi
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=15,
-            stateful_step_count=40,
+            max_examples=6,
+            stateful_step_count=35,
             deadline=None,
             print_blob=True,
             suppress_health_check=list(HealthCheck),
         ),
     )
-
-

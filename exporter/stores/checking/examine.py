@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Final
 
 from exporter.config.dsn import parse_dsn
 from exporter.config.model import PostgresStore
-from exporter.config.secrets import Secret
 from exporter.errors import ProfileError, StoreError, StoreUnavailable
 from exporter.instruments import QueryInstruments
 from exporter.stores import catalog
@@ -19,6 +18,7 @@ from exporter.stores.checking.explain import Explainer
 from exporter.stores.checking.report import EntityReport, Finding, StoreReport, fault, warning
 from exporter.stores.checking.sample import sample
 from exporter.stores.checking.statements import asked
+from exporter.stores.credentials import StoreCredentials
 from exporter.stores.queries import COLUMNS, Wrapped
 from exporter.stores.reader import CLOCK
 from exporter.stores.session import Session, Transaction
@@ -33,7 +33,9 @@ async def examine(store: PostgresStore, *, budget: int, analyze: bool) -> StoreR
     ``budget`` is the configuration's limits.series_per_metric; ``analyze`` runs the statements too.
     """
     report = StoreReport(store=store.name, server=_address(store))
-    session = Session(store.name, _Credentials(store), store.timeout, QueryInstruments())
+    session = Session(
+        store.name, StoreCredentials(store, "scheduler-exporter profile check"), store.timeout, QueryInstruments()
+    )
     try:
         await _examine(store, session, report, budget, analyze)
     except (StoreError, ProfileError) as e:
@@ -41,20 +43,6 @@ async def examine(store: PostgresStore, *, budget: int, analyze: bool) -> StoreR
     finally:
         await session.close()
     return report
-
-
-class _Credentials:
-    """What the store's own sessions log in with."""
-
-    def __init__(self, store: PostgresStore) -> None:
-        self._store = store
-
-    async def __call__(self) -> tuple[dict[str, Any], Secret | None]:
-        parameters = dict(parse_dsn(self._store.dsn))
-        password = parameters.pop("password", None)
-        parameters.setdefault("application_name", "scheduler-exporter profile check")
-        parameters.setdefault("connect_timeout", str(max(2, int(self._store.timeout))))
-        return parameters, Secret(str(password)) if password is not None else self._store.password
 
 
 def _address(store: PostgresStore) -> str:

@@ -4,7 +4,7 @@
 SELECT a.pid::text, extract(epoch FROM a.backend_start)::float8, extract(epoch FROM a.xact_start)::float8,
        a.backend_xid::text
 FROM pg_catalog.pg_stat_activity AS a
-WHERE a.datname = current_database() AND a.pid <> ALL ($1::int[])
+WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.pid <> ALL ($1::int[])
   AND coalesce(a.backend_type, '') NOT IN ('autovacuum worker', 'walsender', 'parallel worker')
   AND (a.xact_start IS NOT NULL OR a.backend_xid IS NOT NULL)
 UNION ALL
