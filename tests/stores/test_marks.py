@@ -1,0 +1,92 @@
+"""What a poll reads again: every transaction that was open and is gone, from its mark, once."""
+
+from __future__ import annotations
+
+from exporter.stores.marks import FIRST_ID_STRETCH, Session, plan_ids, plan_times
+
+WINDOW = 30.0
+
+
+def writer(start: float | None, xid: str | None = None, pid: str = "1") -> Session:
+    return Session(pid, None if start is None else start - 100.0, start, xid)
+
+
+def test_a_steady_poll_reads_from_the_last_one_less_the_window() -> None:
+    first = plan_times(None, 1000.0, [], WINDOW)
+    assert (first.first, first.low, first.high) == (True, 970.0, 1000.0)
+    second = plan_times(first.upto(1000.0), 1015.0, [], WINDOW)
+    assert (second.first, second.low, second.high) == (False, 970.0, 1015.0)
+
+
+def test_a_long_transaction_costs_nothing_until_it_ends_then_one_reading() -> None:
+    state = plan_times(None, 1000.0, [writer(100.0)], WINDOW).upto(1000.0)
+    assert state.floor == 70.0  # keys are kept back to where it can still make rows appear
+    for now in (1015.0, 1030.0):
+        reading = plan_times(state, now, [writer(100.0)], WINDOW)
+        assert reading.low == state.upto - WINDOW
+        state = reading.upto(now)
+    ended = plan_times(state, 1045.0, [], WINDOW)
+    assert ended.low == 70.0
+    state = ended.upto(1045.0)
+    assert (state.floor, plan_times(state, 1060.0, [], WINDOW).low) == (1015.0, 1015.0)
+
+
+def test_a_prepared_transaction_inherits_the_mark_of_its_session() -> None:
+    state = plan_times(None, 1000.0, [writer(900.0, xid="7")], WINDOW).upto(1000.0)
+    prepared = plan_times(state, 1015.0, [Session(None, None, None, "7")], WINDOW)
+    state = prepared.upto(1015.0)
+    assert state.open[0].mark == 870.0
+    assert plan_times(state, 1030.0, [], WINDOW).low == 870.0
+
+
+def test_a_prepared_transaction_of_unknown_origin_gets_the_lowest_mark() -> None:
+    state = plan_times(None, 1000.0, [writer(900.0)], WINDOW).upto(1000.0)  # no xid yet: it cannot be linked
+    prepared = plan_times(state, 1015.0, [Session(None, None, None, "7")], WINDOW)
+    assert prepared.open[0].mark == 870.0
+
+
+def test_without_rights_a_transaction_is_marked_by_the_poll_before_it_was_seen() -> None:
+    state = plan_times(None, 1000.0, [], WINDOW).upto(1000.0)
+    seen = plan_times(state, 1015.0, [writer(None, xid="7")], WINDOW)
+    assert seen.open[0].mark == 970.0
+    assert plan_times(seen.upto(1015.0), 1030.0, [], WINDOW).low == 970.0
+
+
+def test_a_clock_that_is_set_back_leaves_no_gap_and_reads_nothing_forgotten() -> None:
+    state = plan_times(None, 1000.0, [], WINDOW).upto(1000.0)
+    back = plan_times(state, 980.0, [], WINDOW)
+    assert (back.low, back.high) == (970.0, 980.0)  # not below the floor: those keys are gone
+    assert plan_times(back.upto(980.0), 995.0, [], WINDOW).low == 970.0
+
+
+def test_a_slice_moves_the_cursor_only_as_far_as_it_read() -> None:
+    state = plan_times(None, 1000.0, [], WINDOW).upto(1000.0)
+    reading = plan_times(state, 5000.0, [writer(4000.0)], WINDOW)
+    part = reading.upto(2000.0)
+    assert (part.upto, part.floor) == (2000.0, 1970.0)
+    assert reading.upto(5000.0).floor == 3970.0
+
+
+def test_ids_are_read_again_from_the_poll_before_the_last_at_least() -> None:
+    first = plan_ids(None, 1000.0, 50_000, [], WINDOW)
+    assert first.low == 50_000 - FIRST_ID_STRETCH
+    state = first.upto(50_000)
+    for now, greatest, low in ((1015.0, 50_100, 40_000), (1030.0, 50_200, 40_000), (1045.0, 50_300, 50_000)):
+        reading = plan_ids(state, now, greatest, [], WINDOW)
+        assert (reading.low, reading.high) == (low, greatest)
+        state = reading.upto(greatest)
+
+
+def test_an_open_transaction_holds_an_id_back_until_it_ends() -> None:
+    state = plan_ids(None, 1000.0, 50_000, [], 0.0).upto(50_000)
+    state = plan_ids(state, 1015.0, 50_100, [writer(None, xid="9")], 0.0).upto(50_100)
+    mark = state.open[0].mark
+    for now in range(1030, 1200, 15):
+        state = plan_ids(state, float(now), 60_000 + now, [writer(None, xid="9")], 0.0).upto(60_000 + now)
+    assert state.floor <= mark
+    assert plan_ids(state, 1300.0, 70_000, [], 0.0).low == mark
+
+
+def test_pruned_ids_do_not_move_the_position_back() -> None:
+    state = plan_ids(None, 1000.0, 500, [], WINDOW).upto(500)
+    assert plan_ids(state, 1015.0, 0, [], WINDOW).high == 500

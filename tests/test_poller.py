@@ -1,0 +1,106 @@
+"""The poller: one collector's trouble is its own, its age is told, a dear question is asked less often."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from exporter.errors import StoreError, StoreTooSlow
+from exporter.poller import Collected, Collector, Poller, run_all
+from exporter.snapshot import Hub, Part
+
+
+def collector(
+    collect: Callable[[], Awaitable[Collected]], name: str = "c", interval: float = 0.02, **more: float
+) -> Collector:
+    values = {"deadline": 1.0, "staleness": 5.0} | more
+    return Collector(name=name, source="s", collect=collect, interval=interval, **values)
+
+
+@contextlib.asynccontextmanager
+async def running(*collectors: Collector) -> AsyncIterator[Poller]:
+    poller = Poller(Hub())
+    task = asyncio.create_task(run_all(poller, list(collectors)))
+    yield poller
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def part(poller: Poller, wanted: Callable[[Part], bool], name: str = "c") -> Part:
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        found = poller.hub.current.part(name, "s")
+        if found is not None and wanted(found):
+            return found
+        await asyncio.sleep(0.005)
+    raise AssertionError(poller.hub.current)
+
+
+async def test_a_failure_keeps_the_last_value_and_its_age() -> None:
+    answers = iter([Collected(value=1)])
+
+    async def ask() -> Collected:
+        for answer in answers:
+            return answer
+        raise StoreError("a table is locked")
+
+    async with running(collector(ask)) as poller:
+        good = await part(poller, lambda p: p.success)
+        bad = await part(poller, lambda p: not p.success)
+        assert (bad.value, bad.collected_at, bad.error) == (1, good.collected_at, "a table is locked")
+        assert bad.fresh(time.monotonic())
+        assert not bad.fresh(time.monotonic() + 6.0)
+
+
+async def test_one_that_hangs_or_crashes_delays_no_other() -> None:
+    asked = 0
+
+    async def hang() -> Collected:
+        await asyncio.sleep(60)
+        raise AssertionError("never")
+
+    async def crash() -> Collected:
+        raise ZeroDivisionError
+
+    async def work() -> Collected:
+        nonlocal asked
+        asked += 1
+        return Collected(value=asked)
+
+    hanging = collector(hang, "hang", deadline=0.1)
+    async with running(hanging, collector(crash, "crash"), collector(work, "work")) as poller:
+        late = await part(poller, lambda p: not p.success, "hang")
+        assert late.error == "no answer within 0.1 s"
+        assert (await part(poller, lambda p: not p.success, "crash")).error == "unexpected ZeroDivisionError"
+        assert poller.crashes[0][1] == "crash/s"
+        assert (await part(poller, lambda p: p.value is not None and p.value > 5, "work")).success
+
+
+async def test_a_dear_question_is_asked_less_often_and_says_so() -> None:
+    async def ask() -> Collected:
+        return Collected(value=1, load_seconds=1.0)
+
+    async with running(collector(ask, max_load=0.01)) as poller:
+        assert (await part(poller, lambda p: p.success)).interval == 100.0
+
+
+async def test_one_that_times_out_costs_as_well() -> None:
+    async def ask() -> Collected:
+        raise StoreTooSlow("longer than the timeout", 5.0)
+
+    async with running(collector(ask, max_load=0.05)) as poller:
+        assert (await part(poller, lambda p: not p.success)).interval == 100.0
+
+
+async def test_what_is_waiting_is_fetched_at_once() -> None:
+    asked = 0
+
+    async def ask() -> Collected:
+        nonlocal asked
+        asked += 1
+        return Collected(value=asked, more=asked < 50)
+
+    async with running(collector(ask, interval=60.0)) as poller:
+        assert (await part(poller, lambda p: p.value == 50)).success
