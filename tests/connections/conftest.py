@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import faulty_servers
 import pytest
 import trustme
-from faulty_servers import LOCALHOST, Server
+from support import faulty_servers
+from support.faulty_servers import LOCALHOST, Server
 from support.postgres import Database
 
 from exporter.config.model import Target

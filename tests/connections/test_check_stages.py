@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 import trustme
-from faulty_servers import LOCALHOST, Server
+from support.faulty_servers import LOCALHOST, Server
 from support.postgres import Database
 
 from exporter.config.secrets import Secret

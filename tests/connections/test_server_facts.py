@@ -11,8 +11,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from faulty_servers import LOCALHOST, give, unprivileged
 from support import ports
+from support.faulty_servers import LOCALHOST, give, unprivileged
 from support.postgres import Database, running_server
 
 from exporter.config.model import Target

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from faulty_servers import LOCALHOST, Server
+from support.faulty_servers import LOCALHOST, Server
 
 from exporter.connections.tls_expiry import fetch_expiry, not_after
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
 from support import ports
 
 LOCALHOST = "127.0.0.1"
