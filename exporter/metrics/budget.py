@@ -6,6 +6,7 @@ Gauges re-rank with every snapshot; counters do not, the ledger keeps their memb
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
 from typing import TypeVar, cast
 
 from exporter.domain import OTHER, StoreSettings
@@ -30,8 +31,7 @@ def folded(values: Mapping[str, T], limit: int, rank: Callable[[T], float], add:
     """At most ``limit`` labels, highest first; what is left out is added up under ``other``, which is one of them."""
     if len(values) <= limit:
         return dict(values)
-    kept = dict(top(values.items(), limit - 1, lambda item: rank(item[1])))
-    for label, value in values.items():
-        if label not in kept or (label == OTHER and kept[OTHER] is not value):
-            kept[OTHER] = add(kept[OTHER], value) if OTHER in kept else value
-    return kept
+    own = [item for item in values.items() if item[0] != OTHER]
+    kept = dict(top(own, limit - 1, lambda item: rank(item[1])))
+    rest = [value for label, value in values.items() if label not in kept]
+    return {**kept, OTHER: reduce(add, rest)}
