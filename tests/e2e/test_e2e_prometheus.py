@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import time
@@ -15,6 +16,9 @@ from support.scheduler import NativeStore
 from support.sidecar import Sidecar, StartSidecar, one_store, target
 
 TOTAL = "scheduling_executions_total"
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("prometheus") and shutil.which("promtool")), reason="Prometheus is not installed"
+)
 
 
 @pytest.fixture
