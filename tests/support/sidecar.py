@@ -181,12 +181,16 @@ class Sidecar:
     def settled(self, since: float, store: str = NAME) -> Metrics:
         """The page after a poll of executions that began after ``since`` (Unix seconds, the store's clock).
 
-        A series that is new is published as 0 until it was scraped: so this scrapes twice.
+        A series that is new is published as 0 until it was scraped: so this scrapes twice. Over one connection, whose
+        second request is taken when the sidecar has remembered what the first one showed.
         """
         until(lambda: self.read_upto(store) > since, 30, f"a poll of executions of {store} after {since}")
-        self.metrics()
-        time.sleep(0.3)  # the sidecar remembers what it has shown a moment after the answer
-        return self.metrics()
+        text = ""
+        with contextlib.closing(http.client.HTTPConnection(HOST, self.port, timeout=30)) as connection:
+            for _ in range(2):
+                connection.request("GET", "/metrics")
+                text = connection.getresponse().read().decode()
+        return Metrics(text)
 
     def read_upto(self, store: str = NAME) -> float:
         """Up to when (Unix seconds) the store's executions have been read and counted."""
