@@ -107,11 +107,15 @@ def _open_or_set_aside(path: Path) -> sqlite3.Connection:
 def _connect(target: str) -> sqlite3.Connection:
     # Opened by the ledger's thread, closed by it: sqlite3's own check stays on.
     db = sqlite3.connect(target, isolation_level=None)
-    db.execute("PRAGMA journal_mode = WAL")
-    # FULL: a poll that was committed survives a power cut, so that Prometheus never sees a counter fall.
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA foreign_keys = ON")
-    db.execute("PRAGMA cache_size = -2048")
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        # FULL: a poll that was committed survives a power cut, so that Prometheus never sees a counter fall.
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA cache_size = -2048")
+    except sqlite3.Error:
+        db.close()
+        raise
     return db
 
 
