@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clean
+.PHONY: help demo test check bench generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,11 +21,20 @@ demo: $(VENV)/demo.stamp ## PostgreSQL, a scheduler at work, the sidecar and Pro
 test: $(VENV)/test.stamp ## The whole test suite; STRICT_SKIPS=1 makes a skipped test a failure
 	@exec $(BIN)/python -m pytest $(ARGS)
 
+chaos: $(VENV)/test.stamp ## Kills, crashes and jumping clocks: is every execution counted once? ARGS="--seconds 1800"
+	@PYTHONPATH=tests exec $(BIN)/python -m chaos $(ARGS)
+
 check: $(VENV)/test.stamp ## Style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
+
+bench: $(VENV)/demo.stamp ## Measure every budget of BENCHMARKS.md; ARGS="poll scrape" measures these two
+	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+generate: $(VENV)/demo.stamp ## A store with a scheduler's history: ARGS="--executions 10000000 --dsn postgresql://..."
+	@exec $(BIN)/python -m benchmarks.generate $(ARGS)
 
 clean: ## Remove the environment and every cache
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

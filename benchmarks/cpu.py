@@ -1,0 +1,58 @@
+"""The sidecar's processor time at default intervals: one store, 100 targets without TLS, scraped every 15 s.
+
+    python -m benchmarks.cpu
+
+Budget: at most 2% of one core. Processor time as the kernel books it, so that others on the machine matter little.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+from benchmarks import kept
+from benchmarks.report import Row, Sizes, run, spread
+from benchmarks.sidecar import Sidecar, one_store, running, targets
+from benchmarks.startup import EXECUTIONS, complete
+
+TARGETS = 100
+#: Two intervals make a round, so that each round holds the same work.
+ROUND = 30.0
+
+
+def measure(sizes: Sizes) -> list[Row]:
+    """The rows of BENCHMARKS.md."""
+    executions = min(sizes.executions, EXECUTIONS)
+    with kept.server() as server:
+        store = kept.store(server, executions=executions, jobs=sizes.jobs)
+        with running(one_store(store) | targets(store, TARGETS)) as sidecar:
+            sidecar.until(lambda: complete(sidecar) and settled(sidecar), 300, every=1)
+            checked = sidecar.value("scheduling_connection_checks_total") or 0
+            shares = [share(sidecar) for _ in range(max(3, sizes.rounds))]
+            checked = (sidecar.value("scheduling_connection_checks_total") or 0) - checked
+            healthy = sidecar.value("scheduling_connection_up")
+    rate = checked / (len(shares) * ROUND)
+    return [
+        Row(f"share of one core, {TARGETS} targets", spread(shares, "%", 2), "<= 2%", statistics.median(shares) <= 2),
+        Row("checks each second", f"{rate:.1f}"),
+        Row("targets that are up", f"{healthy:.0f}" if healthy is not None else "unknown"),
+    ]
+
+
+def settled(sidecar: Sidecar) -> bool:
+    """Whether every target is up, and nothing is left to be read from before the start."""
+    up = sidecar.value("scheduling_connection_up")
+    return up == TARGETS and sidecar.value("scheduling_exporter_backfill_ratio") in (None, 1)
+
+
+def share(sidecar: Sidecar) -> float:
+    """Percent of a core during one round, with a scrape in each interval."""
+    before, began = sidecar.cpu(), time.monotonic()
+    for _ in range(2):
+        sidecar.get("/metrics")
+        time.sleep(ROUND / 2)
+    return 100 * (sidecar.cpu() - before) / (time.monotonic() - began)
+
+
+if __name__ == "__main__":
+    run("cpu", measure)
