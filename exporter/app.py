@@ -55,7 +55,7 @@ class App:
         self._api = ApiInstruments()
         self._queries = QueryInstruments()
         self._clock = LoopClock()
-        self._ledger = Ledger(config.state.path, budget=config.limits.series_per_metric)
+        self._ledger = Ledger(config.state.path, budget=config.limits.series_per_metric, retention=config.retention)
         self._connections = ConnectionManager(self._hub, self._config.connections)
         self._stores: dict[str, tuple[Store, asyncio.Task[None]]] = {}
         self._reloading = asyncio.Lock()
@@ -124,6 +124,7 @@ class App:
             hub=self._hub,
             instruments=self._queries,
             budget=self._config.limits.series_per_metric,
+            retention=self._config.retention,
         )
         wanted = [c for c in store.collectors() if c.name not in self._options.disabled]
         task = self._group.create_task(run_all(self._poller, wanted), name=f"store {config.name}")
@@ -171,8 +172,8 @@ class App:
         logs.configure(*logging_defaults(config))
         old = {store.name: store for store in before.stores}
         new = {store.name: store for store in config.stores}
-        await self._ledger.set_budget(config.limits.series_per_metric)
-        resized = before.limits != config.limits
+        await self._ledger.set_limits(config.limits.series_per_metric, config.retention)
+        resized = (before.limits, before.retention) != (config.limits, config.retention)
         for name, store in old.items():
             if new.get(name) != store or resized:
                 await self._shut(name)

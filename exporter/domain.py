@@ -73,7 +73,7 @@ class Counts:
 
     ``executions`` and ``workers`` hold one count for each of FINAL_STATUSES, in that order; ``last_success`` and
     ``last_started`` are by job id, of jobs worth remembering; ``read_at`` is the server clock of the last poll and
-    ``upto`` the cursor position up to which it read.
+    ``upto`` the cursor position up to which it read; ``version`` grows with whatever is written.
     """
 
     executions: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -90,6 +90,109 @@ class Counts:
     last_started: dict[str, float] = field(default_factory=dict)
     read_at: float | None = None
     upto: float | None = None
+    backfill: Backfill | None = None
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Finished executions added up: ``counts`` for each of FINAL_STATUSES; ``retries`` had an attempt before.
+
+    ``timed`` is how many have a known duration; ``sum``, ``max`` and the quantiles (within 2%) are theirs, in seconds.
+    """
+
+    counts: tuple[int, ...]
+    retries: int
+    timed: int
+    sum: float
+    max: float | None
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+    @property
+    def mean(self) -> float | None:
+        """The mean duration in seconds; None where none is known."""
+        return self.sum / self.timed if self.timed else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrendHour:
+    """One hour (its start, Unix seconds) with executions: ``counts`` for each of FINAL_STATUSES."""
+
+    start: int
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """What ended from ``start`` (a whole minute or hour) to ``end`` (the latest poll), by task type or by worker.
+
+    ``covered_since`` is since when nothing is missing: later than ``start`` while history is still being read, or where
+    it is not read; None before the first poll. What the series budget leaves out is under the label ``other``.
+    """
+
+    start: float
+    end: float
+    covered_since: float | None
+    overall: Figures
+    by_label: dict[str, Figures]
+    trend: tuple[TrendHour, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecentExecution:
+    """A finished execution in the ring of recent ones. ``error_message`` is cut to 500 characters."""
+
+    id: str
+    job_id: str | None
+    job_name: str | None
+    task_type: str
+    queue: str | None
+    status: str
+    attempt: int | None
+    scheduled_at: float | None
+    started_at: float | None
+    completed_at: float | None
+    worker_id: str | None
+    error_message: str | None
+    error_code: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorGroup:
+    """Failures whose messages differ only in numbers, ids and quoted parts; ``message`` is what they share.
+
+    ``count`` and ``trend`` (executions by the hour's start) are of the period asked for, first and last seen of all
+    time; ``example``, ``job_id`` and ``execution_id`` are the latest failure's.
+    """
+
+    fingerprint: str
+    message: str
+    code: str | None
+    count: int
+    first_seen: float
+    last_seen: float
+    task_types: tuple[str, ...]
+    job_id: str | None
+    execution_id: str
+    example: str
+    trend: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backfill:
+    """How far history has been read into the statistics: ``ratio`` 0 to 1, ``executions`` found so far.
+
+    ``reached`` is back to when nothing is missing; ``complete`` that nothing is left to be read; ``problem`` why it
+    ended early, if it did.
+    """
+
+    ratio: float
+    complete: bool
+    executions: int
+    reached: float
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,11 +26,15 @@ JITTER = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """A successful collection: its value, the database time it took (s), and whether more is waiting right now."""
+    """A successful collection: its value, the database time it took (s), and when the next one is due.
+
+    ``more`` says that more is waiting right now, ``wait`` in how many seconds if not after the interval.
+    """
 
     value: Any
     load_seconds: float = 0.0
     more: bool = False
+    wait: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,10 @@ class Poller:
             result = await self._once(collector, rhythm)
             if result is not None and result.more:
                 await asyncio.sleep(0)
+                due = time.monotonic()
+                continue
+            if result is not None and result.wait is not None:
+                await asyncio.sleep(result.wait)
                 due = time.monotonic()
                 continue
             due = max(due + rhythm.interval, time.monotonic())

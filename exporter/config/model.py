@@ -96,9 +96,13 @@ class Profile(Section, frozen=True, kw_only=True):
 
 
 class Counting(Section, frozen=True, kw_only=True):
-    """How far back a poll looks again for rows that appear late."""
+    """How far back a poll looks again for rows that appear late, and how much history fills the statistics at first.
+
+    ``backfill`` 0s reads no history.
+    """
 
     late_window: Duration = Duration(30)
+    backfill: Duration = Duration(35 * 86_400)
 
 
 class StuckAfter(Section, frozen=True, kw_only=True):
@@ -218,6 +222,14 @@ class Limits(Section, frozen=True, kw_only=True):
     memory: Annotated[int, Meta(ge=1)] | None = None
 
 
+class Retention(Section, frozen=True, kw_only=True):
+    """How long the state file keeps what it keeps; ``recent_executions`` is a number, for each store."""
+
+    statistics: Positive = Duration(35 * 86_400)
+    errors: Positive = Duration(30 * 86_400)
+    recent_executions: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "logfmt", "console"]
 
@@ -244,4 +256,5 @@ class Config(Section, frozen=True, kw_only=True):
     slo: tuple[Slo, ...] = ()
     readiness: Readiness = Readiness()
     limits: Limits = Limits()
+    retention: Retention = Retention()
     logging: Logging = Logging()

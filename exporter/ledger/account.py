@@ -1,17 +1,32 @@
-"""One store's account: what is committed, and what the poll under way has staged. Runs in the ledger's thread only."""
+"""One store's account: what is committed, and what is being read. Runs in the ledger's thread only.
+
+A slice of rows is staged chunk by chunk, then written together with the cursor in one SQLite transaction, or discarded.
+Memory follows the number of series and cells, not of rows: keys that must be kept are staged in a temporary table.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 
-from exporter.domain import Counts, Histogram
-from exporter.ledger.cursor import CursorState
-from exporter.ledger.jobs import JobBook, JobState
-from exporter.ledger.tally import Delta, Finished, Tally, histogram
+from exporter.config.model import Retention
+from exporter.domain import Counts
+from exporter.ledger import error_groups, recent
+from exporter.ledger.batch import Batch
+from exporter.ledger.cursor import BackfillState, CursorState, Position
+from exporter.ledger.finished import Finished
+from exporter.ledger.jobs import FAILING_KEPT, JobBook, JobState
+from exporter.ledger.rollups import HOUR, Horizons, Rollups
+from exporter.ledger.slices import Slice
+from exporter.ledger.statistics import StatisticsReader
+from exporter.ledger.tally import Delta, Tally
+from exporter.ledger.view import counts
+
+#: Keys kept for each store at most. Only a transaction that is open for hours beside a busy scheduler needs as many.
+KEYS_KEPT: Final = 2_000_000
 
 
 class Totals(msgspec.Struct, kw_only=True):
@@ -23,163 +38,287 @@ class Totals(msgspec.Struct, kw_only=True):
 
 
 class Account:
-    """Counts one store's executions.
+    """Counts one store's executions: what is new (``stage``, ``commit``) and history (``backfill_*``)."""
 
-    A poll stages rows chunk by chunk, then commits them together with the cursor in one SQLite transaction, or
-    discards them. Memory follows the number of series, not of rows: the staged keys are in a temporary table.
-    """
-
-    def __init__(self, db: sqlite3.Connection, store: str, budget: int) -> None:
+    def __init__(self, db: sqlite3.Connection, store: str, budget: int, retention: Retention) -> None:
         self._db = db
         self._store = store
         self._budget = budget
+        self.retention = retention
         self.tally = Tally(budget)
         self.book = JobBook()
         self.cursor: CursorState | None = None
+        self.backfill: BackfillState | None = None
         self.totals = Totals()
+        self.version = 0
+        self._pruned = 0
+        self._keys = 0
         self._load()
-        self._reset()
+        self.rollups = Rollups(db, self.id, budget)
+        self.statistics = StatisticsReader(self.rollups)
+        self.discard()
 
-    def set_budget(self, budget: int) -> None:
-        """Let another number of series in from now on."""
-        self._budget = self.tally.budget = budget
+    def set_limits(self, budget: int, retention: Retention) -> None:
+        """Let another number of series in from now on, keep for another time from the next hour on."""
+        self._budget = self.tally.budget = self.rollups.budget = budget
+        self.retention = retention
+        self._pruned = 0
 
     def _load(self) -> None:
-        row = self._db.execute("SELECT cursor, totals FROM store WHERE name = ?", (self._store,)).fetchone()
-        if row[0] is not None:
-            self.cursor = msgspec.json.decode(row[0], type=CursorState)
-        self.totals = msgspec.json.decode(row[1], type=Totals)
+        row = self._db.execute(
+            "SELECT id, cursor, totals, backfill FROM store WHERE name = ?", (self._store,)
+        ).fetchone()
+        self.id: int = row[0]
+        if row[1] is not None:
+            self.cursor = msgspec.json.decode(row[1], type=CursorState)
+        self.totals = msgspec.json.decode(row[2], type=Totals)
+        if row[3] is not None:
+            self.backfill = msgspec.json.decode(row[3], type=BackfillState)
         series = "SELECT metric, label, data FROM series WHERE store = ?"
         for metric, label, data in self._db.execute(series, (self._store,)):
             self.tally.load(metric, label, msgspec.json.decode(data, type=list[float]))
         for job_id, data in self._db.execute("SELECT job_id, data FROM job WHERE store = ?", (self._store,)):
             self.book.jobs[job_id] = msgspec.json.decode(data, type=JobState)
+        self.book.settled = {
+            job for (job,) in self._db.execute("SELECT job_id FROM settled WHERE store = ?", (self.id,))
+        }
+        self.book.settling = self._settling(self.backfill)
+        self._keys = self._count_keys()
 
-    def _reset(self) -> None:
-        self._delta = Delta(self.tally)
-        self._jobs: dict[str, JobState | None] = {}
-        self._staged = 0
-        self._late = self._duplicate = 0
-        self._newest = self.totals.newest
-        self._db.execute("DELETE FROM temp.staged WHERE store = ?", (self._store,))
+    def _count_keys(self) -> int:
+        count: int = self._db.execute("SELECT count(*) FROM seen WHERE store = ?", (self._store,)).fetchone()[0]
+        return count
 
-    def stage(self, rows: Sequence[Finished], *, count: bool) -> None:
-        """Take in rows of the poll under way. With ``count`` False only their keys are remembered (first poll)."""
-        first = self._staged
-        self._staged += len(rows)
-        self._db.executemany(
-            "INSERT OR IGNORE INTO temp.staged VALUES (?, ?, ?, ?)",
-            ((self._store, row.key, row.stamp, first + i) for i, row in enumerate(rows)),
-        )
-        if not count:
-            return
-        fresh = self._db.execute(
-            "SELECT s.n FROM temp.staged AS s WHERE s.store = ? AND s.n >= ?"
-            " AND NOT EXISTS (SELECT 1 FROM main.seen AS k WHERE k.store = s.store AND k.key = s.key)",
-            (self._store, first),
-        )
-        new = [rows[n - first] for (n,) in fresh]
-        self._duplicate += len(rows) - len(new)
-        self._count(new)
+    def _slice(self, now: float) -> Slice:
+        ring = self.retention.recent_executions
+        return Slice(Batch(now, self.book.watches, ring, recent.floor(self._db, self.id, ring)))
 
-    def _count(self, rows: list[Finished]) -> None:
-        upto = self.cursor.upto if self.cursor is not None else None
-        for row in rows:
-            self._delta.count(row)
-            if upto is not None and row.stamp <= upto:
-                self._late += 1
-            if row.completed_at is not None and (self._newest is None or row.completed_at > self._newest):
-                self._newest = row.completed_at
-        self.book.apply(rows, self._jobs)
+    # -- what is new
 
     def discard(self) -> None:
-        """Forget what was staged since the last commit."""
-        self._reset()
+        """Forget what was staged since the last commit, and begin a slice."""
+        self._live: Slice | None = None
+        self._db.execute("DELETE FROM temp.staged WHERE store = ?", (self._store,))
 
-    def commit(self, cursor: CursorState, task_types: Iterable[str]) -> Counts:
+    def stage(self, rows: Sequence[Finished], *, count: bool, now: float, upto: Position, keep_above: Position) -> None:
+        """Take in rows of the slice under way. With ``count`` False (first poll) they are history.
+
+        What is at or below ``upto`` may have been read before: there keys tell what was counted. Keys above
+        ``keep_above`` are kept for the polls to come.
+        """
+        if self._live is None:
+            self._live = self._slice(now)
+        staged = self._live
+        rows = staged.distinct(rows)
+        tracked = [(self._store, row[0], row[1], staged.rows) for row in rows if row[1] <= upto or row[1] > keep_above]
+        if tracked:
+            self._db.executemany("INSERT OR IGNORE INTO temp.staged VALUES (?, ?, ?, ?)", tracked)
+            again = self._seen(staged.rows) if any(key[2] <= upto for key in tracked) else frozenset()
+            if again:
+                staged.duplicate += len(again)
+                rows = [row for row in rows if row[0] not in again]
+        staged.rows += max(1, len(rows))
+        if count:
+            staged.late += sum(row[1] <= upto for row in rows)
+        staged.take(rows, self.book, now, history=False)
+
+    def _seen(self, first: int) -> frozenset[str]:
+        """The keys staged since ``first`` that were counted before."""
+        rows = self._db.execute(
+            "SELECT s.key FROM temp.staged AS s JOIN main.seen AS k ON k.store = s.store AND k.key = s.key"
+            " WHERE s.store = ? AND s.n >= ?",
+            (self._store, first),
+        )
+        return frozenset(key for (key,) in rows)
+
+    def commit(self, cursor: CursorState, task_types: Iterable[str], *, count: bool, horizon: float) -> CursorState:
         """Write the staged rows and the moved cursor in one transaction, then make them the account's state.
 
-        ``task_types`` were seen elsewhere (running): their counters are shown from 0. Raises sqlite3.Error and
-        leaves everything as it was when the file cannot be written.
+        ``task_types`` were seen elsewhere (running): their counters are shown from 0. ``horizon`` is the moment back
+        to which history is wanted, which the first poll decides. Returns the cursor as it was written. Raises
+        sqlite3.Error and leaves everything as it was when the file cannot be written.
         """
+        staged = self._live or self._slice(cursor.read_at)
+        delta = Delta(self.tally)
+        if count:
+            staged.batch.into(delta)
         for task_type in task_types:
-            self._delta.ensure(task_type)
-        merged = self._delta.merged()
+            delta.ensure(task_type)
+        backfill = self.backfill or _planned(cursor, horizon)
+        merged = delta.merged()
         totals = Totals(
-            late=self.totals.late + self._late,
-            duplicate=self.totals.duplicate + self._duplicate,
-            newest=self._newest,
+            late=self.totals.late + staged.late,
+            duplicate=self.totals.duplicate + staged.duplicate,
+            newest=_later(self.totals.newest, staged.batch.newest),
         )
-        expired = self.book.expired(time.time())
+        expired = self.book.expired(cursor.read_at)
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._write(cursor, merged, totals, expired)
+            cursor = self._write_keys(cursor)
+            self._write_counts(cursor, merged, totals, backfill)
+            self._write_slice(staged, cursor.read_at, expired)
+            self._prune(cursor.read_at)
             self._db.execute("COMMIT")
         except sqlite3.Error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            self._rollback()
             raise
-        self._delta.fold(merged)
-        self.book.fold(self._jobs)
-        self.book.fold(dict.fromkeys(expired))
-        self.cursor, self.totals = cursor, totals
-        self._reset()
-        return self.counts()
+        delta.fold(merged)
+        self.book.settling = self._settling(backfill)
+        self._fold(staged, expired)
+        self.cursor, self.totals, self.backfill = cursor, totals, backfill
+        self.discard()
+        return cursor
 
-    def _write(
-        self, cursor: CursorState, merged: dict[tuple[str, str], list[float]], totals: Totals, expired: list[str]
-    ) -> None:
+    def _write_keys(self, cursor: CursorState) -> CursorState:
         db, store = self._db, self._store
-        db.execute(
+        if self.cursor is not None and cursor.epoch != self.cursor.epoch:
+            db.execute("DELETE FROM main.seen WHERE store = ?", (store,))
+            self._keys = 0
+        added = db.execute(
             "INSERT OR REPLACE INTO main.seen SELECT store, key, stamp FROM temp.staged WHERE store = ? AND stamp > ?",
             (store, cursor.floor),
-        )
-        db.execute("DELETE FROM main.seen WHERE store = ? AND stamp <= ?", (store, cursor.floor))
-        db.executemany(
+        ).rowcount
+        gone = db.execute("DELETE FROM main.seen WHERE store = ? AND stamp <= ?", (store, cursor.floor)).rowcount
+        self._keys += added - gone
+        if self._keys <= KEYS_KEPT:
+            return cursor
+        self._keys = self._count_keys()
+        if self._keys <= KEYS_KEPT:
+            return cursor
+        oldest = db.execute(
+            "SELECT stamp FROM main.seen WHERE store = ? ORDER BY stamp DESC LIMIT 1 OFFSET ?", (store, KEYS_KEPT)
+        ).fetchone()[0]
+        db.execute("DELETE FROM main.seen WHERE store = ? AND stamp <= ?", (store, oldest))
+        return msgspec.structs.replace(cursor, floor=max(cursor.floor, oldest))
+
+    def _write_counts(
+        self, cursor: CursorState, merged: dict[tuple[str, str], list[float]], totals: Totals, backfill: BackfillState
+    ) -> None:
+        self._db.executemany(
             "INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?)",
-            [(store, metric, label, _json(data)) for (metric, label), data in merged.items()],
+            [(self._store, metric, label, _json(data)) for (metric, label), data in merged.items()],
         )
+        self._db.execute(
+            "UPDATE store SET cursor = ?, totals = ?, backfill = ? WHERE name = ?",
+            (_json(cursor), _json(totals), _json(backfill), self._store),
+        )
+
+    # -- history
+
+    def backfill_discard(self) -> None:
+        """Forget what was staged of history since the last commit."""
+        self._history: Slice | None = None
+
+    def backfill_stage(self, rows: Sequence[Finished], now: float) -> None:
+        """Take in rows of a slice of history: for statistics, jobs and error groups, never for counters."""
+        if self._history is None:
+            self._history = self._slice(now)
+        staged = self._history
+        rows = staged.distinct(rows)
+        staged.rows += len(rows)
+        staged.take(rows, self.book, now, history=True)
+
+    def backfill_commit(self, state: BackfillState, now: float) -> BackfillState:
+        """Write the slice and how far history has been read now, both or neither; returns that state."""
+        staged = self._history or self._slice(now)
+        self.book.apply(staged.batch.job_rows, staged.changes, now, history=True)
+        staged.batch.job_rows.clear()
+        state = msgspec.structs.replace(state, executions=state.executions + staged.rows)
+        totals = msgspec.structs.replace(self.totals, newest=_later(self.totals.newest, staged.batch.newest))
+        settling = self._settling(state)
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._write_slice(staged, now, [])
+            if not settling:
+                self._db.execute("DELETE FROM settled WHERE store = ?", (self.id,))
+            self._db.execute(
+                "UPDATE store SET totals = ?, backfill = ? WHERE name = ?", (_json(totals), _json(state), self._store)
+            )
+            self._db.execute("COMMIT")
+        except sqlite3.Error:
+            self._rollback()
+            raise
+        self.book.settling = settling
+        self._fold(staged, [])
+        if not settling:
+            self.book.settled.clear()
+        self.totals, self.backfill = totals, state
+        self.backfill_discard()
+        return state
+
+    def _settling(self, state: BackfillState | None) -> bool:
+        """Whether older failures of one-time jobs may still come to light."""
+        return state is not None and not state.done and state.since - state.reached < FAILING_KEPT
+
+    # -- both
+
+    def _write_slice(self, staged: Slice, now: float, expired: list[str]) -> None:
+        db, store, changes = self._db, self._store, staged.changes
+        self.rollups.write(staged.batch.cells, staged.batch.worker_cells, Horizons.at(now, self.retention.statistics))
+        recent.write(db, self.id, staged.batch.recent, self.retention.recent_executions)
+        staged.errors.write(db, self.id)
         db.executemany(
             "INSERT OR REPLACE INTO job VALUES (?, ?, ?)",
-            [(store, job_id, _json(state)) for job_id, state in self._jobs.items() if state is not None],
+            [(store, job_id, _json(state)) for job_id, state in changes.states.items() if state is not None],
         )
-        gone = [job_id for job_id, state in self._jobs.items() if state is None] + expired
+        gone = [job_id for job_id, state in changes.states.items() if state is None] + expired
         db.executemany("DELETE FROM job WHERE store = ? AND job_id = ?", [(store, job_id) for job_id in gone])
-        db.execute("UPDATE store SET cursor = ?, totals = ? WHERE name = ?", (_json(cursor), _json(totals), store))
+        if self.book.settling:
+            db.executemany("INSERT OR IGNORE INTO settled VALUES (?, ?)", [(self.id, job) for job in changes.settled])
+
+    def _fold(self, staged: Slice, expired: list[str]) -> None:
+        self.book.fold(staged.changes)
+        self.book.forget(expired)
+        hours = [minute * 60 // HOUR for minute, _, _ in staged.batch.cells]
+        hours += [hour for hour, _, _ in staged.batch.worker_cells]
+        if hours:
+            self.statistics.written(min(hours) * HOUR)
+        self.version += 1
+
+    def _rollback(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+        self.rollups.forget_labels()
+        self._keys = self._count_keys()
+
+    def _prune(self, now: float) -> None:
+        """Once an hour, forget what retention no longer keeps, and give its room back to the file system."""
+        hour = int(now) // HOUR
+        if hour == self._pruned:
+            return
+        self.rollups.prune(Horizons.at(now, self.retention.statistics))
+        error_groups.prune(self._db, self.id, now - self.retention.errors)
+        self._pruned = hour
+
+    # -- reading
+
+    def covered_since(self) -> float | None:
+        """Since when the statistics miss nothing."""
+        if self.backfill is None or self.cursor is None:
+            return None
+        return max(self.backfill.reached, self.cursor.read_at - self.retention.statistics)
 
     def counts(self) -> Counts:
         """What is committed, as an immutable value."""
-        by_metric: dict[str, dict[str, list[float]]] = {}
-        for (metric, label), numbers in self.tally.series.items():
-            by_metric.setdefault(metric, {})[label] = numbers
-        cursor = self.cursor
-        return Counts(
-            executions=_whole(by_metric.get("executions", {})),
-            retries={label: int(numbers[0]) for label, numbers in by_metric.get("retries", {}).items()},
-            durations=self._histograms("duration", by_metric),
-            waits=self._histograms("wait", by_metric),
-            workers=_whole(by_metric.get("worker", {})),
-            failing=self.book.failing(self._budget),
-            dropped=self.tally.dropped(),
-            newest=self.totals.newest,
-            late=self.totals.late,
-            duplicate=self.totals.duplicate,
-            last_success={i: s.last_success for i, s in self.book.jobs.items() if s.last_success},
-            last_started={i: s.last_started for i, s in self.book.jobs.items() if s.last_started},
-            read_at=cursor.read_at if cursor else None,
-            upto=cursor.upto if cursor else None,
-        )
+        return counts(self, self._budget)
 
-    def _histograms(self, metric: str, by_metric: dict[str, dict[str, list[float]]]) -> dict[str, Histogram]:
-        return {
-            label: histogram(numbers, self.tally.exemplars.get((metric, label)))
-            for label, numbers in by_metric.get(metric, {}).items()
-        }
+
+def _planned(cursor: CursorState, horizon: float) -> BackfillState:
+    """History begins where the first poll began to look."""
+    wanted = horizon < cursor.read_at
+    return BackfillState(
+        boundary=cursor.floor,
+        position=cursor.floor,
+        since=cursor.read_at,
+        horizon=horizon,
+        reached=cursor.read_at,
+        done=not wanted,
+    )
+
+
+def _later(a: float | None, b: float | None) -> float | None:
+    return max((t for t in (a, b) if t is not None), default=None)
 
 
 def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _whole(series: dict[str, list[float]]) -> dict[str, tuple[int, ...]]:
-    return {label: tuple(int(n) for n in numbers) for label, numbers in series.items()}

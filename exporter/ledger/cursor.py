@@ -28,7 +28,8 @@ class CursorState(msgspec.Struct, frozen=True, kw_only=True):
 
     Everything visible at the last poll up to ``upto`` has been read; ``read_at`` is that poll's server clock; ``floor``
     is the position at and below which keys are forgotten and nothing is read again; ``trail`` holds the (clock,
-    position) pairs of recent polls of an id cursor.
+    position) pairs of recent polls of an id cursor; ``greatest`` is the greatest id that the last one saw, ``epoch``
+    how often the ids have begun again.
     """
 
     upto: Position
@@ -36,3 +37,29 @@ class CursorState(msgspec.Struct, frozen=True, kw_only=True):
     floor: Position
     open: tuple[OpenTransaction, ...] = ()
     trail: tuple[tuple[float, Position], ...] = ()
+    greatest: Position | None = None
+    epoch: int = 0
+
+
+class BackfillState(msgspec.Struct, frozen=True, kw_only=True):
+    """How far history has been read, newest first: down to ``position``, from ``boundary``.
+
+    ``boundary`` is the lowest position of the first poll: what lies above is counted as it appears, what lies at or
+    below it belongs to history and is read once. ``since`` is that poll's server clock, ``horizon`` the moment back to
+    which history is wanted, ``reached`` the one back to which nothing is missing; ``executions`` were found so far.
+    """
+
+    boundary: Position
+    position: Position
+    since: float
+    horizon: float
+    reached: float
+    executions: int = 0
+    done: bool = False
+    problem: str | None = None
+
+    @property
+    def ratio(self) -> float:
+        """The share that has been read, 0 to 1."""
+        span = self.since - self.horizon
+        return 1.0 if self.done or span <= 0 else min(1.0, max(0.0, (self.since - self.reached) / span))

@@ -6,6 +6,7 @@ import fcntl
 import os
 import sqlite3
 import time
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import IO, Final
@@ -16,7 +17,6 @@ from exporter.errors import LedgerError
 
 log = structlog.get_logger(component="ledger")
 
-SCHEMA_VERSION: Final = 1
 FILE_NAME: Final = "ledger.sqlite"
 MEMORY: Final = ":memory:"
 
@@ -119,21 +119,28 @@ def _connect(target: str) -> sqlite3.Connection:
     return db
 
 
+@cache
+def migrations() -> tuple[str, ...]:
+    """The scripts that lead from an empty file to the present schema, one for each version."""
+    folder = resources.files("exporter.ledger.migrations")
+    names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
+    return tuple(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
+
+
 def _prepare(db: sqlite3.Connection) -> sqlite3.Connection:
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > SCHEMA_VERSION:
+    if version > len(migrations()):
         db.close()
         raise LedgerError(
             f"the state file was written by a newer scheduler-exporter (schema {version}, this one knows "
-            f"{SCHEMA_VERSION}): run that version, or give state.path another directory"
+            f"{len(migrations())}): run that version, or give state.path another directory"
         )
     problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if problem != "ok":
         db.close()
         raise sqlite3.DatabaseError(problem)
-    if version == 0:
-        schema = resources.files("exporter.ledger").joinpath("schema.sql").read_text()
-        db.executescript(f"BEGIN; {schema}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    for number, script in enumerate(migrations()[version:], version + 1):
+        db.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;")
     # Keys of the poll under way; private to this connection, never in the state file.
     db.execute(
         "CREATE TEMP TABLE staged (store TEXT, key TEXT, stamp, n INTEGER, PRIMARY KEY (store, key)) WITHOUT ROWID"

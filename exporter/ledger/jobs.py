@@ -1,14 +1,18 @@
-"""Per-job state: streaks of failures and last successes, in the order in which executions ended. No I/O."""
+"""Per-job state: streaks of failures, last successes and totals, in the order in which executions ended. No I/O.
+
+History comes newest first (the backfill), what is new comes oldest first; both extend a job's streak: the one backwards
+as long as nothing but failures is known of the job, the other forwards.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from exporter.domain import FailingJob
-from exporter.ledger.tally import Finished
+from exporter.domain import FINAL_STATUSES, FailingJob
+from exporter.ledger.finished import FAILURES, SUCCESS
 
 #: Failing one-time jobs are forgotten when they have not failed again for this long (s): nobody will retry them.
 FAILING_KEPT: Final = 86_400.0
@@ -16,49 +20,102 @@ FAILING_KEPT: Final = 86_400.0
 JOBS_KEPT: Final = 20_000
 
 
+class JobRow(NamedTuple):
+    """What of an execution matters to its job; ``status`` is an index into FINAL_STATUSES."""
+
+    ended: float
+    job_id: str
+    status: int
+    first_attempt: bool
+    recurring: bool
+    started: float | None
+    name: str | None
+    task_type: str
+
+
 class JobState(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One job's memory. Times are Unix seconds."""
+    """One job's memory. Times are Unix seconds; ``finished``, ``failed`` count the executions since ``first_finished``.
+
+    ``unbroken`` says that no execution but failures is known: what is older may make the streak longer.
+    """
 
     name: str = ""
     task_type: str = ""
     recurring: bool = False
     streak: int = 0
+    unbroken: bool = False
     last_status: str = ""
+    first_finished: float | None = None
     last_finished: float = 0.0
     last_started: float | None = None
     last_success: float | None = None
     last_failure: float = 0.0
+    finished: int = 0
+    failed: int = 0
+
+
+class Changes:
+    """What a slice changes in a book: states, None where the job is to be forgotten, and newly settled jobs."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, JobState | None] = {}
+        self.settled: set[str] = set()
 
 
 class JobBook:
-    """The remembered jobs of one store."""
+    """The remembered jobs of one store.
+
+    ``settled`` holds, as long as history is being read, the one-time jobs that ended well after a retry: their
+    failures, which come later because they are older, are over.
+    """
 
     def __init__(self) -> None:
         self.jobs: dict[str, JobState] = {}
         self.recurring: frozenset[str] = frozenset()
+        self.settled: set[str] = set()
+        self.settling = False
 
-    def apply(self, rows: Iterable[Finished], changed: dict[str, JobState | None]) -> None:
-        """Put the states that ``rows`` change into ``changed``, None where the job is to be forgotten.
+    def watches(self, job_id: str) -> bool:
+        """Whether a success of this job changes anything."""
+        return job_id in self.jobs or job_id in self.recurring
 
-        The book itself stays as it is until :meth:`fold`.
-        """
-        for row in sorted(rows, key=lambda r: r.completed_at or 0.0):
-            job_id = row.recurring_id or row.job_id
-            if job_id is None:
+    def apply(self, rows: Iterable[JobRow], changes: Changes, now: float, *, history: bool) -> None:
+        """Put what ``rows`` change into ``changes``. The book itself stays as it is until :meth:`fold`."""
+        for row in sorted(rows, key=lambda r: r.ended, reverse=history):
+            job_id = row.job_id
+            state = changes.states[job_id] if job_id in changes.states else self.jobs.get(job_id)
+            recurring = row.recurring or job_id in self.recurring
+            if state is None and not recurring and self._over(row, changes, now):
                 continue
-            recurring = row.recurring_id is not None or job_id in self.recurring
-            state = changed[job_id] if job_id in changed else self.jobs.get(job_id)
             after = _after(state, row, recurring)
-            if after is not None or job_id in self.jobs or job_id in changed:
-                changed[job_id] = after
+            if after is None and self.settling:
+                changes.settled.add(job_id)
+            if after is not None or job_id in self.jobs or job_id in changes.states:
+                changes.states[job_id] = after
 
-    def fold(self, changed: dict[str, JobState | None]) -> None:
-        """Take over what :meth:`apply` returned."""
-        for job_id, state in changed.items():
+    def _over(self, row: JobRow, changes: Changes, now: float) -> bool:
+        """Whether an execution of an unknown one-time job is nothing to remember."""
+        old = now - row.ended > FAILING_KEPT
+        if row.status == SUCCESS:
+            if self.settling and not row.first_attempt and not old:
+                changes.settled.add(row.job_id)
+            return True
+        return old or row.job_id in self.settled or row.job_id in changes.settled
+
+    def fold(self, changes: Changes) -> None:
+        """Take over what :meth:`apply` found."""
+        for job_id, state in changes.states.items():
             if state is None:
                 self.jobs.pop(job_id, None)
             else:
                 self.jobs[job_id] = state
+        if self.settling:
+            self.settled |= changes.settled
+
+    def forget(self, job_ids: Iterable[str]) -> None:
+        """Remember nothing of these jobs any more."""
+        for job_id in job_ids:
+            self.jobs.pop(job_id, None)
 
     def expired(self, now: float) -> list[str]:
         """Jobs to forget: one-time failures of long ago, and the oldest above the limit."""
@@ -90,26 +147,30 @@ class JobBook:
         )
 
 
-def _after(state: JobState | None, row: Finished, recurring: bool) -> JobState | None:
-    """The state after one more execution. A row older than the newest known one changes no streak."""
-    ended = row.completed_at or 0.0
-    failed = row.status in ("FAILED", "TIMEOUT")
-    if state is None:
-        state = JobState(recurring=recurring)
-    known = msgspec.structs.replace(
-        state,
-        recurring=state.recurring or recurring,
-        name=row.job_name or state.name,
-        task_type=row.task_type or state.task_type,
-    )
-    if row.status == "SUCCESS":
-        known.last_success = max(known.last_success or 0.0, ended)
-    if row.started_at is not None:
-        known.last_started = max(known.last_started or 0.0, row.started_at)
-    if ended >= known.last_finished:
-        known.last_finished, known.last_status = ended, row.status
+def _after(state: JobState | None, row: JobRow, recurring: bool) -> JobState | None:
+    """The state after one more execution; None when the job is not worth remembering."""
+    failed, succeeded = row.status in FAILURES, row.status == SUCCESS
+    state = JobState(unbroken=True) if state is None else msgspec.structs.replace(state)
+    newest = row.ended >= state.last_finished
+    state.recurring = state.recurring or recurring
+    if newest or not state.name:
+        state.name, state.task_type = row.name or state.name, row.task_type or state.task_type
+    state.finished += 1
+    state.failed += failed
+    if succeeded:
+        state.last_success = max(state.last_success or 0.0, row.ended)
+    if row.started is not None:
+        state.last_started = max(state.last_started or 0.0, row.started)
+    if newest:
+        state.last_finished, state.last_status = row.ended, FINAL_STATUSES[row.status]
         if failed:
-            known.streak, known.last_failure = known.streak + 1, ended
-        elif row.status == "SUCCESS":
-            known.streak = 0
-    return known if known.recurring or known.streak else None
+            state.streak, state.last_failure = state.streak + 1, row.ended
+        elif succeeded:
+            state.streak, state.unbroken = 0, False
+    elif state.unbroken and state.first_finished is not None and row.ended <= state.first_finished:
+        # History. Between the first and the last known one (a late row) nothing tells where it belongs in the streak.
+        state.streak += failed
+        state.unbroken = not succeeded
+        state.last_failure = max(state.last_failure, row.ended if failed else 0.0)
+    state.first_finished = row.ended if state.first_finished is None else min(state.first_finished, row.ended)
+    return state if state.recurring or state.streak else None

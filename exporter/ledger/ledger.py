@@ -7,20 +7,25 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 import msgspec
 import structlog
 
-from exporter.domain import Counts
+from exporter.config.model import Retention
+from exporter.domain import Counts, ErrorGroup, RecentExecution, Statistics
 from exporter.errors import LedgerError
+from exporter.ledger import error_groups, recent
 from exporter.ledger.account import Account
-from exporter.ledger.cursor import CursorState
+from exporter.ledger.cursor import BackfillState, CursorState, Position
 from exporter.ledger.database import StateFile, open_state
-from exporter.ledger.tally import Finished
+from exporter.ledger.finished import Finished
 
 P = ParamSpec("P")
 T = TypeVar("T")
+#: What is kept unless the configuration says otherwise.
+RETENTION: Final = Retention()
+
 log = structlog.get_logger(component="ledger")
 
 
@@ -41,11 +46,13 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 class Ledger:
     """Open with ``async with``. Every method may raise LedgerError; nothing half-written is ever kept."""
 
-    def __init__(self, directory: str, *, budget: int) -> None:
+    def __init__(self, directory: str, *, budget: int, retention: Retention = RETENTION) -> None:
         self._directory = directory
         self._budget = budget
+        self._retention = retention
         self._file: StateFile | None = None
         self._accounts: dict[str, Account] = {}
+        self._answers: dict[tuple[object, ...], tuple[int, asyncio.Future[Any]]] = {}
         self._exposed: list[str] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         #: Writes by result, and the file's size in bytes after the latest: read by the process collector.
@@ -81,35 +88,99 @@ class Ledger:
         """What is committed for ``store``, also while it is down; None when it has never been polled."""
         return await self._run(self._counts, store)
 
-    async def stage(self, store: str, rows: Sequence[Finished], *, count: bool) -> None:
-        """Take in a chunk of the poll under way."""
-        await self._run(lambda: self._accounts[store].stage(rows, count=count))
+    async def stage(
+        self, store: str, rows: Sequence[Finished], *, count: bool, now: float, upto: Position, keep_above: Position
+    ) -> None:
+        """Take in a chunk of the slice under way; see :meth:`Account.stage`."""
+        account = self._accounts[store]
+        await self._run(lambda: account.stage(rows, count=count, now=now, upto=upto, keep_above=keep_above))
 
     async def discard(self, store: str) -> None:
-        """Forget what the poll under way has staged."""
-        await self._run(self._discard, store)
+        """Forget what the slice under way has staged."""
+        await self._run(self._accounts[store].discard)
 
     async def commit(
         self,
         store: str,
         cursor: CursorState,
         *,
+        count: bool,
+        horizon: float,
         task_types: Iterable[str] = (),
         recurring: frozenset[str] = frozenset(),
-    ) -> Counts:
-        """Write what was staged and the moved cursor, both or neither; returns the new totals.
+    ) -> tuple[Counts, CursorState]:
+        """Write what was staged and the moved cursor, both or neither; returns the new totals, and the cursor.
 
-        ``task_types`` run now, ``recurring`` are the ids of recurring jobs.
+        ``task_types`` run now, ``recurring`` are the ids of recurring jobs; ``count`` and ``horizon`` as in
+        :meth:`Account.commit`.
         """
-        return await self._run(self._commit, store, cursor, tuple(task_types), recurring)
+        account, running = self._accounts[store], tuple(task_types)
+
+        def write() -> tuple[Counts, CursorState]:
+            account.book.recurring = recurring
+            written = self._written(lambda: account.commit(cursor, running, count=count, horizon=horizon))
+            return account.counts(), written
+
+        return await self._run(write)
+
+    async def backfill(self, store: str) -> BackfillState | None:
+        """How far history has been read; None before the first poll."""
+        return await self._run(lambda: self._account(store).backfill)
+
+    async def backfill_stage(self, store: str, rows: Sequence[Finished], now: float) -> None:
+        """Take in a chunk of a slice of history."""
+        await self._run(lambda: self._accounts[store].backfill_stage(rows, now))
+
+    async def backfill_discard(self, store: str) -> None:
+        """Forget what the slice of history has staged."""
+        await self._run(self._accounts[store].backfill_discard)
+
+    async def backfill_commit(
+        self, store: str, state: BackfillState, now: float, recurring: frozenset[str] = frozenset()
+    ) -> BackfillState:
+        """Write the slice of history and how far it has been read, both or neither."""
+        return await self._run(self._backfill_commit, store, state, now, recurring)
+
+    async def statistics(self, store: str, seconds: float) -> Statistics | None:
+        """What ended in the last ``seconds``, by task type; None before the first poll. Once for each snapshot."""
+        return await self._answer(store, "statistics", seconds, self._statistics)
+
+    async def workers(self, store: str, seconds: float) -> Statistics | None:
+        """What ended in the last ``seconds``, by worker; None before the first poll. Once for each snapshot."""
+        return await self._answer(store, "workers", seconds, self._workers)
+
+    async def errors(self, store: str, seconds: float) -> list[ErrorGroup]:
+        """The error groups of the last ``seconds``. Once for each snapshot."""
+        return await self._answer(store, "errors", seconds, self._errors)
+
+    async def recent(
+        self, store: str, *, limit: int, offset: int = 0, status: str | None = None, task_type: str | None = None
+    ) -> list[RecentExecution]:
+        """The newest finished executions, newest first."""
+        return await self._run(
+            lambda: recent.read(
+                self._db, self._account(store).id, limit=limit, offset=offset, status=status, task_type=task_type
+            )
+        )
+
+    async def _answer(self, store: str, name: str, seconds: float, ask: Callable[[str, float], T]) -> T:
+        account = self._accounts.get(store)
+        version = account.version if account is not None else -1
+        key = (store, name, seconds)
+        known = self._answers.get(key)
+        if known is None or known[0] != version or (known[1].done() and known[1].exception() is not None):
+            known = (version, asyncio.ensure_future(self._run(ask, store, seconds)))
+            self._answers[key] = known
+        answer: T = await asyncio.shield(known[1])
+        return answer
 
     async def expose(self, keys: list[str]) -> None:
         """Remember that a scrape has seen these series as 0."""
         await self._run(self._expose, keys)
 
-    async def set_budget(self, budget: int) -> None:
-        """Take over another series budget: a larger one lets new labels in, a smaller one turns none out."""
-        await self._run(self._set_budget, budget)
+    async def set_limits(self, budget: int, retention: Retention) -> None:
+        """Take over another series budget and retention. A larger one lets new labels in, a smaller turns none out."""
+        await self._run(self._set_limits, budget, retention)
 
     @property
     def writable(self) -> bool:
@@ -144,7 +215,8 @@ class Ledger:
         row = self._db.execute("SELECT identity FROM store WHERE name = ?", (store,)).fetchone()
         if row is None:
             self._db.execute(
-                "INSERT INTO store (name, identity, created_at) VALUES (?, ?, ?)",
+                "INSERT INTO store (name, identity, created_at, id)"
+                " VALUES (?, ?, ?, (SELECT coalesce(max(id), 0) + 1 FROM store))",
                 (store, msgspec.json.encode(identity).decode(), time.time()),
             )
         elif identity.other_than(known := msgspec.json.decode(row[0], type=Identity)):
@@ -157,28 +229,47 @@ class Ledger:
 
     def _account(self, store: str) -> Account:
         if store not in self._accounts:
-            self._accounts[store] = Account(self._db, store, self._budget)
+            self._accounts[store] = Account(self._db, store, self._budget, self._retention)
         return self._accounts[store]
 
-    def _set_budget(self, budget: int) -> None:
-        self._budget = budget
+    def _set_limits(self, budget: int, retention: Retention) -> None:
+        self._budget, self._retention = budget, retention
         for account in self._accounts.values():
-            account.set_budget(budget)
+            account.set_limits(budget, retention)
 
-    def _discard(self, store: str) -> None:
-        self._accounts[store].discard()
+    def _known(self, store: str) -> Account | None:
+        """The store's account if it was ever polled."""
+        row = self._db.execute("SELECT 1 FROM store WHERE name = ? AND cursor IS NOT NULL", (store,)).fetchone()
+        return self._account(store) if row is not None else None
 
     def _counts(self, store: str) -> Counts | None:
-        if self._db.execute("SELECT 1 FROM store WHERE name = ? AND cursor IS NOT NULL", (store,)).fetchone() is None:
-            return None
-        return self._account(store).counts()
+        account = self._known(store)
+        return account.counts() if account is not None else None
 
-    def _commit(
-        self, store: str, cursor: CursorState, task_types: tuple[str, ...], recurring: frozenset[str]
-    ) -> Counts:
+    def _statistics(self, store: str, seconds: float) -> Statistics | None:
+        account = self._known(store)
+        if account is None or account.cursor is None:
+            return None
+        return account.statistics.statistics(account.cursor.read_at, seconds, account.covered_since())
+
+    def _workers(self, store: str, seconds: float) -> Statistics | None:
+        account = self._known(store)
+        if account is None or account.cursor is None:
+            return None
+        return account.statistics.workers(account.cursor.read_at, seconds, account.covered_since())
+
+    def _errors(self, store: str, seconds: float) -> list[ErrorGroup]:
+        account = self._known(store)
+        if account is None or account.cursor is None:
+            return []
+        return error_groups.read(self._db, account.id, account.cursor.read_at - seconds)
+
+    def _backfill_commit(
+        self, store: str, state: BackfillState, now: float, recurring: frozenset[str]
+    ) -> BackfillState:
         account = self._accounts[store]
         account.book.recurring = recurring
-        return self._written(lambda: account.commit(cursor, task_types))
+        return self._written(lambda: account.backfill_commit(state, now))
 
     def _expose(self, keys: list[str]) -> None:
         rows = [(key,) for key in keys]

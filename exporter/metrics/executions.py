@@ -8,7 +8,7 @@ from exporter.domain import EXECUTION_BUCKETS, FINAL_STATUSES, Executions
 from exporter.metrics.family import Families, Family, Sample, View
 
 SCOPE: Final = "store"
-INPUTS: Final = ("executions",)
+INPUTS: Final = ("executions", "backfill")
 
 TOTAL = Family(
     "scheduling_executions_total",
@@ -91,7 +91,7 @@ DROPPED = Family(
 BACKFILL = Family(
     "scheduling_exporter_backfill_ratio",
     "gauge",
-    "Share of the history to be backfilled that has been; 1 when nothing is left, and always without a backfill.",
+    "Share of the wanted history (counting.backfill) that has been read into the statistics; 1 when nothing is left.",
     ("store",),
 )
 _DROPPED_FROM: Final = {
@@ -121,8 +121,10 @@ def collect(view: View) -> Families:
     if view.fresh("executions") is None:
         return
     yield EXACT, [((store,), float(executions.exactness.exact))]
-    # This version reads no history: none is left to be read.
-    yield BACKFILL, [((store,), 1.0)]
+    history = view.parts.get("backfill")
+    backfill = history.value if history is not None and history.value is not None else counts.backfill
+    if backfill is not None:
+        yield BACKFILL, [((store,), backfill.ratio)]
     yield DROPPED, [((store, _DROPPED_FROM[metric]), n) for metric, n in counts.dropped.items()]
     moments = ((NEWEST, counts.newest), (CURSOR, executions.cursor_time), (OLDEST_OPEN, executions.oldest_open))
     for family, moment in moments:

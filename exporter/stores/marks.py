@@ -29,7 +29,9 @@ class Session(NamedTuple):
 class Reading:
     """What to read: positions in (``low``, ``high``], and what to remember when that is done.
 
-    ``first`` says that what is found is history: its keys are remembered, nothing is counted.
+    ``first`` says that what is found is history: its keys are remembered, nothing is counted. ``anew`` says that
+    the positions began again: what was remembered of them means nothing any more. ``doubt`` says in words why
+    executions may have been missed.
     """
 
     low: Position
@@ -40,6 +42,10 @@ class Reading:
     back: Callable[[Position], Position]
     trail: tuple[tuple[float, Position], ...] = ()
     first: bool = False
+    anew: bool = False
+    doubt: str | None = None
+    greatest: Position | None = None
+    epoch: int = 0
 
     def upto(self, position: Position) -> CursorState:
         """The state to remember once everything up to ``position`` has been read."""
@@ -50,6 +56,8 @@ class Reading:
             floor=max(self.floor, lowest),
             open=self.open,
             trail=self.trail,
+            greatest=self.greatest,
+            epoch=self.epoch,
         )
 
 
@@ -75,8 +83,19 @@ def plan_times(before: CursorState | None, now: float, sessions: Iterable[Sessio
         read_at=now,
         open=opened,
         floor=floor,
-        back=lambda position: position - late_window,
+        # While catching up: what still appears below now - late_window belongs to a transaction that has a mark.
+        back=lambda position: min(position, now - late_window),
         first=before is None,
+        doubt=_clock_doubt(before, now, late_window),
+    )
+
+
+def _clock_doubt(before: CursorState | None, now: float, late_window: float) -> str | None:
+    if before is None or now >= before.read_at - late_window:
+        return None
+    return (
+        f"the server's clock went back by {before.read_at - now:.0f} s, more than late_window ({late_window:g} s): what"
+        f" ends before it is {before.floor:.0f} (Unix time) again is not counted"
     )
 
 
@@ -99,6 +118,8 @@ def plan_ids(
         low: Position = floor
         high: Position = greatest
     else:
+        if (again := _begun_again(before, greatest)) is not None:
+            return _plan_anew(before, again, now, greatest, sessions)
         floor = int(before.floor)
         settled = _settled(before.trail, before.read_at - late_window)
         opened = _open(before, sessions, lambda _: settled, settled, now)
@@ -115,6 +136,37 @@ def plan_ids(
         back=lambda position: min(position, settled_next),
         trail=trail,
         first=before is None,
+        greatest=greatest,
+        epoch=before.epoch if before is not None else 0,
+    )
+
+
+def _begun_again(before: CursorState, greatest: int) -> int | None:
+    """The id above which a sequence that was set back has given ids again; None when it was not.
+
+    Deleting rows makes the greatest id fall. It rises again only by new rows, and those have ids above all that any
+    transaction of before could still bring - unless the sequence was set back.
+    """
+    known = before.greatest
+    if known is None or greatest <= known:
+        return None
+    lowest = min([before.upto, _settled(before.trail, before.read_at), *(x.mark for x in before.open)])
+    return int(known) if greatest <= lowest else None
+
+
+def _plan_anew(before: CursorState, again: int, now: float, greatest: int, sessions: Iterable[Session]) -> Reading:
+    return Reading(
+        low=again,
+        high=greatest,
+        read_at=now,
+        open=_open(None, sessions, lambda _: again, again, now),
+        floor=again,
+        back=lambda position: min(position, again),
+        trail=((0.0, again), (now, greatest)),
+        anew=True,
+        doubt=f"the cursor's ids began again, below {before.upto}: those up to {again} are not counted a second time",
+        greatest=greatest,
+        epoch=before.epoch + 1,
     )
 
 

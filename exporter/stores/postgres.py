@@ -11,19 +11,23 @@ from typing import Final
 
 import structlog
 
-from exporter.config.model import PostgresStore
+from exporter.config.model import PostgresStore, Retention
 from exporter.domain import Counts, Exactness, Executions, Schedules, Workers
 from exporter.errors import ExporterError, StoreError, StoreUnavailable
 from exporter.instruments import QueryInstruments
 from exporter.ledger.cursor import CursorState
-from exporter.ledger.ledger import Ledger
+from exporter.ledger.ledger import RETENTION, Ledger
+from exporter.ledger.view import progress
 from exporter.poller import Collected, Collector
 from exporter.snapshot import Hub, Part
 from exporter.stores import answers, catalog
+from exporter.stores.backfill import Backfill
 from exporter.stores.catalog import Server
+from exporter.stores.checking.sliced import sliced
 from exporter.stores.credentials import StoreCredentials
 from exporter.stores.queries import RUNNING_COLUMNS, WORKER_COLUMNS, Wrapped
 from exporter.stores.reader import Reader
+from exporter.stores.rows import ExecutionRows
 from exporter.stores.session import Row, Session, Transaction
 
 log = structlog.get_logger(component="store")
@@ -31,6 +35,8 @@ log = structlog.get_logger(component="store")
 #: A collector may take so many statement timeouts before the poller gives it up.
 DEADLINE_TIMEOUTS: Final = 6
 RECURRING_LISTED: Final = 10_000
+#: Seconds between two slices of history at least.
+MIN_WAIT: Final = 0.05
 #: What a collector answers that the profile does not map: nothing, which is shown as nothing.
 ABSENT: Final = Collected(value=None)
 
@@ -39,9 +45,18 @@ class Store:
     """One configured store. ``collectors`` are for the poller; ``close`` ends its connections."""
 
     def __init__(
-        self, config: PostgresStore, *, ledger: Ledger, hub: Hub, instruments: QueryInstruments, budget: int
+        self,
+        config: PostgresStore,
+        *,
+        ledger: Ledger,
+        hub: Hub,
+        instruments: QueryInstruments,
+        budget: int,
+        retention: Retention = RETENTION,
     ) -> None:
         self.config = config
+        # History that retention would not keep is not worth reading.
+        self._history = min(config.counting.backfill, retention.statistics)
         self._ledger = ledger
         self._hub = hub
         self._budget = budget
@@ -53,7 +68,8 @@ class Store:
         self._wrapped: Wrapped | None = None
         self._reader: Reader | None = None
         self._exactness = Exactness()
-        self._recurring: frozenset[str] = frozenset()
+        self._backfill: Backfill | None = None
+        self._recurring: frozenset[str] | None = None
         self._first_seen: dict[str, float] = {}
         self._faults: set[str] = set()
 
@@ -75,6 +91,7 @@ class Store:
             self._collector("schedules", self._schedules),
             self._collector("operations", self._operations),
             self._collector("jobs", self._jobs, deadline=max(self.config.timeout, 30.0) + 10.0),
+            self._collector("backfill", self._read_history, deadline=max(self.config.timeout, 30.0) + 10.0),
         ]
 
     def _collector(
@@ -142,8 +159,14 @@ class Store:
             wrapped = await catalog.wrap(transaction, profile)
             log.info("store opened", store=self.config.name, profile=profile.name, parameters=profile.parameters)
             if wrapped.has("executions"):
-                window = self.config.counting.late_window
-                self._reader = Reader(self.config.name, wrapped, self._ledger, window)
+                self._rows = ExecutionRows(self.config.name, wrapped)
+                self._reader = Reader(
+                    wrapped,
+                    self._rows,
+                    self._ledger,
+                    late_window=self.config.counting.late_window,
+                    backfill=self._history,
+                )
                 self._reader.state = state
             self._wrapped = wrapped
         if self._wrapped.has("executions"):
@@ -156,11 +179,13 @@ class Store:
     async def _executions(self, wrapped: Wrapped) -> Collected:
         if self._reader is None:
             return ABSENT
+        if self._recurring is None:  # whose successes are remembered
+            await self._schedules(wrapped)
         pids = [pid for s in (self._poll, self._background) if (pid := s.backend_pid) is not None]
         running = self._hub.current.part("running", self.config.name)
         task_types = running.value.by_task_type if running is not None and running.value is not None else ()
         async with self._poll.transaction() as transaction:
-            counts, more = await self._reader.poll(transaction, pids, task_types, self._recurring)
+            counts, more = await self._reader.poll(transaction, pids, task_types, self._recurring or frozenset())
         state = self._reader.state
         value = Executions(
             counts=counts,
@@ -171,12 +196,29 @@ class Store:
         )
         return Collected(value=value, load_seconds=transaction.seconds, more=more)
 
+    async def _read_history(self, wrapped: Wrapped) -> Collected:
+        if self._reader is None:
+            return ABSENT
+        state = await self._ledger.backfill(self.config.name)
+        if state is None or state.done:
+            return Collected(value=progress(state) if state is not None else None)
+        async with self._background.transaction() as transaction:
+            if self._backfill is None:
+                in_slices = await sliced(transaction, wrapped, state.position - 1, state.position)
+                self._backfill = Backfill(self._rows, self._ledger, sliced=in_slices)
+            value = await self._backfill.step(transaction, state, self._recurring or frozenset())
+        seconds = transaction.seconds
+        wait = None if value.complete else max(MIN_WAIT, seconds / self.config.max_db_load)
+        return Collected(value=value, load_seconds=seconds, wait=wait)
+
     def _exactness_now(self, wrapped: Wrapped) -> Exactness:
-        unknown = self._reader.unknown_statuses if self._reader is not None else frozenset()
-        if not unknown:
+        if self._reader is None:
             return self._exactness
-        reason = f"profile {wrapped.profile.name!r} gives statuses that mean nothing: {', '.join(sorted(unknown))}"
-        return Exactness(reasons=(*self._exactness.reasons, reason))
+        reasons = [*self._exactness.reasons, *self._reader.doubts]
+        if unknown := self._rows.unknown_statuses:
+            told = ", ".join(sorted(unknown))
+            reasons.append(f"profile {wrapped.profile.name!r} gives statuses that mean nothing: {told}")
+        return Exactness(reasons=tuple(reasons))
 
     async def _workers(self, wrapped: Wrapped) -> Collected:
         if not wrapped.has("workers"):
@@ -227,6 +269,7 @@ class Store:
 
     async def _schedules(self, wrapped: Wrapped) -> Collected:
         if not wrapped.has("jobs") or "type" not in wrapped.columns["jobs"]:
+            self._recurring = frozenset()
             return ABSENT
         async with self._poll.transaction() as transaction:
             rows = await transaction.fetch("schedules", wrapped.recurring(), RECURRING_LISTED)

@@ -17,7 +17,7 @@ from exporter.domain import LIVE_STATUSES
 from exporter.errors import ProfileError
 from exporter.ledger.cursor import Position
 
-#: canonical column -> how it is read; "time" is any timestamp, or a number of seconds.
+#: canonical column -> how it is read; "time" is any timestamp, or a number of seconds, "brief" the beginning of a text.
 JOB_COLUMNS: Final = {
     "id": "text", "name": "text", "task_type": "text", "queue": "text", "status": "text", "type": "text",
     "schedule": "text", "time_zone": "text", "next_run_at": "time", "last_run_at": "time", "created_at": "time",
@@ -25,7 +25,7 @@ JOB_COLUMNS: Final = {
 EXECUTION_COLUMNS: Final = {
     "id": "text", "job_id": "text", "job_name": "text", "recurring_id": "text", "task_type": "text",
     "status": "text", "attempt": "integer", "scheduled_at": "time", "started_at": "time", "completed_at": "time",
-    "worker_id": "text",
+    "worker_id": "text", "queue": "text", "error_message": "brief", "error_code": "text",
 }  # fmt: skip
 RUNNING_COLUMNS: Final = {
     "id": "text", "job_id": "text", "task_type": "text", "queue": "text", "attempt": "integer", "started_at": "time",
@@ -36,6 +36,9 @@ WORKER_COLUMNS: Final = {
     "is_draining": "boolean", "can_accept_work": "boolean", "actions_completed": "integer",
 }  # fmt: skip
 OPERATION_COLUMNS: Final = {"operation_id": "text", "stage": "text"}
+
+#: Characters of a text that is read in brief.
+BRIEF: Final = 500
 
 COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
     "jobs": JOB_COLUMNS,
@@ -114,6 +117,8 @@ class Wrapped:
             cursor = self.profile.cursor if entity == "executions" else None
             milliseconds = cursor is not None and cursor.kind == "epoch_ms" and cursor.column == name
             return f"q.{name}::float8 / 1000" if milliseconds else f"q.{name}::float8"
+        if kind == "brief":
+            return "NULL::text" if actual is None else f"left(q.{name}::text, {BRIEF})"
         cast = {"integer": "int8"}.get(kind, kind)
         return f"NULL::{cast}" if actual is None else f"q.{name}::{cast}"
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 
 from exporter.domain import OTHER
-from exporter.ledger.tally import Delta, Finished, Tally, histogram
+from exporter.ledger.batch import Batch
+from exporter.ledger.finished import Finished
+from exporter.ledger.tally import Delta, Tally, histogram
 
 
 def finished(task_type: str, status: str = "SUCCESS", seconds: float = 1.0, attempt: int = 0) -> Finished:
@@ -14,8 +16,9 @@ def finished(task_type: str, status: str = "SUCCESS", seconds: float = 1.0, atte
 
 def count(tally: Tally, rows: list[Finished]) -> None:
     delta = Delta(tally)
-    for row in rows:
-        delta.count(row)
+    batch = Batch(now=0.0, watches=lambda _: False, ring=10, ring_floor=0.0)
+    batch.add(rows)
+    batch.into(delta)
     delta.fold(delta.merged())
 
 

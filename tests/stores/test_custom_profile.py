@@ -26,6 +26,7 @@ from exporter.stores import catalog
 from exporter.stores.postgres import Store
 from exporter.stores.profile import fill
 from exporter.stores.reader import Reader
+from exporter.stores.rows import ExecutionRows
 from exporter.stores.session import Session
 
 
@@ -64,7 +65,9 @@ async def pipeline(database: Database, profile: Profile, late_window: float = 30
                 server = await catalog.server(transaction)
                 await catalog.exactness(transaction, wrapped, server, late_window)
             await ledger.attach("s", server.identity)
-            yield Pipeline(session, Reader("s", wrapped, ledger, late_window))
+            yield Pipeline(
+                session, Reader(wrapped, ExecutionRows("s", wrapped), ledger, late_window=late_window, backfill=0)
+            )
         finally:
             await session.close()
 

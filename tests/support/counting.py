@@ -33,7 +33,13 @@ class Counter:
         """Open the ledger, as a started process does."""
         self._ledger = Ledger(str(self._state), budget=500)
         self._runner.run(self._ledger.__aenter__())
-        self._store = Store(self._config, ledger=self._ledger, hub=Hub(), instruments=QueryInstruments(), budget=500)
+        self._store = Store(
+            self._config,
+            ledger=self._ledger,
+            hub=Hub(),
+            instruments=QueryInstruments(),
+            budget=500,
+        )
         self._collectors = {c.name: c for c in self._store.collectors()}
 
     def poll(self) -> Counts:

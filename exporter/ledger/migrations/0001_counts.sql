@@ -1,4 +1,4 @@
--- The ledger's tables, version 1. Times are Unix seconds. JSON columns hold what is only read and written whole.
+-- Version 1: exact counts. Times are Unix seconds. JSON columns hold what is only read and written whole.
 
 CREATE TABLE store (
     name       TEXT PRIMARY KEY,

@@ -1,0 +1,60 @@
+"""The ring of the newest finished executions of a store. Runs in the ledger's thread only."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from math import inf
+
+import msgspec
+
+from exporter.domain import RecentExecution
+from exporter.ledger.batch import Recent
+from exporter.ledger.finished import STATUS_INDEX
+
+
+def floor(db: sqlite3.Connection, store: int, size: int) -> float:
+    """The end of the oldest execution in a full ring; minus infinity while there is room."""
+    row = db.execute(
+        "SELECT completed_at FROM recent WHERE store = ? ORDER BY completed_at DESC LIMIT 1 OFFSET ?", (store, size - 1)
+    ).fetchone()
+    return -inf if row is None else float(row[0])
+
+
+def write(db: sqlite3.Connection, store: int, rows: Iterable[Recent], size: int) -> None:
+    """Put executions into the ring; the oldest ones leave it."""
+    inserted = db.executemany(
+        "INSERT OR REPLACE INTO recent VALUES (?, ?, ?, ?, ?, ?)",
+        [(store, row.at, row.key, row.status, row.task_type, row.data.decode()) for row in rows],
+    ).rowcount
+    if inserted > 0:
+        # By key too: a thousand executions may have ended at the same moment.
+        db.execute(
+            "DELETE FROM recent WHERE store = ? AND (completed_at, key) <= ("
+            " SELECT completed_at, key FROM recent WHERE store = ?"
+            " ORDER BY completed_at DESC, key DESC LIMIT 1 OFFSET ?)",
+            (store, store, size),
+        )
+
+
+def read(
+    db: sqlite3.Connection, store: int, *, limit: int, offset: int, status: str | None, task_type: str | None
+) -> list[RecentExecution]:
+    """Executions of the ring, newest first, of one status and one task type if they are given."""
+    where = "store = ?"
+    bound: list[object] = [store, limit, offset]
+    if status is not None:
+        where += " AND status = ?"
+        bound.insert(-2, STATUS_INDEX[status])
+    if task_type is not None:
+        where += " AND task_type = ?"
+        bound.insert(-2, task_type)
+    rows = db.execute(
+        f"SELECT data FROM recent WHERE {where} ORDER BY completed_at DESC, key DESC LIMIT ? OFFSET ?",
+        bound,
+    )
+    return [_execution(data) for (data,) in rows]
+
+
+def _execution(data: str) -> RecentExecution:
+    return RecentExecution(**dict(zip(RecentExecution.__dataclass_fields__, msgspec.json.decode(data), strict=True)))

@@ -1,0 +1,112 @@
+"""Finished executions as rows, a slice of positions at a time: streaming them, how wide the next one should be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, cast
+
+import structlog
+
+from exporter.domain import FINAL_STATUSES
+from exporter.errors import StoreTooSlow
+from exporter.ledger.cursor import Position
+from exporter.ledger.finished import Finished
+from exporter.stores.queries import Wrapped, bounds
+from exporter.stores.session import Row, Transaction
+
+log = structlog.get_logger(component="reader")
+
+_FINAL: Final = frozenset(FINAL_STATUSES)
+_STATUS: Final = Finished._fields.index("status")
+#: The narrowest slice: seconds, ids.
+_NARROWEST: Final = {"time": 0.001, "id": 1}
+#: How wide a slice may be at first: seconds, ids.
+_FIRST: Final = {"time": 120.0, "id": 20_000}
+
+
+class Width:
+    """How wide the next slice is, so that it gives about ``few`` to ``many`` rows."""
+
+    def __init__(self, kind: str, few: int, many: int) -> None:
+        self._kind = kind
+        self._few, self._many = few, many
+        self._width: float = _FIRST[kind]
+
+    @property
+    def value(self) -> Position:
+        """Seconds, or ids."""
+        return int(self._width) if self._kind == "id" else self._width
+
+    def found(self, rows: int) -> None:
+        """A slice gave so many rows."""
+        if rows > self._many:
+            self._width = max(self._width / 2, _NARROWEST[self._kind])
+        elif rows < self._few:
+            self._width *= 4 if rows < self._few // 10 else 2
+        # An idle stretch must not make the next busy one a single slice.
+        self._width = min(self._width, _FIRST[self._kind] * 512)
+
+    def too_slow(self) -> None:
+        """A slice took longer than the statement timeout."""
+        self._width = max(self._width / 4, _NARROWEST[self._kind])
+
+
+class ExecutionRows:
+    """Streams a store's finished executions."""
+
+    def __init__(self, store: str, wrapped: Wrapped) -> None:
+        self.store = store
+        self._cursor = wrapped.cursor
+        self._sql = wrapped.finished()
+        self.kind = "id" if wrapped.cursor.kind == "id" else "time"
+        #: Statuses that the profile gave and that mean nothing: their executions are not counted.
+        self.unknown_statuses: frozenset[str] = frozenset()
+
+    async def read(
+        self,
+        transaction: Transaction,
+        low: Position,
+        high: Position,
+        width: Width,
+        take: Callable[[list[Finished]], Awaitable[None]],
+    ) -> int:
+        """Hand the rows with positions in (``low``, ``high``] to ``take``, in chunks; returns how many there were.
+
+        While a chunk is taken in, the next one is fetched: the store, this thread and the ledger's work side by side.
+        """
+        found = 0
+        if low >= high:
+            return found
+        taking: asyncio.Future[None] | None = None
+        try:
+            async for chunk in transaction.stream("executions", self._sql, *bounds(self._cursor, low, high)):
+                rows = self._known(chunk)
+                found += len(rows)
+                if taking is not None:
+                    await taking
+                taking = asyncio.ensure_future(take(rows))
+            if taking is not None:
+                await taking
+        except StoreTooSlow:
+            width.too_slow()
+            raise
+        finally:
+            if taking is not None:
+                taking.cancel()  # after an error; what the ledger has begun is ended and then discarded there
+        width.found(found)
+        return found
+
+    def _known(self, chunk: list[Row]) -> list[Finished]:
+        rows = [row for row in chunk if row[_STATUS] in _FINAL]
+        if len(rows) < len(chunk):
+            found = {str(row[_STATUS]) for row in chunk if row[_STATUS] not in _FINAL}
+            for status in sorted(found - self.unknown_statuses):
+                log.error(
+                    "the profile gives a status that means nothing; such executions are not counted",
+                    store=self.store,
+                    status=status,
+                    known=list(FINAL_STATUSES),
+                )
+            self.unknown_statuses |= found
+        return cast(list[Finished], rows)
