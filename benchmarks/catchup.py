@@ -48,6 +48,10 @@ def measure(sizes: Sizes) -> list[Row]:
         Row("peak memory", spread(peaks, " MB"), f"<= {MEMORY} MB", statistics.median(peaks) <= MEMORY),
         Row("p99 of /metrics meanwhile", spread(slow, " ms"), "< 50 ms", statistics.median(slow) < 50),
         Row("longest answer", spread([met["max"] for *_, met in found], " ms")),
+        Row(
+            "executions per second of its processor time",
+            spread([executions / cpu for _, _, cpu, _, _ in found], digits=0),
+        ),
         Row("sidecar's processor time", spread([cpu for _, _, cpu, _, _ in found], " s")),
         Row("database time", spread([seconds for _, _, _, seconds, _ in found], " s")),
     ]

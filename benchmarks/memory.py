@@ -2,7 +2,8 @@
 
     python -m benchmarks.memory
 
-Budget: at most 72 MB. Beside it the memory right after the start, the peak, and the bare imports of the dependencies.
+Budget: at most 72 MB once the history has been read into the statistics (at full load, so that nobody waits for it).
+Beside it the memory right after the start, the peak meanwhile, and the bare imports of the dependencies.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from benchmarks import kept
 from benchmarks.imports import bare
 from benchmarks.report import Row, Sizes, run
-from benchmarks.sidecar import one_store, running, targets
+from benchmarks.sidecar import history_read, one_store, running, targets
 from benchmarks.startup import EXECUTIONS, complete
 
 MINUTES = 3
@@ -26,25 +27,24 @@ def measure(sizes: Sizes) -> list[Row]:
     executions = min(sizes.executions, EXECUTIONS)
     with kept.server() as server:
         store = kept.store(server, executions=executions, jobs=sizes.jobs)
-        with running(one_store(store) | targets(store, TARGETS)) as sidecar:
+        with running(one_store(store, max_db_load=1.0) | targets(store, TARGETS)) as sidecar:
             sidecar.until(lambda: complete(sidecar), 60)
             first = sidecar.rss()
+            waited = sidecar.until(lambda: history_read(sidecar), 600, every=0.5)
+            peak = sidecar.peak_rss()
             found = []
             for _ in range(60 * MINUTES):
                 time.sleep(1)
                 sidecar.get("/metrics")
                 found.append(sidecar.rss())
-            peak = sidecar.peak_rss()
-            backfilled = sidecar.value("scheduling_exporter_backfill_ratio", store="main")
     settled = statistics.median(found[-30:])
     imports = bare()[1]
     return [
         Row("bare imports of the dependencies", f"{imports:.1f} MB"),
         Row("right after the first complete /metrics", f"{first:.1f} MB"),
-        Row(f"after {MINUTES} minutes", f"{settled:.1f} MB", f"<= {BUDGET} MB", settled <= BUDGET),
+        Row(f"{MINUTES} minutes after history was read", f"{settled:.1f} MB", f"<= {BUDGET} MB", settled <= BUDGET),
         Row("beyond the bare imports", f"{settled - imports:.1f} MB"),
-        Row("peak", f"{peak:.1f} MB"),
-        Row("history backfilled by then", "unknown" if backfilled is None else f"{backfilled:.0%}"),
+        Row(f"peak while history is read ({waited:.0f} s)", f"{peak:.1f} MB"),
     ]
 
 

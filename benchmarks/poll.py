@@ -66,6 +66,8 @@ class Polled:
     database: Database
     counter: Counter
     admin: psycopg.Connection[Any]
+    #: Sequential scans of the table by all the polls, known once they have ended.
+    scanned: int = 0
 
     def once(self) -> float:
         """Seconds of a poll that finds what just ended."""
@@ -100,9 +102,14 @@ def steady(stores: list[Polled], polls: int) -> list[Cost]:
 def polled(database: Database, directory: Path) -> Iterator[Polled]:
     """A counter on ``database``; what ended in the meantime is taken out again."""
     database.take_back()
+    before = sequential_scans(database)
     try:
-        with database.connect() as admin, counter(database.dsn(), directory / database.name, late_window=2 * PACE) as c:
-            yield Polled(database, c, admin)
+        with database.connect() as admin:
+            with counter(database.dsn(), directory / database.name, late_window=2 * PACE) as made:
+                found = Polled(database, made, admin)
+                yield found
+            found.scanned = sequential_scans(database) - before
+            admin.execute("ANALYZE executions")
     finally:
         database.take_back()
 
@@ -118,7 +125,6 @@ def measure(sizes: Sizes) -> list[Row]:
     with kept.server() as server, scratch() as directory:
         small = kept.store(server, executions=SMALL, jobs=sizes.jobs)
         large = kept.store(server, executions=sizes.executions, jobs=sizes.jobs)
-        before = sequential_scans(small) + sequential_scans(large)
         with ExitStack() as stack:
             stores = [stack.enter_context(polled(database, directory)) for database in (small, large)]
             steady(stores, 20)
@@ -127,7 +133,7 @@ def measure(sizes: Sizes) -> list[Row]:
             make_stale(stores[1].admin)
             stale_cost = steady(stores, STALE_POLLS)
             stale = plans(large)
-        scanned_through = sequential_scans(small) + sequential_scans(large) - before
+        scanned_through = sum(store.scanned for store in stores)
         return [
             *compared(rounds, sizes.executions),
             scanned("fresh statistics", fresh),
@@ -170,7 +176,8 @@ def scanned(what: str, found: list[str]) -> Row:
 
 
 def sequential_scans(database: Database) -> int:
-    """Sequential scans of the table since the server's start."""
+    """Sequential scans of the table, as far as the sessions that have ended tell."""
+    time.sleep(0.5)  # they tell as they end
     with database.connect() as admin:
         return kept.number(admin, "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'executions'")
 

@@ -22,12 +22,12 @@ from benchmarks.report import Row, Sizes, run, spread
 from benchmarks.sidecar import Sidecar, one_store, running, scratch
 
 #: Label values that make about 5,000 series with the histograms of each task type.
-TASK_TYPES, WORKERS, RECURRING = 90, 250, 100
+TASK_TYPES, WORKERS, RECURRING = 95, 285, 100
 RATE, SECONDS = 500, 10
 BUDGETS = {"sql_exporter": 20, "postgres_exporter": 50}
 BUSY = f"""
-INSERT INTO executions (job_id, task_type, status, attempt, scheduled_at, started_at, completed_at, worker_id)
-SELECT n, 'task_type_' || mod(n, {TASK_TYPES}), (ARRAY['SUCCESS', 'FAILED', 'TIMEOUT', 'CANCELLED'])[1 + mod(n / 7, 4)],
+INSERT INTO executions (task_type, status, attempt, scheduled_at, started_at, completed_at, worker_id)
+SELECT 'task_type_' || mod(n, {TASK_TYPES}), (ARRAY['SUCCESS', 'FAILED', 'TIMEOUT', 'CANCELLED'])[1 + mod(n / 7, 4)],
        mod(n, 2), clock_timestamp() - interval '2 seconds', clock_timestamp() - mod(n, 100) * interval '20 ms',
        clock_timestamp(), 'worker-' || mod(n, {WORKERS}) FROM generate_series(1, 20000) n;
 INSERT INTO jobs (name, task_type, status, type, schedule)
@@ -43,7 +43,7 @@ def measure(sizes: Sizes) -> list[Row]:
         scratch() as directory,
         ExitStack() as stack,
     ):
-        config = one_store(database, interval="5s") | {"limits": {"series_per_metric": 5000}}
+        config = one_store(database) | {"limits": {"series_per_metric": 5000}}
         sidecar = stack.enter_context(running(config))
         series, page = fill(sidecar, database)
         queries = as_queries(database, page)
@@ -76,7 +76,7 @@ def fill(sidecar: Sidecar, database: Database) -> tuple[int, str]:
         for statement in BUSY.split(";\n"):
             admin.execute(statement.encode())
     sidecar.until(lambda: sidecar.value("scheduling_executions_total") == 20_000, 60, every=0.2)
-    time.sleep(10)  # the recurring jobs have been listed by then, every series has been seen
+    time.sleep(20)  # the recurring jobs have been listed by then, every series has been seen
     page = sidecar.get("/metrics") or ""
     return sum(1 for line in page.splitlines() if not line.startswith("#")), page
 

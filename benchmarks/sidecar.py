@@ -124,11 +124,16 @@ class Sidecar:
         return float(times.user + times.system)
 
 
+def history_read(sidecar: Sidecar) -> bool:
+    """Whether nothing is left of the history to be read into the statistics."""
+    return sidecar.value("scheduling_exporter_backfill_ratio", store="main") == 1
+
+
 @contextlib.contextmanager
-def running(config: Mapping[str, Any]) -> Iterator[Sidecar]:
-    """A sidecar that has answered once; gone at the end."""
-    with scratch() as directory:
-        sidecar = Sidecar(directory, config)
+def running(config: Mapping[str, Any], directory: Path | None = None) -> Iterator[Sidecar]:
+    """A sidecar that has answered once, ended at the end; its files are in ``directory`` where they shall stay."""
+    with contextlib.nullcontext(directory) if directory is not None else scratch() as place:
+        sidecar = Sidecar(place, config)
         try:
             sidecar.start()
             yield sidecar

@@ -15,7 +15,7 @@ import time
 from benchmarks import kept, load
 from benchmarks.kept import Database
 from benchmarks.report import Row, Sizes, run, spread
-from benchmarks.sidecar import Sidecar, one_store, running
+from benchmarks.sidecar import Sidecar, history_read, one_store, running
 
 PATH = "/api/system/stats?period=30d"
 RATE, SECONDS = 100, 10
@@ -44,7 +44,7 @@ def measure(sizes: Sizes) -> list[Row]:
             if sidecar.get("/metrics") is None or not served(sidecar):
                 raise RuntimeError(f"{PATH} does not exist")
             spent = sidecar.cpu()
-            waited = sidecar.until(lambda: backfilled(sidecar), BACKFILL_SECONDS, every=0.5)
+            waited = sidecar.until(lambda: history_read(sidecar), BACKFILL_SECONDS, every=0.5)
             spent = sidecar.cpu() - spent
             total = int(json.loads(sidecar.get(PATH) or "{}")["data"]["executions"]["total"])
             found, asked = [], []
@@ -74,11 +74,6 @@ def served(sidecar: Sidecar) -> bool:
         return sidecar.get(PATH) is not None
     except RuntimeError:
         return False
-
-
-def backfilled(sidecar: Sidecar) -> bool:
-    """Whether the whole history has been read."""
-    return sidecar.value("scheduling_exporter_backfill_ratio", store="main") == 1
 
 
 def ask(store: Database) -> float:
