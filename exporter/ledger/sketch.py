@@ -65,11 +65,11 @@ def add(into: Sketch, other: Sketch) -> None:
 
 
 def quantile(sketch: Sketch, q: float) -> float | None:
-    """The duration in seconds below which a share ``q`` (0 to 1) of all lies; None for an empty sketch."""
-    rank = q * (sum(sketch.values()) - 1)
+    """The least duration (s) up to which a share ``q`` of all lies, as percentile_disc has it; None without any."""
+    rank = q * sum(sketch.values())
     seen = 0
     for index in sorted(sketch):
         seen += sketch[index]
-        if seen > rank:
+        if seen >= rank:
             return value(index)
     return None

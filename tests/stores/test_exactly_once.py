@@ -25,6 +25,7 @@ from support.counting import Counter
 from support.postgres import Database
 
 from exporter.config.model import Cursor, Profile
+from exporter.domain import FINAL_STATUSES
 
 WRITERS = 4
 LATE_WINDOW = 0.3
@@ -47,6 +48,14 @@ BY_ID = Profile(
     key=("id",),
     history="per_attempt",
 )
+#: What ended before the first poll: in the statistics, never in the counters.
+HISTORICAL = {"SUCCESS": 30, "FAILED": 10}
+HISTORY = """
+INSERT INTO work (status, task, done_at)
+SELECT CASE WHEN i % 4 = 0 THEN 'FAILED' ELSE 'SUCCESS' END, 'x', now() - i * i * interval '7 minutes'
+FROM generate_series(1, 40) i;
+INSERT INTO event (work_id, attempt, status) SELECT id, 0, status FROM work;
+"""
 STAMPS = {
     "now": "now()",
     "clock": "clock_timestamp()",
@@ -70,17 +79,20 @@ class Writers(RuleBasedStateMachine):
                 admin.execute(f"ROLLBACK PREPARED '{gid}'")
             admin.execute(SCHEMA)
             admin.execute("GRANT SELECT ON work, event TO PUBLIC")
+            admin.execute(HISTORY)
+        self.connections = [self.database.connect() for _ in range(WRITERS)]
+        self.open_rows: list[list[str] | None] = [None] * WRITERS
+        self.saved: list[int | None] = [None] * WRITERS
+        self.truth: Multiset[str] = Multiset()
+        self.counted: list[int] = []
+        self.committed_ids: list[int] = []
+        self.begin(0)
+        self.finish(0, "now", "SUCCESS", 2)  # before the first poll, which does not see it: new, not history
         self.directory = tempfile.TemporaryDirectory()
         dsn = self.database.dsn_as(self.role, "pw")
         self.sidecar = Counter(dsn, self.profile, Path(self.directory.name), late_window=LATE_WINDOW)
         self.sidecar.poll()  # from here on everything counts
-        self.connections = [self.database.connect() for _ in range(WRITERS)]
-        self.open_rows: list[list[str] | None] = [None] * WRITERS
-        self.saved: list[int | None] = [None] * WRITERS
         self.prepared: dict[str, list[str]] = {}
-        self.truth: Multiset[str] = Multiset()
-        self.counted: list[int] = []
-        self.committed_ids: list[int] = []
         self.serial = 0
 
     def _execute(self, writer: int, sql: str) -> list[tuple[Any, ...]]:
@@ -184,6 +196,10 @@ class Writers(RuleBasedStateMachine):
     def poll(self) -> None:
         self.sidecar.poll()
 
+    @rule(slices=st.integers(1, 3))
+    def read_history(self, slices: int) -> None:
+        self.sidecar.backfill(slices)
+
     @rule()
     def settle(self) -> None:
         """Time passes: what was stamped a little ahead is in the past, what is old enough is out of the window."""
@@ -214,6 +230,10 @@ class Writers(RuleBasedStateMachine):
             self.settle()
             self.sidecar.poll()
             assert {s: n for s, n in self.sidecar.totals().items() if n} == dict(self.truth)
+            self.sidecar.backfill()
+            counts = self.sidecar.statistics(30 * 86_400).overall.counts
+            told = dict(zip(FINAL_STATUSES, counts, strict=True))
+            assert told == {s: self.truth[s] + HISTORICAL.get(s, 0) for s in FINAL_STATUSES}
         finally:
             for connection in self.connections:
                 connection.close()

@@ -8,10 +8,10 @@ from typing import Any
 
 import psycopg
 
-from exporter.config.model import Counting, Duration, PostgresStore, Profile
-from exporter.domain import FINAL_STATUSES, Counts
+from exporter.config.model import Counting, Duration, PostgresStore, Profile, Retention
+from exporter.domain import FINAL_STATUSES, Backfill, Counts, ErrorGroup, RecentExecution, Statistics
 from exporter.instruments import QueryInstruments
-from exporter.ledger.ledger import Ledger
+from exporter.ledger.ledger import RETENTION, Ledger
 from exporter.snapshot import Hub
 from exporter.stores.postgres import Store
 
@@ -19,10 +19,21 @@ from exporter.stores.postgres import Store
 class Counter:
     """The part of the sidecar that counts, without the clock: each ``poll`` is one call."""
 
-    def __init__(self, dsn: str, profile: Profile | str, state: Path, *, late_window: float = 30.0) -> None:
-        self._config = PostgresStore(
-            name="main", dsn=dsn, profile=profile, counting=Counting(late_window=Duration(late_window))
-        )
+    def __init__(
+        self,
+        dsn: str,
+        profile: Profile | str,
+        state: Path,
+        *,
+        late_window: float = 30.0,
+        backfill: float = 35 * 86_400.0,
+        retention: Retention = RETENTION,
+        budget: int = 500,
+    ) -> None:
+        counting = Counting(late_window=Duration(late_window), backfill=Duration(backfill))
+        self._config = PostgresStore(name="main", dsn=dsn, profile=profile, counting=counting)
+        self._retention = retention
+        self._budget = budget
         self._state = state
         self._runner = asyncio.Runner()
         self._ledger: Ledger | None = None
@@ -31,14 +42,15 @@ class Counter:
 
     def start(self) -> None:
         """Open the ledger, as a started process does."""
-        self._ledger = Ledger(str(self._state), budget=500)
+        self._ledger = Ledger(str(self._state), budget=self._budget, retention=self._retention)
         self._runner.run(self._ledger.__aenter__())
         self._store = Store(
             self._config,
             ledger=self._ledger,
             hub=Hub(),
             instruments=QueryInstruments(),
-            budget=500,
+            budget=self._budget,
+            retention=self._retention,
         )
         self._collectors = {c.name: c for c in self._store.collectors()}
 
@@ -53,6 +65,40 @@ class Counter:
     def ask(self, collector: str) -> Any:
         """One collection of another collector's value."""
         return self._runner.run(self._collectors[collector].collect()).value
+
+    def backfill(self, slices: int = 10_000) -> Backfill | None:
+        """Read history, at most so many slices of it; returns how far it got, None when it cannot have begun."""
+        for _ in range(slices):
+            progress: Backfill | None = self.ask("backfill")
+            if progress is None or progress.complete:
+                return progress
+        return progress
+
+    def statistics(self, seconds: float) -> Statistics:
+        """The statistics of a period by task type."""
+        found = self._runner.run(self.ledger.statistics("main", seconds))
+        assert found is not None
+        return found
+
+    def workers(self, seconds: float) -> Statistics:
+        """The statistics of a period by worker."""
+        found = self._runner.run(self.ledger.workers("main", seconds))
+        assert found is not None
+        return found
+
+    def recent(self, limit: int = 100, **filters: Any) -> list[RecentExecution]:
+        """The newest executions."""
+        return self._runner.run(self.ledger.recent("main", limit=limit, **filters))
+
+    def errors(self, seconds: float) -> list[ErrorGroup]:
+        """The error groups of a period."""
+        return self._runner.run(self.ledger.errors("main", seconds))
+
+    @property
+    def ledger(self) -> Ledger:
+        """The open ledger."""
+        assert self._ledger is not None
+        return self._ledger
 
     def kill(self) -> None:
         """End as kill -9 does: nothing is written any more, the connections are gone."""
