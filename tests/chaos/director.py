@@ -12,7 +12,7 @@ from support.polling import until
 
 from chaos.fleet import Fleet, wait_for_executions
 from chaos.plan import Event, Plan
-from chaos.record import Record
+from chaos.record import UNCERTAIN, USUAL, Record
 from chaos.verdict import Verdict, judge
 from chaos.world import CURSOR, World, running
 
@@ -99,7 +99,7 @@ def _settle(world: World) -> None:
 
 def _figures(made: Counter[str], record: Record) -> dict[str, int | str]:
     return {
-        **record.happened,
+        **{name: record.happened[name] for name in (*USUAL, UNCERTAIN)},
         "longest transaction": f"{record.longest:.0f} s",
         "kills of the sidecar": made["kill"],
         "crashes of the server": made["crash"],

@@ -1,4 +1,4 @@
-"""The chaos run as ``make chaos`` makes it."""
+"""The chaos run as ``make chaos`` makes it. CHAOS_SEED in the environment repeats one."""
 
 from __future__ import annotations
 

@@ -116,7 +116,13 @@ def _audit(connection: psycopg.Connection) -> dict[tuple[int, int], tuple[str, s
 
 
 def _compare(verdict: Verdict, what: str, truth: Counts, counted: Counts) -> None:
-    verdict.demand(truth == counted, f"{what}: too few {dict(truth - counted)}, too many {dict(counted - truth)}")
+    verdict.demand(truth == counted, f"{what}: too few {_some(truth - counted)}, too many {_some(counted - truth)}")
+
+
+def _some(counts: Counts) -> str:
+    """How many, and which series have most of them."""
+    most = ", ".join(f"{'/'.join(labels)} {number}" for labels, number in counts.most_common(3))
+    return f"{counts.total()} ({most})" if counts else "none"
 
 
 def _sidecar(verdict: Verdict, world: World, page: Metrics) -> None:
