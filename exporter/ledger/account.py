@@ -91,7 +91,14 @@ class Account:
 
     def _slice(self, now: float) -> Slice:
         ring = self.retention.recent_executions
-        return Slice(Batch(now, self.book.watches, ring, recent.floor(self._db, self.id, ring)))
+        batch = Batch(
+            now,
+            self.book.watches,
+            ring=ring,
+            ring_floor=recent.floor(self._db, self.id, ring),
+            minutes_from=Horizons.at(now, self.retention.statistics).minutes,
+        )
+        return Slice(batch)
 
     # -- what is new
 

@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from exporter.domain import EXECUTION_BUCKETS, FINAL_STATUSES, Exemplar
-from exporter.ledger import sketch
 from exporter.ledger.finished import FAILURES, STATUS_INDEX, Finished
 from exporter.ledger.jobs import JobRow
+from exporter.ledger.sketch import OFFSET, SCALE, SHORTEST
 from exporter.ledger.tally import BUCKETS, Delta
 
 #: Seconds; a difference of times above it (``infinity``, year 294276) is no duration.
@@ -28,23 +28,26 @@ CellKey = tuple[int, str, int]
 
 
 class Cell:
-    """Executions of one label and status that ended in one minute or hour."""
+    """Executions of one label and status that ended in one minute or hour.
 
-    __slots__ = ("count", "max", "retries", "sketch", "sum", "timed")
+    ``buckets`` has the sketch's bucket of each known duration: of many cells with few executions a list is the
+    smallest form.
+    """
+
+    __slots__ = ("buckets", "count", "max", "retries", "sum")
 
     def __init__(self) -> None:
-        self.count = self.retries = self.timed = 0
+        self.count = self.retries = 0
         self.sum = self.max = 0.0
-        self.sketch: sketch.Sketch = {}
+        self.buckets: list[int] = []
 
     def add(self, other: Cell) -> None:
         """Add another cell to this one."""
         self.count += other.count
         self.retries += other.retries
-        self.timed += other.timed
         self.sum += other.sum
         self.max = max(self.max, other.max)
-        sketch.add(self.sketch, other.sketch)
+        self.buckets += other.buckets
 
 
 class _Histograms:
@@ -59,14 +62,8 @@ class _Histograms:
         self.examples: list[tuple[str, float, float] | None] = [None] * BUCKETS
 
 
-class Recent(NamedTuple):
-    """A row for the ring of recent executions; ``data`` is the JSON of domain.RecentExecution's fields."""
-
-    at: float
-    key: str
-    status: int
-    task_type: str
-    data: bytes
+#: A row for the ring of recent executions: end, key, status, task type, domain.RecentExecution's fields as JSON.
+Recent = tuple[float, str, int, str, bytes]
 
 
 class Failure(NamedTuple):
@@ -84,13 +81,17 @@ class Batch:
     """The sums of one slice. ``now`` stands in for the end of an execution whose end the store does not know.
 
     ``watches(job_id)`` says whether a job's success matters to its state; ``ring`` is how many recent executions are
-    kept, ``ring_floor`` the time before which none is worth keeping.
+    kept, ``ring_floor`` the time before which none is worth keeping, ``minutes_from`` the time before which minutes are
+    not told apart.
     """
 
-    def __init__(self, now: float, watches: Callable[[str], bool], ring: int, ring_floor: float) -> None:
+    def __init__(
+        self, now: float, watches: Callable[[str], bool], *, ring: int, ring_floor: float, minutes_from: float
+    ) -> None:
         self._now = now
         self._watches = watches
         self._ring_floor = ring_floor
+        self._minutes_from = minutes_from
         self.cells: dict[CellKey, Cell] = {}
         self.worker_cells: dict[CellKey, Cell] = {}
         self.histograms: dict[str, _Histograms] = {}
@@ -99,10 +100,11 @@ class Batch:
         self.job_rows: list[JobRow] = []
         self.newest: float | None = None
 
-    def add(self, rows: Iterable[Finished]) -> None:  # noqa: PLR0912 - in one piece: a call costs as much as its work
+    def add(self, rows: Iterable[Finished]) -> None:  # noqa: PLR0912, PLR0915 - one loop: a call costs as much as its work
         """Take in rows. What matters to jobs and error groups is left in ``job_rows`` and ``failed``."""
         cells, worker_cells, histograms = self.cells, self.worker_cells, self.histograms
         recent, floor, watches = self.recent.append, self._ring_floor, self._watches
+        minutes_from = self._minutes_from
         for row in rows:
             (
                 key, _, execution_id, job_id, job_name, recurring_id, task_type, status, attempt, due, started,
@@ -112,10 +114,10 @@ class Batch:
             known = completed is not None and -LONGEST < completed < LONGEST
             at: float = completed if known else self._now  # type: ignore[assignment]
             task_type = task_type or ""
-            place = (int(at // 60), task_type, index)
-            cell = cells.get(place)
+            where = (int(at // 60) if at >= minutes_from else int(at // 3600) * 60, task_type, index)
+            cell = cells.get(where)
             if cell is None:
-                cell = cells[place] = Cell()
+                cell = cells[where] = Cell()
             cell.count += 1
             sums = histograms.get(task_type)
             if sums is None:
@@ -125,25 +127,43 @@ class Batch:
                 if attempt:
                     cell.retries += 1
             if worker:
-                place = (int(at // 3600), worker, index)
-                other = worker_cells.get(place)
+                where = (int(at // 3600), worker, index)
+                other = worker_cells.get(where)
                 if other is None:
-                    other = worker_cells[place] = Cell()
+                    other = worker_cells[where] = Cell()
                 other.count += 1
-                other.retries += bool(attempt)
+                if attempt:
+                    other.retries += 1
             else:
                 other = None
             if started is not None:
                 if known and -LONGEST < (seconds := at - started) < LONGEST:
-                    _observe(cell, other, sums, max(0.0, seconds), (execution_id, seconds, at))
+                    if seconds < 0:
+                        seconds = 0.0
+                    place = bisect_left(EXECUTION_BUCKETS, seconds)
+                    sums.durations[place] += 1
+                    sums.durations[-1] += seconds
+                    sums.examples[place] = (execution_id, seconds, at)
+                    # sketch.bucket, written out
+                    place = ceil(log(seconds) * SCALE + OFFSET) if seconds > SHORTEST else 0
+                    cell.buckets.append(place)
+                    cell.sum += seconds
+                    if seconds > cell.max:  # noqa: PLR1730 - max() would be a call
+                        cell.max = seconds
+                    if other is not None:
+                        other.buckets.append(place)
+                        other.sum += seconds
+                        if seconds > other.max:  # noqa: PLR1730
+                            other.max = seconds
                 if due is not None and -LONGEST < (seconds := started - due) < LONGEST:
-                    seconds = max(0.0, seconds)
+                    if seconds < 0:
+                        seconds = 0.0
                     sums.waits[bisect_left(EXECUTION_BUCKETS, seconds)] += 1
                     sums.waits[-1] += seconds
             if at >= floor:
                 fields = (execution_id, job_id, job_name, task_type, queue, status, attempt, due, started, completed,
                           worker, message, code)  # fmt: skip
-                recent(Recent(at, key, index, task_type, _encode(fields)))
+                recent((at, key, index, task_type, _encode(fields)))
             if message is not None and index in FAILURES:
                 self.failed.append(Failure(at, message, code, task_type, job_id, execution_id))
             job = recurring_id or job_id
@@ -171,22 +191,6 @@ class Batch:
             _add_histograms(delta, task_type, sums)
         for worker, counts in by_worker.items():
             delta.add("worker", worker, counts)
-
-
-def _observe(
-    cell: Cell, other: Cell | None, sums: _Histograms, seconds: float, example: tuple[str, float, float]
-) -> None:
-    position = bisect_left(EXECUTION_BUCKETS, seconds)
-    sums.durations[position] += 1
-    sums.durations[-1] += seconds
-    sums.examples[position] = example
-    # sketch.bucket, written out: a call for each row would cost as much as the logarithm.
-    index = ceil(log(seconds) * sketch.SCALE + sketch.OFFSET) if seconds > sketch.SHORTEST else 0
-    for each in (cell, other) if other is not None else (cell,):
-        each.timed += 1
-        each.sum += seconds
-        each.max = max(each.max, seconds)
-        each.sketch[index] = each.sketch.get(index, 0) + 1
 
 
 def _add_histograms(delta: Delta, task_type: str, sums: _Histograms) -> None:

@@ -25,7 +25,7 @@ def write(db: sqlite3.Connection, store: int, rows: Iterable[Recent], size: int)
     """Put executions into the ring; the oldest ones leave it."""
     inserted = db.executemany(
         "INSERT OR REPLACE INTO recent VALUES (?, ?, ?, ?, ?, ?)",
-        [(store, row.at, row.key, row.status, row.task_type, row.data.decode()) for row in rows],
+        [(store, at, key, status, task_type, data.decode()) for at, key, status, task_type, data in rows],
     ).rowcount
     if inserted > 0:
         # By key too: a thousand executions may have ended at the same moment.

@@ -99,11 +99,13 @@ class Rollups:
                 count, retries, timed, total, longest, data = stored
                 cell.count += count
                 cell.retries += retries
-                cell.timed += timed
+                timed += len(cell.buckets)
                 cell.sum += total
                 cell.max = max(cell.max, longest)
-                sketch.add(cell.sketch, sketch.decode(data))
-            rows.append((*key, cell.count, cell.retries, cell.timed, cell.sum, cell.max, sketch.encode(cell.sketch)))
+            else:
+                timed, data = len(cell.buckets), b""
+            durations = sketch.encode(sketch.adding(data, cell.buckets))
+            rows.append((*key, cell.count, cell.retries, timed, cell.sum, cell.max, durations))
         self._db.executemany(_INSERT, rows)
 
     def forget_labels(self) -> None:

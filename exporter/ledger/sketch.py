@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 #: How far a quantile may be from the true value, relatively.
@@ -55,6 +57,13 @@ def decode(data: bytes) -> Sketch:
     indexes = array("H", data[1 : 1 + 2 * n])
     counts.frombytes(data[1 + 2 * n :])
     return dict(zip(indexes, counts, strict=True))
+
+
+def adding(data: bytes, buckets: Iterable[int]) -> Sketch:
+    """The sketch that ``data`` encodes with more buckets counted."""
+    found = Counter(buckets)
+    found.update(decode(data))
+    return found
 
 
 def add(into: Sketch, other: Sketch) -> None:

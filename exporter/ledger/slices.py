@@ -11,7 +11,7 @@ from exporter.ledger.finished import Finished
 from exporter.ledger.jobs import Changes, JobBook
 
 #: Keys of a slice among which repeated ones are found.
-KEYS_COMPARED: Final = 50_000
+KEYS_COMPARED: Final = 10_000
 
 
 class Slice:

@@ -29,7 +29,7 @@ log = structlog.get_logger(component="reader")
 
 CLOCK: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
 #: Rows that a slice should give; its width is doubled or halved to stay near.
-SLICE_ROWS: Final = (10_000, 40_000)
+SLICE_ROWS: Final = (10_000, 30_000)
 #: A poll gives way to the store's other questions after so many seconds of slices.
 TURN_SECONDS: Final = 1.0
 
@@ -55,6 +55,11 @@ class Reader:
         self.state: CursorState | None = None
         #: What was seen that makes the counts unprovable, in words, as long as this process runs.
         self.doubts: tuple[str, ...] = ()
+
+    def resume(self, state: CursorState | None) -> None:
+        """Go on from where the ledger says that the reading stands; a plan made for another state is given up."""
+        if state != self.state:
+            self.state, self._under_way = state, None
 
     async def poll(
         self,
