@@ -30,6 +30,11 @@ class Link:
         self._name = name
         self._connection: Connection | None = None
 
+    async def ready(self) -> None:
+        """Be connected, however long the server is away."""
+        if self._connection is None:
+            await self._connect()
+
     @contextlib.asynccontextmanager
     async def use(self) -> AsyncIterator[Connection]:
         """The connection. Raises Outage when the server ends it."""

@@ -62,7 +62,8 @@ class Writer:
 
     async def _transaction(self) -> None:
         rng, link = self._rng, self._link
-        app = datetime.now(UTC) + self._skew
+        await link.ready()
+        app, drawn = datetime.now(UTC) + self._skew, time.monotonic()
         if rng.random() < 0.15:
             await self.pause(0, POOL_WAIT)
         work, began = Work(), time.monotonic()
@@ -70,6 +71,8 @@ class Writer:
         tag = f"{self._name}-{self._serial}"
         try:
             await link.execute(f"BEGIN; SET LOCAL chaos.tag = '{tag}'")
+            if time.monotonic() - drawn > 2 * POOL_WAIT:  # a machine too busy to keep to what is promised
+                app = datetime.now(UTC) + self._skew
             if rng.random() < 0.2:  # idle in its transaction before it writes anything
                 await link.execute("SELECT now()")
                 await self.pause(0, 3)
