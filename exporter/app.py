@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
@@ -19,11 +21,11 @@ from exporter.config.model import Config, PostgresStore
 from exporter.config.redact import redacted
 from exporter.connections import ConnectionManager
 from exporter.domain import Exactness, Executions, StoreSettings
-from exporter.errors import ConfigError, LedgerError
+from exporter.errors import ConfigError, StateUnavailable
 from exporter.httpd.context import Context, ReloadResult
 from exporter.httpd.server import Server
 from exporter.instruments import ApiInstruments, QueryInstruments
-from exporter.ledger.ledger import Ledger
+from exporter.ledger.ledger import Ledger, Opened
 from exporter.metrics import COLLECTORS
 from exporter.metrics.exposure import Exposure
 from exporter.metrics.process import objectives, sample, thresholds
@@ -40,7 +42,11 @@ log = structlog.get_logger(component="app")
 
 #: Seconds between two samples of the process itself.
 PROCESS_INTERVAL: Final = 5.0
+#: Seconds between two looks at the state file.
+STATE_INTERVAL: Final = 3.0
 NEVER_STALE: Final = float("inf")
+#: Seconds after which the ledger's thread lets the event loop have a turn: an answer takes several of them.
+SWITCH_INTERVAL: Final = 0.0005
 
 
 class App:
@@ -64,11 +70,12 @@ class App:
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve until told to stop. Raises ConfigError or LedgerError when it cannot start."""
+        """Serve until told to stop. Raises ConfigError when it cannot start; the state file may come later."""
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self._ledger)
             exposure = Exposure(self._ledger.exposed, self._ledger.expose)
             renderer = Renderer(self._hub, COLLECTORS, sources=self._sources, exposure=exposure)
+            self._ledger.on_open = functools.partial(self._state_opened, exposure, renderer)
             for store in self._config.stores:
                 await self._announce(store)
             self._sample()
@@ -89,6 +96,7 @@ class App:
             tasks = [
                 group.create_task(self._clock.run(), name="loop-clock"),
                 group.create_task(self._sample_forever(), name="process"),
+                group.create_task(self._look_after_state(), name="state"),
             ]
             if "connections" not in self._options.disabled:
                 tasks.append(group.create_task(self._connections.run(), name="connections"))
@@ -108,14 +116,18 @@ class App:
         settings = StoreSettings(
             series_per_metric=self._config.limits.series_per_metric, critical_jobs=config.critical_jobs
         )
-        parts = [_part("settings", config, settings, time.monotonic(), NEVER_STALE)]
+        self._hub.publish(_part("settings", config, settings, time.monotonic(), NEVER_STALE))
+        if self._ledger.opened:
+            with contextlib.suppress(StateUnavailable):
+                await self._announce_counts(config)
+
+    async def _announce_counts(self, config: PostgresStore) -> None:
         counts = await self._ledger.counts(config.name)
         if counts is not None:
             known = Executions(
                 counts=counts, exactness=Exactness(), caught_up=False, cursor_time=None, oldest_open=None
             )
-            parts.append(_part("executions", config, known, None, config.staleness))
-        self._hub.publish(*parts)
+            self._hub.publish(_part("executions", config, known, None, config.staleness))
 
     def _open(self, config: PostgresStore) -> None:
         store = Store(
@@ -146,6 +158,27 @@ class App:
             "connection": tuple(target.name for target in self._config.connections.targets),
             "process": ("",),
         }
+
+    # -- the state file
+
+    async def _look_after_state(self) -> None:
+        """Open the state file as soon as that can be; then show what it holds of stores that have not answered yet."""
+        while True:
+            with contextlib.suppress(StateUnavailable):
+                await self._ledger.look_after()
+                for store in self._config.stores:
+                    part = self._hub.current.part("executions", store.name)
+                    if part is None or part.value is None:
+                        await self._announce_counts(store)
+            await asyncio.sleep(STATE_INTERVAL)
+
+    def _state_opened(self, exposure: Exposure, renderer: Renderer, opened: Opened) -> None:
+        """A state file was opened while serving: what it has not counted is shown no longer."""
+        exposure.restart(opened.exposed)
+        renderer.restart()
+        if opened.anew:
+            for store in self._config.stores:
+                self._hub.withdraw(store.name, "executions")
 
     # -- reload
 
@@ -209,6 +242,7 @@ class App:
             configured_memory=self._config.limits.memory,
             loop_lag=self._clock.worst(PROCESS_INTERVAL),
             state_bytes=self._ledger.size,
+            state_up=self._ledger.writable,
             state_writes=(self._ledger.writes["success"], self._ledger.writes["failure"]),
             reload_successful=self._reload_ok,
             reload_success_at=self._reload_at,
@@ -279,9 +313,10 @@ def _refuse_fixed(before: Config, after: Config) -> None:
 
 
 async def serve(options: Options, config: Config) -> int:
-    """Run until a signal; the process's exit status. Raises ConfigError and LedgerError when it cannot start."""
+    """Run until a signal; the process's exit status. Raises ConfigError when it cannot start."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
     try:
         await App(options, config).run()
-    except* (ConfigError, LedgerError) as group:
+    except* ConfigError as group:
         raise group.exceptions[0] from None
     return 0

@@ -32,7 +32,11 @@ class StoreUnavailable(StoreError):
 
 
 class LedgerError(ExporterError):
-    """The state file cannot be used as it is: another identity, a newer schema, a second process."""
+    """The ledger refuses: a store's counts belong to another database, a state file cannot be read as asked."""
+
+
+class StateUnavailable(LedgerError):
+    """The state file cannot be used now; what needs it waits, everything else goes on. A later attempt may succeed."""
 
 
 class StoreTooSlow(StoreError):

@@ -68,7 +68,10 @@ class Vitals:
 
     def readiness(self, config: Config) -> list[Check]:
         """What the sidecar was configured to depend on; only what is required can make it not ready."""
-        checks = [_check("state", self.ledger.writable, "cannot be written")]
+        ok, elsewhere = self.ledger.writable, self.ledger.in_use
+        detail = None if ok else "in use by another process" if elsewhere else "cannot be written"
+        # Required, but not while it is another's: that one may be what a rolling update ends when this one is ready.
+        checks = [Check(name="state", ok=ok, required=not elsewhere, detail=detail)]
         for store in config.stores:
             up = self.hub.current.part("store", store.name)
             ok = up is not None and up.value is True

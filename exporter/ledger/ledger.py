@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
+import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
 import msgspec
 import structlog
 
 from exporter.config.model import Retention
 from exporter.domain import Counts, ErrorGroup, RecentExecution, Statistics
-from exporter.errors import LedgerError
+from exporter.errors import LedgerError, StateUnavailable
 from exporter.ledger import error_groups, recent
 from exporter.ledger.account import Account
 from exporter.ledger.cursor import BackfillState, CursorState, Position
-from exporter.ledger.database import StateFile, open_state
+from exporter.ledger.database import MEMORY, StateFile
 from exporter.ledger.finished import Finished
+from exporter.ledger.keeper import Keeper
 
 P = ParamSpec("P")
 T = TypeVar("T")
 #: What is kept unless the configuration says otherwise.
 RETENTION: Final = Retention()
+#: Seconds for which the start waits for the state file; a slow disk keeps nothing else waiting.
+OPENING_SECONDS: Final = 5.0
 
 log = structlog.get_logger(component="ledger")
 
@@ -43,33 +47,53 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         return self.database != known.database
 
 
+class Opened(NamedTuple):
+    """A state file was opened: the keys of the series that a scrape had seen, and whether its counts are others."""
+
+    exposed: list[str]
+    anew: bool
+
+
 class Ledger:
-    """Open with ``async with``. Every method may raise LedgerError; nothing half-written is ever kept."""
+    """Open with ``async with``: that succeeds whatever has become of the state file, which is then tried again.
+
+    Every method may raise LedgerError - StateUnavailable where a later attempt may succeed; nothing half-written is
+    ever kept. ``on_open`` is called in the event loop after each opening of a file but the first.
+    """
 
     def __init__(self, directory: str, *, budget: int, retention: Retention = RETENTION) -> None:
-        self._directory = directory
+        self._in_memory = directory == MEMORY
         self._budget = budget
         self._retention = retention
-        self._file: StateFile | None = None
+        self._keeper = Keeper(directory, self._opened)
         self._accounts: dict[str, Account] = {}
-        self._answers: dict[tuple[object, ...], tuple[int, asyncio.Future[Any]]] = {}
+        #: The accounts that polls may write to: those attached since the file was opened.
+        self._attached: set[str] = set()
+        self._histories: dict[str, Account] = {}
+        self._answers: dict[tuple[object, ...], tuple[tuple[int, int], asyncio.Future[Any]]] = {}
+        self._openings = 0
+        self._news: deque[Opened] = deque()
         self._exposed: list[str] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
-        #: Writes by result, and the file's size in bytes after the latest: read by the process collector.
-        self.writes = {"success": 0, "failure": 0}
-        self.size = 0
-        self._writable = True
+        self.on_open: Callable[[Opened], None] | None = None
 
     async def __aenter__(self) -> Ledger:
+        if self._in_memory:
+            log.warning(
+                "state is kept in memory only: counters start at zero with every start, what finishes while this is"
+                " down is never counted, and statistics are read from the store's history again"
+            )
         try:
-            await self._run(self._open)
+            with contextlib.suppress(StateUnavailable, TimeoutError):
+                async with asyncio.timeout(OPENING_SECONDS):
+                    await self.look_after()
         except BaseException:
             self._thread.shutdown()
             raise
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._run(self._close)
+        await self._in_thread(self._keeper.close)
         self._thread.shutdown()
 
     @property
@@ -77,10 +101,44 @@ class Ledger:
         """Keys of the series that a scrape had seen when the file was opened."""
         return self._exposed
 
-    async def attach(self, store: str, identity: Identity) -> CursorState | None:
-        """Open ``store``'s account; returns where its reading stands, None before the first poll.
+    @property
+    def opened(self) -> bool:
+        """Whether the state file is open."""
+        return self._keeper.opened
 
-        Raises LedgerError when the account belongs to another database.
+    @property
+    def writable(self) -> bool:
+        """Whether the state file is open and its latest write succeeded."""
+        return self._keeper.up
+
+    @property
+    def in_use(self) -> bool:
+        """Whether another process has the state file: it is ours when that one ends."""
+        return self._keeper.in_use
+
+    @property
+    def writes(self) -> dict[str, int]:
+        """Writes by result."""
+        return self._keeper.writes
+
+    @property
+    def size(self) -> int:
+        """The file's size in bytes after the latest write."""
+        return self._keeper.size
+
+    async def look_after(self) -> None:
+        """Open the state file if it is not open, and see that it is still in its place."""
+        await self._in_thread(self._keeper.look_after)
+
+    async def recognise(self, store: str, identity: Identity) -> None:
+        """Make sure that ``store``'s counts, if there are any, belong to this database. Raises LedgerError if not."""
+        await self._run(self._recognise, store, identity)
+
+    async def attach(self, store: str, identity: Identity) -> CursorState | None:
+        """Open ``store``'s account for writing; returns where its reading stands, None before the first poll.
+
+        To be called before each poll: the file may be another one since, and a commit whose end nobody waited for may
+        have moved the cursor. Raises LedgerError when the account belongs to another database.
         """
         return await self._run(self._attach, store, identity)
 
@@ -92,12 +150,13 @@ class Ledger:
         self, store: str, rows: Sequence[Finished], *, count: bool, now: float, upto: Position, keep_above: Position
     ) -> None:
         """Take in a chunk of the slice under way; see :meth:`Account.stage`."""
-        account = self._accounts[store]
-        await self._run(lambda: account.stage(rows, count=count, now=now, upto=upto, keep_above=keep_above))
+        await self._run(
+            lambda: self._writing(store).stage(rows, count=count, now=now, upto=upto, keep_above=keep_above)
+        )
 
     async def discard(self, store: str) -> None:
         """Forget what the slice under way has staged."""
-        await self._run(self._accounts[store].discard)
+        await self._run(lambda: self._writing(store).discard())
 
     async def commit(
         self,
@@ -114,26 +173,27 @@ class Ledger:
         ``task_types`` run now, ``recurring`` are the ids of recurring jobs; ``count`` and ``horizon`` as in
         :meth:`Account.commit`.
         """
-        account, running = self._accounts[store], tuple(task_types)
+        running = tuple(task_types)
 
         def write() -> tuple[Counts, CursorState]:
+            account = self._writing(store)
             account.book.recurring = recurring
-            written = self._written(lambda: account.commit(cursor, running, count=count, horizon=horizon))
+            written = self._keeper.write(lambda: account.commit(cursor, running, count=count, horizon=horizon))
             return account.counts(), written
 
         return await self._run(write)
 
     async def backfill(self, store: str) -> BackfillState | None:
         """How far history has been read; None before the first poll."""
-        return await self._run(lambda: self._account(store).backfill)
+        return await self._run(self._backfill, store)
 
     async def backfill_stage(self, store: str, rows: Sequence[Finished], now: float) -> None:
         """Take in a chunk of a slice of history."""
-        await self._run(lambda: self._accounts[store].backfill_stage(rows, now))
+        await self._run(lambda: self._reading_history(store).backfill_stage(rows, now))
 
     async def backfill_discard(self, store: str) -> None:
-        """Forget what the slice of history has staged."""
-        await self._run(self._accounts[store].backfill_discard)
+        """Forget what the slice of history has staged, and begin another."""
+        await self._run(self._backfill_discard, store)
 
     async def backfill_commit(
         self, store: str, state: BackfillState, now: float, recurring: frozenset[str] = frozenset()
@@ -157,15 +217,20 @@ class Ledger:
         self, store: str, *, limit: int, offset: int = 0, status: str | None = None, task_type: str | None = None
     ) -> list[RecentExecution]:
         """The newest finished executions, newest first."""
-        return await self._run(
-            lambda: recent.read(
-                self._db, self._account(store).id, limit=limit, offset=offset, status=status, task_type=task_type
+
+        def read() -> list[RecentExecution]:
+            account = self._known(store)
+            if account is None:
+                return []
+            return recent.read(
+                self._keeper.db, account.id, limit=limit, offset=offset, status=status, task_type=task_type
             )
-        )
+
+        return await self._run(read)
 
     async def _answer(self, store: str, name: str, seconds: float, ask: Callable[[str, float], T]) -> T:
         account = self._accounts.get(store)
-        version = account.version if account is not None else -1
+        version = self._openings, account.version if account is not None else -1
         key = (store, name, seconds)
         known = self._answers.get(key)
         if known is None or known[0] != version or (known[1].done() and known[1].exception() is not None):
@@ -180,41 +245,36 @@ class Ledger:
 
     async def set_limits(self, budget: int, retention: Retention) -> None:
         """Take over another series budget and retention. A larger one lets new labels in, a smaller turns none out."""
-        await self._run(self._set_limits, budget, retention)
-
-    @property
-    def writable(self) -> bool:
-        """Whether the latest write succeeded; True before the first."""
-        return self._writable
+        await self._in_thread(self._set_limits, budget, retention)
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._thread, lambda: function(*args, **kwargs))
-        try:
-            # Shielded: a write that has begun ends before the next one, whoever gave up waiting for it.
-            return await asyncio.shield(future)
-        except sqlite3.Error as e:
-            raise LedgerError(f"the state file cannot be written: {e}") from e
+        return await self._in_thread(lambda: self._keeper.run(lambda: function(*args, **kwargs)))
 
-    def _open(self) -> None:
-        self._file = open_state(self._directory)
-        self._exposed = [key for (key,) in self._file.db.execute("SELECT key FROM exposed")]
-        self.size = self._file.size()
+    async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        future = asyncio.get_running_loop().run_in_executor(self._thread, lambda: function(*args, **kwargs))
+        future.add_done_callback(self._tell)  # before those who wait for the answer go on
+        # Shielded: a write that has begun ends before the next one, whoever gave up waiting for it.
+        return await asyncio.shield(future)
 
-    def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+    def _opened(self, file: StateFile, anew: bool) -> None:
+        self._accounts.clear()
+        self._attached.clear()
+        self._news.append(Opened([key for (key,) in file.db.execute("SELECT key FROM exposed")], anew))
 
-    @property
-    def _db(self) -> sqlite3.Connection:
-        if self._file is None:
-            raise LedgerError("the ledger is not open")
-        return self._file.db
+    def _tell(self, _: object) -> None:
+        while self._news:
+            news = self._news.popleft()
+            self._openings += 1
+            self._answers.clear()
+            if self.on_open is None:
+                self._exposed = news.exposed
+            else:
+                self.on_open(news)
 
-    def _attach(self, store: str, identity: Identity) -> CursorState | None:
-        row = self._db.execute("SELECT identity FROM store WHERE name = ?", (store,)).fetchone()
+    def _recognise(self, store: str, identity: Identity) -> None:
+        row = self._keeper.db.execute("SELECT identity FROM store WHERE name = ?", (store,)).fetchone()
         if row is None:
-            self._db.execute(
+            self._keeper.db.execute(
                 "INSERT INTO store (name, identity, created_at, id)"
                 " VALUES (?, ?, ?, (SELECT coalesce(max(id), 0) + 1 FROM store))",
                 (store, msgspec.json.encode(identity).decode(), time.time()),
@@ -225,11 +285,36 @@ class Ledger:
                 f"counters belong to database {known.database!r} of system {known.system}. They are not mixed: name "
                 f"the new store differently, or point its dsn back"
             )
+
+    def _attach(self, store: str, identity: Identity) -> CursorState | None:
+        self._recognise(store, identity)
+        self._attached.add(store)
         return self._account(store).cursor
+
+    def _writing(self, store: str) -> Account:
+        """The account for a poll to write to."""
+        if store not in self._attached:
+            raise StateUnavailable("the state file was opened anew; what was not written is read again")
+        return self._account(store)
+
+    def _reading_history(self, store: str) -> Account:
+        """The account for the backfill to write to: the one for which the slice was begun."""
+        account = self._known(store)
+        if account is None or self._histories.setdefault(store, account) is not account:
+            raise StateUnavailable("the state file was opened anew; this slice of history is read again")
+        return account
+
+    def _backfill(self, store: str) -> BackfillState | None:
+        account = self._known(store)
+        return account.backfill if account is not None else None
+
+    def _backfill_discard(self, store: str) -> None:
+        self._histories.pop(store, None)
+        self._reading_history(store).backfill_discard()
 
     def _account(self, store: str) -> Account:
         if store not in self._accounts:
-            self._accounts[store] = Account(self._db, store, self._budget, self._retention)
+            self._accounts[store] = Account(self._keeper.db, store, self._budget, self._retention)
         return self._accounts[store]
 
     def _set_limits(self, budget: int, retention: Retention) -> None:
@@ -239,7 +324,7 @@ class Ledger:
 
     def _known(self, store: str) -> Account | None:
         """The store's account if it was ever polled."""
-        row = self._db.execute("SELECT 1 FROM store WHERE name = ? AND cursor IS NOT NULL", (store,)).fetchone()
+        row = self._keeper.db.execute("SELECT 1 FROM store WHERE name = ? AND cursor IS NOT NULL", (store,)).fetchone()
         return self._account(store) if row is not None else None
 
     def _counts(self, store: str) -> Counts | None:
@@ -262,28 +347,17 @@ class Ledger:
         account = self._known(store)
         if account is None or account.cursor is None:
             return []
-        return error_groups.read(self._db, account.id, account.cursor.read_at - seconds)
+        return error_groups.read(self._keeper.db, account.id, account.cursor.read_at - seconds)
 
     def _backfill_commit(
         self, store: str, state: BackfillState, now: float, recurring: frozenset[str]
     ) -> BackfillState:
-        account = self._accounts[store]
+        account = self._reading_history(store)
+        if account.backfill is None or account.backfill.since != state.since:
+            raise StateUnavailable("the state file was begun anew; its history is read from the beginning")
         account.book.recurring = recurring
-        return self._written(lambda: account.backfill_commit(state, now))
+        return self._keeper.write(lambda: account.backfill_commit(state, now))
 
     def _expose(self, keys: list[str]) -> None:
         rows = [(key,) for key in keys]
-        self._written(lambda: self._db.executemany("INSERT OR IGNORE INTO exposed VALUES (?)", rows))
-
-    def _written(self, write: Callable[[], T]) -> T:
-        try:
-            result = write()
-        except sqlite3.Error:
-            self.writes["failure"] += 1
-            self._writable = False
-            raise
-        self.writes["success"] += 1
-        self._writable = True
-        if self._file is not None:
-            self.size = self._file.size()
-        return result
+        self._keeper.write(lambda: self._keeper.db.executemany("INSERT OR IGNORE INTO exposed VALUES (?)", rows))

@@ -50,6 +50,12 @@ class Exposure:
                 pending.append(key)
         return shown, tuple(pending)
 
+    def restart(self, persisted: Iterable[str]) -> None:
+        """Another memory than before: of the persistent families' series only these were shown."""
+        kept = {key for key in self._exposed if key.partition(_SEPARATOR)[0] not in self._durable}
+        self._exposed = kept | set(persisted)
+        self.generation += 1
+
     async def served(self, pending: Iterable[str]) -> None:
         """A response with these series as 0 has been written: from now on they show their value.
 

@@ -38,8 +38,9 @@ Collected = tuple[tuple[Family, list[Sample]], ...]
 class ProcessState:
     """What ``sample`` found: bytes, seconds, Unix times, ratios of 1; None is unknown.
 
-    ``state_writes`` counts (successful, failed) writes of the state file. ``client`` holds the client
-    library's process and platform metrics, ``instruments`` those of ``exporter.instruments``.
+    ``state_up`` says whether the state file is open and its latest write succeeded; ``state_writes`` counts
+    (successful, failed) writes of it. ``client`` holds the client library's process and platform metrics,
+    ``instruments`` those of ``exporter.instruments``.
     """
 
     revision: str
@@ -49,6 +50,7 @@ class ProcessState:
     cpu_cores: int | None
     load: tuple[float, float, float] | None
     loop_lag: float | None
+    state_up: bool
     state_bytes: int | None
     state_writes: tuple[int, int]
     reload_successful: bool
@@ -65,6 +67,7 @@ def sample(
     objectives: tuple[Objective, ...],
     configured_memory: int | None = None,
     loop_lag: float | None = None,
+    state_up: bool = True,
     state_bytes: int | None = None,
     state_writes: tuple[int, int] = (0, 0),
     reload_successful: bool = True,
@@ -84,6 +87,7 @@ def sample(
         cpu_cores=psutil.cpu_count(),
         load=_load(),
         loop_lag=loop_lag,
+        state_up=state_up,
         state_bytes=state_bytes,
         state_writes=state_writes,
         reload_successful=reload_successful,

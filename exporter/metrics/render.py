@@ -101,6 +101,10 @@ class Renderer:
         if page.pending:
             await self._exposure.served(page.pending)
 
+    def restart(self) -> None:
+        """Ask every collector, and the exposure about every series, as if nothing had been shown yet."""
+        self._names, self._chunks = None, {}
+
     def _refresh(self) -> None:
         """Bring every chunk up to the current snapshot, the clock and the exposed series."""
         now = self._clock()

@@ -30,6 +30,11 @@ _OBJECTIVE = Family(
     "Objective for the ratio of successful executions, from the configuration; task_type empty: the store.",
     ("store", "task_type"),
 )
+_STATE_UP = Family(
+    "scheduling_exporter_state_up",
+    "gauge",
+    "Whether the state file is open and its latest write succeeded; while 0 nothing is counted, and nothing is lost.",
+)
 _STATE_BYTES = Family(
     "scheduling_exporter_state_bytes", "gauge", "Size of the state file and its log on disk, in bytes."
 )
@@ -81,6 +86,7 @@ def collect(view: View) -> Families:
 
 def _gauges(state: ProcessState) -> tuple[tuple[Family, float | None], ...]:
     return (
+        (_STATE_UP, state.state_up),
         (_STATE_BYTES, state.state_bytes),
         (_RELOAD_SUCCESSFUL, state.reload_successful),
         (_RELOAD_SUCCESS_AT, state.reload_success_at),

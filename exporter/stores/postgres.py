@@ -5,6 +5,8 @@ Two connections at most: one for the polls, one for the full count, which may ta
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -13,10 +15,9 @@ import structlog
 
 from exporter.config.model import PostgresStore, Retention
 from exporter.domain import Counts, Exactness, Executions, Schedules, Workers
-from exporter.errors import ExporterError, StoreError, StoreUnavailable
+from exporter.errors import ExporterError, LedgerError, StateUnavailable, StoreError, StoreUnavailable
 from exporter.instruments import QueryInstruments
-from exporter.ledger.cursor import CursorState
-from exporter.ledger.ledger import RETENTION, Ledger
+from exporter.ledger.ledger import RETENTION, Identity, Ledger
 from exporter.ledger.view import progress
 from exporter.poller import Collected, Collector
 from exporter.snapshot import Hub, Part
@@ -35,6 +36,8 @@ log = structlog.get_logger(component="store")
 #: A collector may take so many statement timeouts before the poller gives it up.
 DEADLINE_TIMEOUTS: Final = 6
 RECURRING_LISTED: Final = 10_000
+#: Seconds for which a new connection waits for the state file. It is asked again before anything is counted.
+STATE_SECONDS: Final = 2.0
 #: Seconds between two slices of history at least.
 MIN_WAIT: Final = 0.05
 #: What a collector answers that the profile does not map: nothing, which is shown as nothing.
@@ -65,6 +68,7 @@ class Store:
         self._background = self._session(instruments, max(config.timeout, 30.0))
         self._poll.on_connect = self._prepare
         self._background.on_connect = self._verify
+        self._identity: Identity | None = None
         self._wrapped: Wrapped | None = None
         self._reader: Reader | None = None
         self._exactness = Exactness()
@@ -146,14 +150,21 @@ class Store:
             raise StoreError("the store's profile is not known yet")
         return self._wrapped
 
-    async def _verify(self, transaction: Transaction) -> tuple[Server, CursorState | None]:
-        """The server and where the reading stands. Raises LedgerError when this is another database than before."""
+    async def _verify(self, transaction: Transaction) -> Server:
+        """Each new connection: the same database as before? Raises LedgerError if not.
+
+        While the state file cannot be used nobody knows, and everything but the counts goes on.
+        """
         server = await catalog.server(transaction)
-        return server, await self._ledger.attach(self.config.name, server.identity)
+        self._identity = server.identity
+        with contextlib.suppress(StateUnavailable, TimeoutError):
+            async with asyncio.timeout(STATE_SECONDS):
+                await self._ledger.recognise(self.config.name, server.identity)
+        return server
 
     async def _prepare(self, transaction: Transaction) -> None:
-        """Each new connection: the same database as before? On the first one: the profile, the account."""
-        server, state = await self._verify(transaction)
+        """Each new connection for the polls; on the first one: the profile."""
+        server = await self._verify(transaction)
         if self._wrapped is None or self._reader is None:
             profile = await catalog.resolve(transaction, self.config)
             wrapped = await catalog.wrap(transaction, profile)
@@ -167,7 +178,6 @@ class Store:
                     late_window=self.config.counting.late_window,
                     backfill=self._history,
                 )
-                self._reader.state = state
             self._wrapped = wrapped
         if self._wrapped.has("executions"):
             window = self.config.counting.late_window
@@ -179,6 +189,7 @@ class Store:
     async def _executions(self, wrapped: Wrapped) -> Collected:
         if self._reader is None:
             return ABSENT
+        await self._attach(self._reader)
         if self._recurring is None:  # whose successes are remembered
             await self._schedules(wrapped)
         pids = [pid for s in (self._poll, self._background) if (pid := s.backend_pid) is not None]
@@ -195,6 +206,18 @@ class Store:
             oldest_open=min((x.since for x in state.open), default=None) if state is not None else None,
         )
         return Collected(value=value, load_seconds=transaction.seconds, more=more)
+
+    async def _attach(self, reader: Reader) -> None:
+        """Have the reading go on from where the state file says, which may be another one than at the last poll."""
+        if self._identity is None:
+            raise StoreError("the store's database is not known yet")
+        try:
+            reader.resume(await self._ledger.attach(self.config.name, self._identity))
+        except StateUnavailable:
+            raise
+        except LedgerError:  # learnt late: what else is asked of this database is not this store's either
+            await self.close()
+            raise
 
     async def _read_history(self, wrapped: Wrapped) -> Collected:
         if self._reader is None:

@@ -87,6 +87,7 @@ SIDECAR_METRICS = {
     "scheduling_exporter_backfill_ratio": ("gauge", "store"),
     "scheduling_exporter_oldest_open_transaction_timestamp_seconds": ("gauge", "store"),
     "scheduling_exporter_cursor_timestamp_seconds": ("gauge", "store"),
+    "scheduling_exporter_state_up": ("gauge", ""),
     "scheduling_exporter_state_bytes": ("gauge", ""),
     "scheduling_exporter_series_dropped": ("gauge", "store metric"),
     "scheduling_exporter_config_last_reload_successful": ("gauge", ""),

@@ -1,11 +1,10 @@
-"""The command line, its environment mirrors, exit statuses, and the state directory."""
+"""The command line, its environment mirrors, exit statuses."""
 
 from __future__ import annotations
 
 import http.client
 import signal
 import time
-from pathlib import Path
 
 import pytest
 from support.polling import until
@@ -141,48 +140,6 @@ def test_shards_share_the_targets_and_one_has_the_stores(native: NativeStore, st
     assert set.union(*shares) == set(names(12))
     assert sum(map(len, shares)) == 12, "none twice"
     assert all(shares)
-
-
-def test_a_state_directory_belongs_to_one_process(make_sidecar: StartSidecar) -> None:
-    first = make_sidecar(VALID)
-    first.start()
-    state = first.directory / "state"
-    second = make_sidecar({**VALID, "state": {"path": str(state)}})
-    began = time.monotonic()
-    done = run_command("serve", f"--config.file={second.file}")
-    assert time.monotonic() - began < 5
-    assert done.returncode == 1
-    assert done.stderr == (
-        f"scheduler-exporter: state.path {str(state)!r} is in use by another scheduler-exporter;"
-        " each needs its own directory\n"
-    )
-    assert first.get().status == 200
-    first.kill()
-    second.start()  # what was killed leaves no lock behind
-
-
-def test_a_state_path_that_cannot_be_used(tmp_path: Path, make_sidecar: StartSidecar) -> None:
-    file = tmp_path / "file"
-    file.write_text("no directory")
-    for path in (file, file / "below"):
-        sidecar = make_sidecar(VALID, f"--state.path={path}")
-        done = run_command("serve", f"--config.file={sidecar.file}", f"--state.path={path}")
-        assert done.returncode == 1, done.stderr
-        assert f"state.path {str(path)!r} cannot be used" in done.stderr
-        assert "Traceback" not in done.stderr
-
-
-def test_a_damaged_state_file_is_set_aside_and_said(native: NativeStore, start_sidecar: StartSidecar) -> None:
-    sidecar = start_sidecar(one_store(native.dsn))
-    sidecar.settled(since=0)
-    sidecar.settled(since=native.finish(3))
-    sidecar.stop()
-    ledger = sidecar.directory / "state" / "ledger.sqlite"
-    ledger.write_bytes(b"this is no database" * 1000)
-    sidecar.start()
-    [told] = sidecar.events("state file is damaged; it was set aside and all counters start at zero")
-    assert Path(told["kept_as"]).read_bytes().startswith(b"this is no database")
-    assert set(sidecar.metrics().series("scheduling_executions_total").values()) <= {0}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

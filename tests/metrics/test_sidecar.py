@@ -90,6 +90,7 @@ def test_the_sidecar_shows_its_state() -> None:
         revision="abc",
         memory_limit=512,
         loop_lag=0.25,
+        state_up=False,
         state_bytes=7,
         state_writes=(5, 2),
         reload_successful=False,
@@ -104,6 +105,7 @@ def test_the_sidecar_shows_its_state() -> None:
     assert found == {
         ("exporter_memory_limit_bytes",): 512,
         ("exporter_event_loop_lag_seconds",): 0.25,
+        ("exporter_state_up",): 0,
         ("exporter_state_bytes",): 7,
         ("exporter_state_writes_total", "success"): 5,
         ("exporter_state_writes_total", "failure"): 2,
@@ -120,6 +122,7 @@ def test_unknown_is_absent() -> None:
     assert names == {
         "exporter_build_info",
         "exporter_memory_limit_bytes",
+        "exporter_state_up",
         "exporter_state_writes_total",
         "exporter_config_last_reload_successful",
     }
