@@ -33,6 +33,7 @@ def measure(sizes: Sizes) -> list[Row]:
             with running(config, directory) as sidecar:
                 sidecar.until(lambda: complete(sidecar) and all_up(sidecar), 60, every=1)
                 time.sleep(ROUND)
+                sidecar.get("/metrics")  # a series is 0 until one scrape has seen it
                 checked = sidecar.value("scheduling_connection_checks_total") or 0
                 shares = [share(sidecar) for _ in range(max(3, sizes.rounds))]
                 checked = (sidecar.value("scheduling_connection_checks_total") or 0) - checked
