@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from contextlib import ExitStack
+from pathlib import Path
 
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
@@ -41,32 +41,37 @@ def measure(sizes: Sizes) -> list[Row]:
         kept.server() as server,
         kept.empty(server, "scrape") as database,
         scratch() as directory,
-        ExitStack() as stack,
+        running(one_store(database) | {"limits": {"series_per_metric": 5000}}) as sidecar,
     ):
-        config = one_store(database) | {"limits": {"series_per_metric": 5000}}
-        sidecar = stack.enter_context(running(config))
         series, page = fill(sidecar, database)
-        queries = as_queries(database, page)
-        urls = {"ours": f"{sidecar.url}/metrics"}
-        urls["sql_exporter"] = stack.enter_context(
-            peers.sql_exporter(database, directory, [queries["sql_exporter"]], interval="15s")
-        )
-        extended = {"series": queries["postgres_exporter"]}
-        urls["postgres_exporter"] = stack.enter_context(peers.postgres_exporter(database, directory, extended))
-        counts = {"ours": series}
-        for name, prefix in (("sql_exporter", b"\nsql_series"), ("postgres_exporter", b"\nseries_value")):
-            shown = peers.wait_for(urls[name], prefix, 30)
-            counts[name] = shown.count(prefix)
-        rates: dict[str, list[float]] = {name: [] for name in urls}
-        for _ in range(sizes.rounds):
-            for name, url in urls.items():
-                rates[name].append(load.wrk(url, seconds=SECONDS // 2)[0])
+        counts, rates = against_peers(sidecar, database, directory, as_queries(database, page), sizes.rounds)
+        counts["ours"] = series
         return [
             Row("series", ", ".join(f"{name} {count:,}" for name, count in counts.items())),
             *(Row(f"requests/s, {name}", spread(found, digits=0)) for name, found in rates.items()),
             *(compared(name, rates) for name in BUDGETS),
             *steady(sidecar, sizes.rounds),
         ]
+
+
+def against_peers(
+    sidecar: Sidecar, database: Database, directory: Path, queries: dict[str, dict[str, object]], rounds: int
+) -> tuple[dict[str, int], dict[str, list[float]]]:
+    """The series that each peer shows, and requests/s of all in turns; the peers are gone afterwards."""
+    extended = {"series": queries["postgres_exporter"]}
+    with (
+        peers.sql_exporter(database, directory, [queries["sql_exporter"]], interval="15s") as first,
+        peers.postgres_exporter(database, directory, extended) as second,
+    ):
+        urls = {"ours": f"{sidecar.url}/metrics", "sql_exporter": first, "postgres_exporter": second}
+        counts = {}
+        for name, prefix in (("sql_exporter", b"\nsql_series"), ("postgres_exporter", b"\nseries_value")):
+            counts[name] = peers.wait_for(urls[name], prefix, 30).count(prefix)
+        rates: dict[str, list[float]] = {name: [] for name in urls}
+        for _ in range(rounds):
+            for name, url in urls.items():
+                rates[name].append(load.wrk(url, seconds=SECONDS // 2)[0])
+    return counts, rates
 
 
 def fill(sidecar: Sidecar, database: Database) -> tuple[int, str]:
