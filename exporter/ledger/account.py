@@ -89,44 +89,48 @@ class Account:
         count: int = self._db.execute("SELECT count(*) FROM seen WHERE store = ?", (self._store,)).fetchone()[0]
         return count
 
-    def _slice(self, now: float) -> Slice:
+    def _slice(self, now: float, *, history: bool) -> Slice:
         ring = self.retention.recent_executions
         batch = Batch(
             now,
             self.book.watches,
-            ring=ring,
             ring_floor=recent.floor(self._db, self.id, ring),
             minutes_from=Horizons.at(now, self.retention.statistics).minutes,
         )
-        return Slice(batch)
+        return Slice(batch, recent.RingStage(self._db, self.id, history=history))
 
     # -- what is new
 
     def discard(self) -> None:
         """Forget what was staged since the last commit, and begin a slice."""
         self._live: Slice | None = None
+        recent.RingStage(self._db, self.id, history=False).discard()
         self._db.execute("DELETE FROM temp.staged WHERE store = ?", (self._store,))
 
-    def stage(self, rows: Sequence[Finished], *, count: bool, now: float, upto: Position, keep_above: Position) -> None:
+    def stage(
+        self, rows: Sequence[Finished], *, count: bool, now: float, counted_to: Position, keep_above: Position
+    ) -> None:
         """Take in rows of the slice under way. With ``count`` False (first poll) they are history.
 
-        What is at or below ``upto`` may have been read before: there keys tell what was counted. Keys above
+        What is at or below ``counted_to`` may have been read before: there keys tell what was counted. Keys above
         ``keep_above`` are kept for the polls to come.
         """
         if self._live is None:
-            self._live = self._slice(now)
+            self._live = self._slice(now, history=False)
         staged = self._live
         rows = staged.distinct(rows)
-        tracked = [(self._store, row[0], row[1], staged.rows) for row in rows if row[1] <= upto or row[1] > keep_above]
+        tracked = [
+            (self._store, row[0], row[1], staged.rows) for row in rows if row[1] <= counted_to or row[1] > keep_above
+        ]
         if tracked:
             self._db.executemany("INSERT OR IGNORE INTO temp.staged VALUES (?, ?, ?, ?)", tracked)
-            again = self._seen(staged.rows) if any(key[2] <= upto for key in tracked) else frozenset()
+            again = self._seen(staged.rows) if any(key[2] <= counted_to for key in tracked) else frozenset()
             if again:
                 staged.duplicate += len(again)
                 rows = [row for row in rows if row[0] not in again]
         staged.rows += max(1, len(rows))
         if count:
-            staged.late += sum(row[1] <= upto for row in rows)
+            staged.late += sum(row[1] <= counted_to for row in rows)
         staged.take(rows, self.book, now, history=False)
 
     def _seen(self, first: int) -> frozenset[str]:
@@ -145,7 +149,7 @@ class Account:
         to which history is wanted, which the first poll decides. Returns the cursor as it was written. Raises
         sqlite3.Error and leaves everything as it was when the file cannot be written.
         """
-        staged = self._live or self._slice(cursor.read_at)
+        staged = self._live or self._slice(cursor.read_at, history=False)
         delta = Delta(self.tally)
         if count:
             staged.batch.into(delta)
@@ -215,11 +219,12 @@ class Account:
     def backfill_discard(self) -> None:
         """Forget what was staged of history since the last commit."""
         self._history: Slice | None = None
+        recent.RingStage(self._db, self.id, history=True).discard()
 
     def backfill_stage(self, rows: Sequence[Finished], now: float) -> None:
         """Take in rows of a slice of history: for statistics, jobs and error groups, never for counters."""
         if self._history is None:
-            self._history = self._slice(now)
+            self._history = self._slice(now, history=True)
         staged = self._history
         rows = staged.distinct(rows)
         staged.rows += len(rows)
@@ -227,7 +232,7 @@ class Account:
 
     def backfill_commit(self, state: BackfillState, now: float) -> BackfillState:
         """Write the slice and how far history has been read now, both or neither; returns that state."""
-        staged = self._history or self._slice(now)
+        staged = self._history or self._slice(now, history=True)
         self.book.apply(staged.batch.job_rows, staged.changes, now, history=True)
         staged.batch.job_rows.clear()
         state = msgspec.structs.replace(state, executions=state.executions + staged.rows)
@@ -262,7 +267,7 @@ class Account:
     def _write_slice(self, staged: Slice, now: float, expired: list[str]) -> None:
         db, store, changes = self._db, self._store, staged.changes
         self.rollups.write(staged.batch.cells, staged.batch.worker_cells, Horizons.at(now, self.retention.statistics))
-        recent.write(db, self.id, staged.batch.recent, self.retention.recent_executions)
+        staged.ring.write(self.retention.recent_executions)
         staged.errors.write(db, self.id)
         db.executemany(
             "INSERT OR REPLACE INTO job VALUES (?, ?, ?)",

@@ -7,7 +7,6 @@ type's histograms. Everything coarser (counters, hours) is added up from the cel
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Callable, Iterable
 from math import ceil, log
 from typing import Final, NamedTuple
@@ -80,14 +79,11 @@ class Failure(NamedTuple):
 class Batch:
     """The sums of one slice. ``now`` stands in for the end of an execution whose end the store does not know.
 
-    ``watches(job_id)`` says whether a job's success matters to its state; ``ring`` is how many recent executions are
-    kept, ``ring_floor`` the time before which none is worth keeping, ``minutes_from`` the time before which minutes are
-    not told apart.
+    ``watches(job_id)`` says whether a job's success matters to its state; ``ring_floor`` is the time before which no
+    execution has a place among the recent ones, ``minutes_from`` the one before which minutes are not told apart.
     """
 
-    def __init__(
-        self, now: float, watches: Callable[[str], bool], *, ring: int, ring_floor: float, minutes_from: float
-    ) -> None:
+    def __init__(self, now: float, watches: Callable[[str], bool], *, ring_floor: float, minutes_from: float) -> None:
         self._now = now
         self._watches = watches
         self._ring_floor = ring_floor
@@ -95,13 +91,13 @@ class Batch:
         self.cells: dict[CellKey, Cell] = {}
         self.worker_cells: dict[CellKey, Cell] = {}
         self.histograms: dict[str, _Histograms] = {}
-        self.recent: deque[Recent] = deque(maxlen=ring)
+        self.recent: list[Recent] = []
         self.failed: list[Failure] = []
         self.job_rows: list[JobRow] = []
         self.newest: float | None = None
 
     def add(self, rows: Iterable[Finished]) -> None:  # noqa: PLR0912, PLR0915 - one loop: a call costs as much as its work
-        """Take in rows. What matters to jobs and error groups is left in ``job_rows`` and ``failed``."""
+        """Take in rows. What is not a sum is left in ``recent``, ``job_rows`` and ``failed``."""
         cells, worker_cells, histograms = self.cells, self.worker_cells, self.histograms
         recent, floor, watches = self.recent.append, self._ring_floor, self._watches
         minutes_from = self._minutes_from

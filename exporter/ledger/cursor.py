@@ -26,7 +26,8 @@ class OpenTransaction(msgspec.Struct, frozen=True, array_like=True):
 class CursorState(msgspec.Struct, frozen=True, kw_only=True):
     """Where the reading stands.
 
-    Everything visible at the last poll up to ``upto`` has been read; ``read_at`` is that poll's server clock; ``floor``
+    Everything visible at the last poll up to ``upto`` has been read; ``read_to`` is the greatest position ever read,
+    which is more while an old stretch is being read again; ``read_at`` is that poll's server clock; ``floor``
     is the position at and below which keys are forgotten and nothing is read again; ``trail`` holds the (clock,
     position) pairs of recent polls of an id cursor; ``greatest`` is the greatest id that the last one saw, ``epoch``
     how often the ids have begun again.
@@ -37,8 +38,14 @@ class CursorState(msgspec.Struct, frozen=True, kw_only=True):
     floor: Position
     open: tuple[OpenTransaction, ...] = ()
     trail: tuple[tuple[float, Position], ...] = ()
+    read_to: Position | None = None
     greatest: Position | None = None
     epoch: int = 0
+
+    @property
+    def counted_to(self) -> Position:
+        """The position above which nothing has been counted yet."""
+        return self.upto if self.read_to is None else max(self.read_to, self.upto)
 
 
 class BackfillState(msgspec.Struct, frozen=True, kw_only=True):

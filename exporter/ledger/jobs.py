@@ -16,8 +16,9 @@ from exporter.ledger.finished import FAILURES, SUCCESS
 
 #: Failing one-time jobs are forgotten when they have not failed again for this long (s): nobody will retry them.
 FAILING_KEPT: Final = 86_400.0
-#: At most so many jobs are remembered for each store, the most recent ones.
-JOBS_KEPT: Final = 20_000
+#: At most so many of them, and of recurring jobs, are remembered for each store: the most recent ones.
+FAILING_JOBS_KEPT: Final = 2_000
+RECURRING_JOBS_KEPT: Final = 10_000
 
 
 class JobRow(NamedTuple):
@@ -118,18 +119,22 @@ class JobBook:
             self.jobs.pop(job_id, None)
 
     def expired(self, now: float) -> list[str]:
-        """Jobs to forget: one-time failures of long ago, and the oldest above the limit."""
-        old = [
-            job_id
-            for job_id, state in self.jobs.items()
-            if not state.recurring and now - state.last_failure > FAILING_KEPT
-        ]
-        excess = len(self.jobs) - len(old) - JOBS_KEPT
-        if excess > 0:
-            gone = set(old)
-            rest = (item for item in self.jobs.items() if item[0] not in gone)
-            old += [job_id for job_id, _ in sorted(rest, key=lambda item: item[1].last_finished)[:excess]]
-        return old
+        """Jobs to forget: one-time failures of long ago, and the oldest above the limits."""
+        gone: list[str] = []
+        failing: list[tuple[float, str]] = []
+        recurring: list[tuple[float, str]] = []
+        for job_id, state in self.jobs.items():
+            if state.recurring:
+                recurring.append((state.last_finished, job_id))
+            elif now - state.last_failure > FAILING_KEPT:
+                gone.append(job_id)
+            else:
+                failing.append((state.last_failure, job_id))
+        for known, limit in ((failing, FAILING_JOBS_KEPT), (recurring, RECURRING_JOBS_KEPT)):
+            if len(known) > limit:
+                known.sort(reverse=True)
+                gone += [job_id for _, job_id in known[limit:]]
+        return gone
 
     def failing(self, limit: int) -> tuple[FailingJob, ...]:
         """Jobs with a streak, longest and latest first, at most ``limit``."""

@@ -147,11 +147,18 @@ class Ledger:
         return await self._run(self._counts, store)
 
     async def stage(
-        self, store: str, rows: Sequence[Finished], *, count: bool, now: float, upto: Position, keep_above: Position
+        self,
+        store: str,
+        rows: Sequence[Finished],
+        *,
+        count: bool,
+        now: float,
+        counted_to: Position,
+        keep_above: Position,
     ) -> None:
         """Take in a chunk of the slice under way; see :meth:`Account.stage`."""
         await self._run(
-            lambda: self._writing(store).stage(rows, count=count, now=now, upto=upto, keep_above=keep_above)
+            lambda: self._writing(store).stage(rows, count=count, now=now, counted_to=counted_to, keep_above=keep_above)
         )
 
     async def discard(self, store: str) -> None:

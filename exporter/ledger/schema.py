@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from exporter.errors import StateUnavailable
+from exporter.ledger import recent
 
 log = structlog.get_logger(component="ledger")
 
@@ -92,6 +93,7 @@ def prepare(db: sqlite3.Connection, name: str) -> sqlite3.Connection:
         db.execute(
             "CREATE TEMP TABLE staged (store TEXT, key TEXT, stamp, n INTEGER, PRIMARY KEY (store, key)) WITHOUT ROWID"
         )
+        db.execute(f"CREATE TEMP TABLE {recent.STAGED}")
     except BaseException:
         db.close()
         raise

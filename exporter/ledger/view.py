@@ -29,10 +29,10 @@ def counts(account: Account, budget: int) -> Counts:
         newest=account.totals.newest,
         late=account.totals.late,
         duplicate=account.totals.duplicate,
-        last_success={i: s.last_success for i, s in account.book.jobs.items() if s.last_success},
-        last_started={i: s.last_started for i, s in account.book.jobs.items() if s.last_started},
+        last_success={i: s.last_success for i, s in account.book.jobs.items() if s.recurring and s.last_success},
+        last_started={i: s.last_started for i, s in account.book.jobs.items() if s.recurring and s.last_started},
         read_at=cursor.read_at if cursor else None,
-        upto=cursor.upto if cursor else None,
+        upto=cursor.counted_to if cursor else None,
         backfill=progress(account.backfill) if account.backfill is not None else None,
         version=account.version,
     )

@@ -9,6 +9,7 @@ clock or before the transaction began.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -31,7 +32,7 @@ class Reading:
 
     ``first`` says that what is found is history: its keys are remembered, nothing is counted. ``anew`` says that
     the positions began again: what was remembered of them means nothing any more. ``doubt`` says in words why
-    executions may have been missed.
+    executions may have been missed. Above ``counted_to`` nothing has been counted: no key need be looked up there.
     """
 
     low: Position
@@ -46,6 +47,7 @@ class Reading:
     doubt: str | None = None
     greatest: Position | None = None
     epoch: int = 0
+    counted_to: Position = -math.inf
 
     def upto(self, position: Position) -> CursorState:
         """The state to remember once everything up to ``position`` has been read."""
@@ -56,6 +58,7 @@ class Reading:
             floor=max(self.floor, lowest),
             open=self.open,
             trail=self.trail,
+            read_to=max(position, self.counted_to),
             greatest=self.greatest,
             epoch=self.epoch,
         )
@@ -86,6 +89,7 @@ def plan_times(before: CursorState | None, now: float, sessions: Iterable[Sessio
         # While catching up: what still appears below now - late_window belongs to a transaction that has a mark.
         back=lambda position: min(position, now - late_window),
         first=before is None,
+        counted_to=-math.inf if before is None else before.counted_to,
         doubt=_clock_doubt(before, now, late_window),
     )
 
@@ -136,6 +140,7 @@ def plan_ids(
         back=lambda position: min(position, settled_next),
         trail=trail,
         first=before is None,
+        counted_to=-math.inf if before is None else before.counted_to,
         greatest=greatest,
         epoch=before.epoch if before is not None else 0,
     )

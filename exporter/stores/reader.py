@@ -8,7 +8,6 @@ takes.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable
 from typing import Final
@@ -73,7 +72,6 @@ class Reader:
         # the late window again every time.
         under_way, self._under_way = self._under_way, None
         reading, position = under_way or await self._plan(transaction, own_pids)
-        upto = -math.inf if self.state is None or reading.anew else self.state.upto
         started = time.monotonic()
         while True:
             end = reading.high if reading.first else min(reading.high, position + self._width.value)
@@ -86,7 +84,7 @@ class Reader:
                     rows,
                     count=not reading.first,
                     now=reading.read_at,
-                    upto=upto,
+                    counted_to=reading.counted_to,
                     keep_above=keep_above,
                 )
 

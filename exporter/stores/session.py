@@ -206,7 +206,13 @@ class Transaction:
                     return
         finally:
             if self._connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
-                await cursor.close()
+                try:
+                    async with self._bounded(name):
+                        await cursor.close()
+                except StoreError:
+                    await self._connection.close()
+                    await cursor.close()  # with the connection gone it asks nobody
+                    raise
 
     @contextlib.asynccontextmanager
     async def _bounded(self, name: str) -> AsyncIterator[None]:

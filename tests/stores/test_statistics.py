@@ -24,7 +24,8 @@ SELECT i % 50, 'type_' || i % 7, s.status, i % 3, e.ended - d.took - interval '1
 FROM generate_series(1, {n}) i
 CROSS JOIN LATERAL (SELECT (ARRAY['SUCCESS', 'SUCCESS', 'SUCCESS', 'FAILED', 'TIMEOUT', 'CANCELLED'])
                            [1 + (random() * 5)::int + i * 0] AS status) s
-CROSS JOIN LATERAL (SELECT clock_timestamp() - ({shift} + {seconds} * random() ^ 3 + i * 0) * interval '1 s' AS ended) e
+CROSS JOIN LATERAL (
+  SELECT clock_timestamp() - ({shift} + {seconds} * random() ^ 3 + i * 0) * interval '1 s' AS ended) e
 CROSS JOIN LATERAL (SELECT exp(4 * random() - 1 + i * 0) * interval '1 s' AS took) d
 """
 FIGURES = """
@@ -33,7 +34,8 @@ SELECT {label} AS label, count(*) FILTER (WHERE status = 'SUCCESS'), count(*) FI
        count(*) FILTER (WHERE attempt > 0), count(started_at),
        sum(extract(epoch FROM completed_at - started_at))::float8,
        max(extract(epoch FROM completed_at - started_at))::float8,
-       percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM completed_at - started_at)::float8)
+       percentile_disc(ARRAY[0.5, 0.95, 0.99])
+         WITHIN GROUP (ORDER BY extract(epoch FROM completed_at - started_at)::float8)
 FROM executions WHERE completed_at >= to_timestamp(%s) GROUP BY 1 ORDER BY 1
 """
 TREND = """

@@ -12,6 +12,7 @@ from exporter.config.model import Counting, Duration, PostgresStore, Profile, Re
 from exporter.domain import FINAL_STATUSES, Backfill, Counts, ErrorGroup, RecentExecution, Statistics
 from exporter.instruments import QueryInstruments
 from exporter.ledger.ledger import RETENTION, Ledger
+from exporter.poller import Collected
 from exporter.snapshot import Hub
 from exporter.stores.postgres import Store
 
@@ -56,11 +57,20 @@ class Counter:
 
     def poll(self) -> Counts:
         """Poll until nothing more is waiting."""
-        while True:
-            result = self._runner.run(self._collectors["executions"].collect())
-            self.counts = result.value.counts
-            if not result.more:
-                return self.counts
+        while self.turn().more:
+            pass
+        return self.counts
+
+    def turn(self) -> Collected:
+        """One turn of a poll."""
+        self._last = self._runner.run(self._collectors["executions"].collect())
+        self.counts = self._last.value.counts
+        return self._last
+
+    def exactness_reasons(self) -> tuple[str, ...]:
+        """What the latest turn said against exactness."""
+        reasons: tuple[str, ...] = self._last.value.exactness.reasons
+        return reasons
 
     def ask(self, collector: str) -> Any:
         """One collection of another collector's value."""
