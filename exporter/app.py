@@ -46,7 +46,7 @@ PROCESS_INTERVAL: Final = 5.0
 STATE_INTERVAL: Final = 3.0
 NEVER_STALE: Final = float("inf")
 #: Seconds after which the ledger's thread lets the event loop have a turn: an answer takes several of them.
-SWITCH_INTERVAL: Final = 0.0005
+SWITCH_INTERVAL: Final = 0.002
 
 
 class App:
@@ -121,13 +121,19 @@ class App:
             with contextlib.suppress(StateUnavailable):
                 await self._announce_counts(config)
 
-    async def _announce_counts(self, config: PostgresStore) -> None:
+    async def _announce_counts(self, config: PostgresStore, *, only_if_unknown: bool = False) -> None:
+        if only_if_unknown and self._counts_known(config.name):
+            return
         counts = await self._ledger.counts(config.name)
-        if counts is not None:
+        if counts is not None and not (only_if_unknown and self._counts_known(config.name)):
             known = Executions(
                 counts=counts, exactness=Exactness(), caught_up=False, cursor_time=None, oldest_open=None
             )
             self._hub.publish(_part("executions", config, known, None, config.staleness))
+
+    def _counts_known(self, store: str) -> bool:
+        part = self._hub.current.part("executions", store)
+        return part is not None and part.value is not None
 
     def _open(self, config: PostgresStore) -> None:
         store = Store(
@@ -167,9 +173,7 @@ class App:
             with contextlib.suppress(StateUnavailable):
                 await self._ledger.look_after()
                 for store in self._config.stores:
-                    part = self._hub.current.part("executions", store.name)
-                    if part is None or part.value is None:
-                        await self._announce_counts(store)
+                    await self._announce_counts(store, only_if_unknown=True)
             await asyncio.sleep(STATE_INTERVAL)
 
     def _state_opened(self, exposure: Exposure, renderer: Renderer, opened: Opened) -> None:

@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
     _add_demo(commands.add_parser("demo", help="run a scheduler, the exporter and Prometheus to look at"))
     _add_profile(commands.add_parser("profile", help="work with store profiles"))
+    _add_state(commands.add_parser("state", help="look at the state file, also while the exporter runs"))
     schema = commands.add_parser("schema", help="print the DDL of the native schema")
     schema.add_argument("--schema", default="public", help="schema to put the tables into (default: public)")
     schema.set_defaults(run=_schema)
@@ -68,6 +69,21 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--analyze", action="store_true", help="run the polls' statements too: time, buffers, rows")
     check.add_argument("--json", dest="as_json", action="store_true", help="print the report as JSON")
     check.set_defaults(run=_profile_check)
+
+
+def _add_state(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="action", dest="action")
+    for name, described in (
+        ("show", "what is in it, for people"),
+        ("export", "everything in it, as a JSON object on each line"),
+        ("verify", "whether it holds together; exit status 1 if not"),
+    ):
+        command = commands.add_parser(name, help=described, allow_abbrev=False)
+        command.add_argument("--state.path", dest="state_path", help="directory of the state")
+        command.add_argument("--config.file", dest="config_file", help="or the configuration that names it")
+        if name == "show":
+            command.add_argument("--json", dest="as_json", action="store_true", help="print it as JSON")
+        command.set_defaults(run=_state)
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -97,6 +113,12 @@ def _profile_check(args: argparse.Namespace) -> int:
 
     config = load_file(args.config_file)
     return asyncio.run(check_stores(config, args.store, print, analyze=args.analyze, as_json=args.as_json))
+
+
+def _state(args: argparse.Namespace) -> int:
+    from exporter.state import run  # noqa: PLC0415
+
+    return run(args)
 
 
 def _schema(args: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ import pytest
 from support.exposition import Metrics
 from support.polling import until
 from support.scheduler import NativeStore
-from support.sidecar import NAME, Sidecar, StartSidecar, one_store, target
+from support.sidecar import COMMAND, NAME, Sidecar, StartSidecar, one_store, run_command, target
 
 FILE = "ledger.sqlite"
 UNUSABLE = "state file cannot be used; what needs no counts is served, and it is tried again"
@@ -322,3 +322,37 @@ def test_targets_alone_need_no_state(tmp_path: Path, start_sidecar: StartSidecar
     sidecar = start_sidecar({"connections": {"targets": [target("one", 1)]}} | at(tmp_path / "file"))
     until(lambda: sidecar.metrics().value("scheduling_connection_up", connection="one") == 0, 10, "checked")
     assert up(sidecar.metrics()) == 0
+
+
+def test_the_state_of_a_running_sidecar_and_of_a_killed_one(native: NativeStore, start_sidecar: StartSidecar) -> None:
+    sidecar = start_sidecar(one_store(native.dsn))
+    sidecar.settled(since=0)
+    native.finish(8, attempt=1)
+    sidecar.settled(since=native.finish(2, status="FAILED"))
+    for whose in (f"in use by process {sidecar.process.pid} on ", "in use by no process"):
+        shown = run_command("state", "show", f"--config.file={sidecar.file}")
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert whose in shown.stdout
+        assert "8 success, 2 failed" in shown.stdout
+        verified = run_command("state", "verify", f"--config.file={sidecar.file}")
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+        exported = run_command("state", "export", f"--config.file={sidecar.file}")
+        assert exported.stdout.count('{"table":"recent"') == 10
+        if sidecar.process.poll() is None:
+            sidecar.kill()
+    sidecar.start()
+    assert counts(sidecar.settled(since=native.finish(1))) == native.truth()
+
+
+def test_an_export_that_nobody_reads_to_its_end(native: NativeStore, start_sidecar: StartSidecar) -> None:
+    sidecar = start_sidecar(one_store(native.dsn))
+    sidecar.settled(since=0)
+    sidecar.settled(since=native.finish(2000))
+    command = [*COMMAND, "state", "export", f"--config.file={sidecar.file}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as export:
+        assert export.stdout is not None
+        assert export.stderr is not None
+        assert export.stdout.readline().startswith(b'{"table":"state"')
+        export.stdout.close()
+        assert export.wait(10) == 141
+        assert export.stderr.read() == b""
