@@ -275,6 +275,7 @@ class App:
         reload: Callable[[], Awaitable[ReloadResult]] = self._reload
         return Context(
             hub=self._hub,
+            history=self._ledger,
             config=config,
             redacted_config=lambda: redacted(self._config),
             render=renderer,

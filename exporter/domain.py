@@ -27,10 +27,14 @@ OTHER: Final = "other"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
-    """What showing a store depends on: the series budget of each metric, the name patterns of critical jobs."""
+    """What showing a store depends on: the series budget of each metric, the name patterns of critical jobs.
+
+    ``profile`` is the name of the profile in use, None before the store was reached.
+    """
 
     series_per_metric: int
     critical_jobs: tuple[str, ...] = ()
+    profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from exporter.api import exposition, health, lifecycle
+from exporter.api import exposition, health, lifecycle, scheduler_monitoring, system, workers
 from exporter.httpd.server import Register
 
-FAMILIES: Final[tuple[Register, ...]] = (exposition.register, health.register, lifecycle.register)
+FAMILIES: Final[tuple[Register, ...]] = (
+    exposition.register,
+    health.register,
+    lifecycle.register,
+    system.register,
+    workers.register,
+    scheduler_monitoring.register,
+)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from exporter.config.model import Config
+from exporter.domain import Statistics
 from exporter.snapshot import Hub
 
 
@@ -47,6 +48,16 @@ class ApiInstruments(Protocol):
         """One answered request."""
 
 
+class History(Protocol):
+    """What has been counted, added up once for each snapshot. LedgerError while the state file cannot be used."""
+
+    async def statistics(self, store: str, seconds: float) -> Statistics | None:
+        """What ended in the last ``seconds``, by task type; None before the store's first poll."""
+
+    async def workers(self, store: str, seconds: float) -> Statistics | None:
+        """The same by worker."""
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One line of a health answer. A check that is not ``required`` is listed and changes nothing.
@@ -78,6 +89,7 @@ class Context:
     """
 
     hub: Hub
+    history: History
     config: Callable[[], Config]
     redacted_config: Callable[[], str]
     render: Renderer[Any]

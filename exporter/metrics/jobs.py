@@ -7,9 +7,6 @@ from fnmatch import fnmatchcase
 from typing import Final, cast
 
 from exporter.domain import (
-    JOB_STATUSES,
-    JOB_TYPES,
-    LIVE_STATUSES,
     Executions,
     FailingJob,
     JobCounts,
@@ -19,6 +16,7 @@ from exporter.domain import (
     RecurringJob,
     Schedules,
 )
+from exporter.jobcounts import job_counts, overdue_count
 from exporter.metrics.budget import folded, settings, top
 from exporter.metrics.family import Families, Family, Sample, View
 
@@ -88,15 +86,7 @@ def collect(view: View) -> Families:
 
 
 def _jobs(store: str, jobs: JobCounts | None, queues: Queues | None) -> list[Sample]:
-    """Live statuses from the latest poll, finished ones from the last full count."""
-    counts: dict[tuple[str, str], int] = {}
-    if jobs is not None:
-        counts = {(status, kind): 0 for status in JOB_STATUSES for kind in JOB_TYPES} | jobs.by_status
-    if queues is not None:
-        # Recurring definitions need not be among the unfinished jobs that a poll counts.
-        polled = {(status, kind): 0 for status in LIVE_STATUSES for kind in JOB_TYPES if kind == "ONE_TIME"}
-        counts |= polled | queues.by_status
-    return [((store, status, kind), n) for (status, kind), n in counts.items()]
+    return [((store, status, kind), n) for (status, kind), n in job_counts(jobs, queues).items()]
 
 
 def _queues(store: str, queues: Queues, limit: int) -> Families:
@@ -153,7 +143,7 @@ def _overdue(view: View, queues: Queues | None, schedules: Schedules | None, lim
         for job in (schedules.jobs if schedules is not None else ())
         if job.overdue_since is not None
     ]
-    count = len(recurring) + (queues.overdue_count if queues is not None else 0)
+    count = overdue_count(queues, schedules) or 0
     part = view.parts.get("queues") or view.parts["schedules"]
     now = part.collected_at or 0.0
     kept = top(late + recurring, limit, lambda job: -job.due)

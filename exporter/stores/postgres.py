@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -179,12 +180,19 @@ class Store:
                     backfill=self._history,
                 )
             self._wrapped = wrapped
+            self._tell_profile(profile.name)
         if self._wrapped.has("executions"):
             window = self.config.counting.late_window
             exactness = await catalog.exactness(transaction, self._wrapped, server, window)
             if exactness != self._exactness:
                 self._exactness = exactness
                 log.warning("counting is not provably exact", store=self.config.name, reasons=exactness.reasons)
+
+    def _tell_profile(self, name: str) -> None:
+        """Say which profile the store turned out to have."""
+        part = self._hub.current.part("settings", self.config.name)
+        if part is not None and part.value is not None:
+            self._hub.publish(replace(part, value=replace(part.value, profile=name)))
 
     async def _executions(self, wrapped: Wrapped) -> Collected:
         if self._reader is None:

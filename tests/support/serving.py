@@ -15,6 +15,8 @@ from aiohttp import web
 
 from exporter.api import FAMILIES
 from exporter.config.model import Config, Web
+from exporter.domain import Statistics
+from exporter.errors import StateUnavailable
 from exporter.httpd.context import Check, Context, Page, ReloadResult
 from exporter.httpd.limits import Timeouts
 from exporter.httpd.server import Register, Server
@@ -64,6 +66,23 @@ class Observed:
 
 
 @dataclass
+class FakeHistory:
+    """Statistics by (store, seconds), which a test puts here; ``usable`` False: the state file is not."""
+
+    by_task_type: dict[tuple[str, float], Statistics] = field(default_factory=dict)
+    by_worker: dict[tuple[str, float], Statistics] = field(default_factory=dict)
+    usable: bool = True
+
+    async def statistics(self, store: str, seconds: float) -> Statistics | None:
+        if not self.usable:
+            raise StateUnavailable("/var/lib/state.db: disk I/O error")
+        return self.by_task_type.get((store, seconds))
+
+    async def workers(self, store: str, seconds: float) -> Statistics | None:
+        return self.by_worker.get((store, seconds))
+
+
+@dataclass
 class World:
     """What a test changes behind the context."""
 
@@ -76,6 +95,7 @@ class World:
     reloads: int = 0
     page: str = "<html><head><style>b{}</style></head></html>"
     hub: Hub = field(default_factory=Hub)
+    history: FakeHistory = field(default_factory=FakeHistory)
     config: Config | None = None
 
     async def reload(self) -> ReloadResult:
@@ -86,6 +106,7 @@ class World:
     def context(self) -> Context:
         return Context(
             hub=self.hub,
+            history=self.history,
             config=lambda: self.config or Config(web=self.web),
             redacted_config=lambda: "web:\n  telemetry_path: /metrics\n",
             render=self.renderer,

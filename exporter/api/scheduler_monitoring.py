@@ -1,0 +1,125 @@
+"""``/api/scheduler-monitoring/``: the state of every store in one answer. camelCase, ISO times, milliseconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Final, Literal
+
+import msgspec
+from aiohttp import web
+
+from exporter.api.asking import snapshot_response, store_asked
+from exporter.api.known import Known, job_numbers
+from exporter.api.wire import iso, milliseconds
+from exporter.domain import JOB_STATUSES, Backfill
+from exporter.httpd.context import Context
+from exporter.httpd.problems import scrub
+
+Verdict = Literal["healthy", "degraded", "unhealthy"]
+#: There is no Alertmanager to ask yet.
+ALERTS_UNKNOWN: Final = None
+
+
+class BackfillState(msgspec.Struct):
+    """How far history has been read: ``ratio`` 0 to 1, back to ``reached``; ``problem``: why it ended early."""
+
+    ratio: float
+    complete: bool
+    executions: int
+    reached: str | None
+    problem: str | None
+
+
+class StoreState(msgspec.Struct, rename="camel"):
+    """One store. ``up`` is null before it was asked, ``ageMs`` the time since it last answered."""
+
+    name: str
+    profile: str | None
+    up: bool | None
+    last_success_at: str | None
+    age_ms: int | None
+    backfill: BackfillState | None
+
+
+class StatusAnswer(msgspec.Struct, rename="camel"):
+    """``GET /api/scheduler-monitoring/status``. Numbers are sums over the stores that know them, null if none does."""
+
+    status: Verdict
+    environment: str
+    uptime_seconds: int
+    stores: list[StoreState]
+    jobs: dict[str, int | None]
+    running: int | None
+    stuck: int | None
+    overdue: int | None
+    alerts_firing: int | None
+
+
+def register(router: web.UrlDispatcher, context: Context) -> None:
+    """The one path so far; HEAD too."""
+
+    async def status(request: web.Request) -> web.Response:
+        config, snapshot = context.config(), context.hub.current
+        names = [store.name for store in config.stores]
+        if "store" in request.query:
+            names = [store_asked(request, config)]
+        known = [Known(snapshot, name) for name in names]
+        answer = _status(known, config.environment, context.started_at)
+        return snapshot_response(msgspec.json.encode(answer), snapshot.published_at)
+
+    router.add_get("/api/scheduler-monitoring/status", status)
+
+
+def _status(stores: list[Known], environment: str, started_at: float) -> StatusAnswer:
+    now = time.time()
+    jobs = [job_numbers(store.jobs, store.queues).by_status for store in stores]
+    stuck, overdue = _total(store.stuck for store in stores), _total(store.overdue for store in stores)
+    return StatusAnswer(
+        status=_verdict(stores, troubled=bool(stuck or overdue)),
+        environment=environment,
+        uptime_seconds=max(0, int(now - started_at)),
+        stores=[_store(store, now) for store in stores],
+        jobs={status: _total(numbers[status] for numbers in jobs) for status in JOB_STATUSES},
+        running=_total(store.running_count for store in stores),
+        stuck=stuck,
+        overdue=overdue,
+        alerts_firing=ALERTS_UNKNOWN,
+    )
+
+
+def _verdict(stores: list[Known], *, troubled: bool) -> Verdict:
+    """Unhealthy: every store is down. Degraded: not each is up, a question fails, something is stuck or overdue."""
+    if stores and all(store.up is False for store in stores):
+        return "unhealthy"
+    answering = all(store.up and not store.failing for store in stores)
+    return "healthy" if answering and not troubled else "degraded"
+
+
+def _store(store: Known, now: float) -> StoreState:
+    answered = store.answered_at
+    return StoreState(
+        name=store.store,
+        profile=store.profile,
+        up=store.up,
+        last_success_at=iso(answered),
+        age_ms=None if answered is None else milliseconds(max(0.0, now - answered)),
+        backfill=_backfill(store.backfill),
+    )
+
+
+def _backfill(backfill: Backfill | None) -> BackfillState | None:
+    if backfill is None:
+        return None
+    return BackfillState(
+        ratio=backfill.ratio,
+        complete=backfill.complete,
+        executions=backfill.executions,
+        reached=iso(backfill.reached),
+        problem=None if backfill.problem is None else scrub(backfill.problem),
+    )
+
+
+def _total(numbers: Iterable[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None

@@ -1,0 +1,90 @@
+"""``/api/system/workers``: who works, how much and how well in the last 24 hours. The CHRONOS family, too."""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+
+from exporter.api.asking import HOUR, Kept, snapshot_response, store_asked
+from exporter.api.chronos import chronos, polled
+from exporter.api.known import Known
+from exporter.api.system import ended
+from exporter.api.wire import iso, milliseconds, percent
+from exporter.domain import OTHER, Running, Statistics, Workers
+from exporter.httpd.context import Context
+
+#: What the table covers, in seconds.
+COVERED = 24 * HOUR
+
+
+class WorkerRow(msgspec.Struct, rename="camel"):
+    """One worker; ``avgDuration`` in milliseconds. Null: neither the store nor its executions tell."""
+
+    worker_id: str
+    host: str | None
+    executions: int | None
+    success_rate: str | None
+    avg_duration: int | None
+    last_seen: str | None
+    active_jobs: int | None
+
+
+class WorkerTable(msgspec.Struct, rename="camel"):
+    """``data`` of ``GET /api/system/workers``. Active is who was seen lately and is neither paused nor draining."""
+
+    workers: list[WorkerRow]
+    total_workers: int
+    active_workers: int | None
+
+
+class WorkersAnswer(msgspec.Struct):
+    """``GET /api/system/workers``."""
+
+    success: bool
+    data: WorkerTable
+
+
+def register(router: web.UrlDispatcher, context: Context) -> None:
+    """The one path; HEAD too."""
+    kept = Kept()
+
+    async def workers(request: web.Request) -> web.Response:
+        store = store_asked(request, context.config())
+        everything = polled(await context.history.statistics(store, COVERED), store)
+        found = polled(await context.history.workers(store, COVERED), store)
+        known = Known(context.hub.current, store)
+        made_of = (found, everything, known.workers, known.running)
+        body = kept.get(store, made_of, lambda: WorkersAnswer(True, _table(*made_of)))
+        return snapshot_response(body, found.end)
+
+    router.add_get("/api/system/workers", chronos(workers))
+
+
+def _table(found: Statistics, everything: Statistics, workers: Workers | None, running: Running | None) -> WorkerTable:
+    listed = {worker.id: worker for worker in workers.workers} if workers is not None else {}
+    busy = running.by_worker if running is not None else {}
+    # Executions that no worker has are the mark of a store that does not say who ran them.
+    told = bool(found.by_label) or not any(everything.overall.counts)
+    attributed = running is not None and bool(busy or not running.by_task_type)
+    names = {*listed, *found.by_label, *busy}
+    rows = []
+    for name in names:
+        figures, worker = found.by_label.get(name), listed.get(name)
+        total, success, _ = ended(figures.counts) if figures is not None else (0, 0, 0)
+        rows.append(
+            WorkerRow(
+                worker_id=name,
+                host=worker.host if worker is not None else None,
+                executions=total if told else None,
+                success_rate=percent(success, total) if told else None,
+                avg_duration=milliseconds(figures.mean) if figures is not None else None,
+                last_seen=iso(worker.last_seen) if worker is not None else None,
+                active_jobs=busy.get(name, 0) if attributed else None,
+            )
+        )
+    return WorkerTable(
+        workers=sorted(rows, key=lambda row: (-(row.executions or 0), row.worker_id)),
+        # What the series budget left out is a row, so that executions add up, but no worker.
+        total_workers=len(names - ({OTHER} - listed.keys())),
+        active_workers=sum(worker.state == "active" for worker in listed.values()) if workers is not None else None,
+    )
