@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -63,9 +64,14 @@ class _Load:
         self.latency: list[float] = []
         self.lateness: list[float] = []
         self.errors = 0
+        self._ended = False
+
+    def _end(self) -> None:
+        self._ended = True
 
     async def run(self, rate: float, seconds: float) -> None:
         loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._end)
         for _ in range(self._connections):
             self._idle.put_nowait((await loop.create_connection(_Connection, *self._address))[1])
         began = loop.time() + 0.05
@@ -73,6 +79,8 @@ class _Load:
             for number in range(int(rate * seconds)):
                 due = began + number / rate
                 await asyncio.sleep(max(0.0, due - loop.time()))
+                if self._ended:
+                    break
                 self.lateness.append(loop.time() - due)
                 group.create_task(self._ask())
 
@@ -92,7 +100,7 @@ class _Load:
 
 
 def steady(url: str, *, rate: float, seconds: float, connections: int = 4) -> subprocess.Popen[str]:
-    """Start the load; :func:`result` waits for its end."""
+    """Start the load; :func:`result` waits for its end, which SIGTERM brings before its time."""
     command = [sys.executable, "-m", "benchmarks.load", url, f"--rate={rate}", f"--seconds={seconds}"]
     return subprocess.Popen([*command, f"--connections={connections}"], stdout=subprocess.PIPE, text=True)
 

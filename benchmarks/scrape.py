@@ -13,13 +13,12 @@ import statistics
 import time
 from pathlib import Path
 
-import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import kept, load, peers
 from benchmarks.kept import Database
 from benchmarks.report import Row, Sizes, run, spread
-from benchmarks.sidecar import Sidecar, one_store, running, scratch
+from benchmarks.sidecar import Sidecar, kept_waiting, one_store, running, scratch
 
 #: Label values that make about 5,000 series with the histograms of each task type.
 TASK_TYPES, WORKERS, RECURRING = 95, 285, 100
@@ -45,7 +44,7 @@ def measure(sizes: Sizes) -> list[Row]:
     ):
         series, page = fill(sidecar, database)
         counts, rates = against_peers(sidecar, database, directory, as_queries(database, page), sizes.rounds)
-        counts["ours"] = series
+        counts = {"ours": series, **counts}
         return [
             Row("series", ", ".join(f"{name} {count:,}" for name, count in counts.items())),
             *(Row(f"requests/s, {name}", spread(found, digits=0)) for name, found in rates.items()),
@@ -121,18 +120,19 @@ def compared(peer: str, rates: dict[str, list[float]]) -> Row:
 
 def steady(sidecar: Sidecar, rounds: int) -> list[Row]:
     """Latency at a rate that a scraper's many replicas would not reach."""
-    found, cpu = [], []
+    found, cpu, stolen = [], [], []
     for _ in range(rounds):
-        before = sidecar.cpu()
+        before, waited = sidecar.cpu(), kept_waiting(sidecar)
         found.append(load.result(load.steady(f"{sidecar.url}/metrics", rate=RATE, seconds=SECONDS)))
         cpu.append(100 * (sidecar.cpu() - before) / SECONDS)
+        stolen.append(100 * (kept_waiting(sidecar) - waited) / SECONDS)
     p99 = [r["p99"] for r in found]
     return [
         Row(f"p99 at {RATE} requests/s", spread(p99, " ms"), "<= 5 ms", statistics.median(p99) <= 5),
         Row("p50 at that rate", spread([r["p50"] for r in found], " ms")),
         Row("p99 of the client's own lateness", spread([r["lateness"] for r in found], " ms")),
         Row("the sidecar's share of a core at that rate", spread(cpu, "%", 0)),
-        Row("load of the machine", f"{psutil.getloadavg()[0]:.1f}"),
+        Row("of the time it waited for a processor", spread(stolen, "%")),
     ]
 
 

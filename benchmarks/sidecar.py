@@ -129,6 +129,12 @@ def history_read(sidecar: Sidecar) -> bool:
     return sidecar.value("scheduling_exporter_backfill_ratio", store="main") == 1
 
 
+def kept_waiting(sidecar: Sidecar) -> float:
+    """Seconds that its threads were ready and others had the processors: the machine's noise, not the sidecar's."""
+    tasks = Path(f"/proc/{sidecar.process.pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[1]) for task in tasks) / 1e9
+
+
 @contextlib.contextmanager
 def running(config: Mapping[str, Any], directory: Path | None = None) -> Iterator[Sidecar]:
     """A sidecar that has answered once, ended at the end; its files are in ``directory`` where they shall stay."""
