@@ -22,5 +22,6 @@ def milliseconds(seconds: float | None) -> int | None:
 
 
 def percent(part: int, whole: int) -> str:
-    """``"86.96%"``; ``"0.00%"`` of nothing."""
-    return f"{100 * part / whole if whole else 0.0:.2f}%"
+    """``"86.96%"``, half a hundredth upwards; ``"0.00%"`` of nothing."""
+    hundredths = (20_000 * part + whole) // (2 * whole) if whole else 0
+    return f"{hundredths // 100}.{hundredths % 100:02d}%"
