@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -12,6 +13,9 @@ from exporter.domain import Statistics
 from exporter.errors import LedgerError
 from exporter.httpd.problems import HttpError, json_response
 
+#: Seconds for which an answer waits for the state file, whose disk may hang.
+PATIENCE = 10.0
+
 
 class Refusal(msgspec.Struct):
     """An error in this family."""
@@ -21,14 +25,15 @@ class Refusal(msgspec.Struct):
 
 
 def chronos(handler: Callable[[web.Request], Awaitable[web.Response]]) -> Handler:
-    """``handler`` with its HttpErrors in the family's envelope; 503 while the state file cannot be used."""
+    """``handler`` with its HttpErrors in the family's envelope; 503 while the state file cannot be used, or hangs."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
-            return await handler(request)
+            async with asyncio.timeout(PATIENCE):
+                return await handler(request)
         except HttpError as exc:
             return json_response(Refusal(False, exc.message), exc.status, exc.headers)
-        except LedgerError:
+        except (LedgerError, TimeoutError):
             return json_response(Refusal(False, "statistics: the state file cannot be used at present"), 503)
 
     return answer

@@ -83,9 +83,10 @@ class ReloadResult:
 class Context:
     """What the application lends to handlers.
 
-    ``config`` is the configuration in force, ``redacted_config`` its YAML without secrets; ``reload`` reads
-    the file again and is safe to call twice at once; ``started_at`` is Unix seconds; ``landing`` is the page
-    at ``/`` as HTML, whose only style sheet is a ``<style>`` element in its head.
+    ``hub`` has what is true now, ``history`` what was counted; ``config`` is the configuration in force,
+    ``redacted_config`` its YAML without secrets; ``reload`` reads the file again and is safe to call twice at once;
+    ``started_at`` is Unix seconds; ``landing`` is the page at ``/`` as HTML, whose only style sheet is a ``<style>``
+    element in its head.
     """
 
     hub: Hub

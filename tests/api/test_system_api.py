@@ -13,6 +13,7 @@ import pytest
 from support.parts import figures, part, statistics, stores
 from support.serving import World, serving
 
+from exporter.api import chronos
 from exporter.domain import (
     Counts,
     Exactness,
@@ -276,6 +277,12 @@ async def test_errors(world: World, path: str) -> None:
     )  # fmt: skip
     world.config = stores()
     assert (await ask(world, path))[:2] == (404, {"success": False, "error": "store: none is configured"})
+
+
+async def test_a_state_file_that_hangs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chronos, "PATIENCE", 0.1)
+    world.history.hangs = True
+    assert (await ask(world, "/api/system/stats"))[0] == 503
 
 
 @pytest.mark.parametrize("period", ["", "24H", "1d", "2h", "30d%20", "%00"])

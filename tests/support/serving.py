@@ -67,13 +67,16 @@ class Observed:
 
 @dataclass
 class FakeHistory:
-    """Statistics by (store, seconds), which a test puts here; ``usable`` False: the state file is not."""
+    """Statistics by (store, seconds), which a test puts here. The state file may not be usable, or hang."""
 
     by_task_type: dict[tuple[str, float], Statistics] = field(default_factory=dict)
     by_worker: dict[tuple[str, float], Statistics] = field(default_factory=dict)
     usable: bool = True
+    hangs: bool = False
 
     async def statistics(self, store: str, seconds: float) -> Statistics | None:
+        if self.hangs:
+            await asyncio.sleep(60)
         if not self.usable:
             raise StateUnavailable("/var/lib/state.db: disk I/O error")
         return self.by_task_type.get((store, seconds))
