@@ -89,23 +89,23 @@ class Account:
         count: int = self._db.execute("SELECT count(*) FROM seen WHERE store = ?", (self._store,)).fetchone()[0]
         return count
 
-    def _slice(self, now: float, *, history: bool) -> Slice:
+    def _slice(self, now: float) -> Slice:
         ring = self.retention.recent_executions
         batch = Batch(
             now,
             self.book.watches,
+            ring=ring,
             ring_floor=recent.floor(self._db, self.id, ring),
             minutes_from=Horizons.at(now, self.retention.statistics).minutes,
         )
-        return Slice(batch, recent.RingStage(self._db, self.id, history=history))
+        return Slice(batch)
 
     # -- what is new
 
     def discard(self) -> None:
         """Forget what was staged since the last commit, and begin a slice."""
         self._live: Slice | None = None
-        recent.RingStage(self._db, self.id, history=False).discard()
-        self._db.execute("DELETE FROM temp.staged WHERE store = ?", (self._store,))
+        self._db.execute("DELETE FROM temp.staged WHERE store = ?", (self.id,))
 
     def stage(
         self, rows: Sequence[Finished], *, count: bool, now: float, counted_to: Position, keep_above: Position
@@ -116,31 +116,33 @@ class Account:
         ``keep_above`` are kept for the polls to come.
         """
         if self._live is None:
-            self._live = self._slice(now, history=False)
+            self._live = self._slice(now)
         staged = self._live
         rows = staged.distinct(rows)
-        tracked = [
-            (self._store, row[0], row[1], staged.rows) for row in rows if row[1] <= counted_to or row[1] > keep_above
-        ]
-        if tracked:
-            self._db.executemany("INSERT OR IGNORE INTO temp.staged VALUES (?, ?, ?, ?)", tracked)
-            again = self._seen(staged.rows) if any(key[2] <= counted_to for key in tracked) else frozenset()
-            if again:
-                staged.duplicate += len(again)
-                rows = [row for row in rows if row[0] not in again]
-        staged.rows += max(1, len(rows))
+        old = [row[0] for row in rows if row[1] <= counted_to]
+        known = self._known(old) if old else {}
+        # What is known and has not moved need not be written again.
+        kept = [(row[0], row[1]) for row in rows if row[1] > keep_above and known.get(row[0]) != row[1]]
+        if kept:
+            # One transaction: by itself each row would be one, at twenty times the cost.
+            self._db.execute("BEGIN")
+            with self._db:
+                self._db.executemany(f"INSERT INTO temp.staged VALUES ({self.id}, ?, ?)", kept)
+        if known:
+            staged.duplicate += len(known)
+            rows = [row for row in rows if row[0] not in known]
+        staged.rows += len(rows)
         if count:
-            staged.late += sum(row[1] <= counted_to for row in rows)
+            staged.late += len(old) - len(known)
         staged.take(rows, self.book, now, history=False)
 
-    def _seen(self, first: int) -> frozenset[str]:
-        """The keys staged since ``first`` that were counted before."""
+    def _known(self, keys: list[str]) -> dict[str, Position]:
+        """Those of ``keys`` that were counted before, each with its position."""
         rows = self._db.execute(
-            "SELECT s.key FROM temp.staged AS s JOIN main.seen AS k ON k.store = s.store AND k.key = s.key"
-            " WHERE s.store = ? AND s.n >= ?",
-            (self._store, first),
+            "SELECT key, stamp FROM main.seen WHERE store = ? AND key IN (SELECT value FROM json_each(?))",
+            (self._store, _json(keys)),
         )
-        return frozenset(key for (key,) in rows)
+        return dict(rows)
 
     def commit(self, cursor: CursorState, task_types: Iterable[str], *, count: bool, horizon: float) -> CursorState:
         """Write the staged rows and the moved cursor in one transaction, then make them the account's state.
@@ -149,7 +151,7 @@ class Account:
         to which history is wanted, which the first poll decides. Returns the cursor as it was written. Raises
         sqlite3.Error and leaves everything as it was when the file cannot be written.
         """
-        staged = self._live or self._slice(cursor.read_at, history=False)
+        staged = self._live or self._slice(cursor.read_at)
         delta = Delta(self.tally)
         if count:
             staged.batch.into(delta)
@@ -186,8 +188,8 @@ class Account:
             db.execute("DELETE FROM main.seen WHERE store = ?", (store,))
             self._keys = 0
         added = db.execute(
-            "INSERT OR REPLACE INTO main.seen SELECT store, key, stamp FROM temp.staged WHERE store = ? AND stamp > ?",
-            (store, cursor.floor),
+            "INSERT OR REPLACE INTO main.seen SELECT ?, key, stamp FROM temp.staged WHERE store = ? AND stamp > ?",
+            (store, self.id, cursor.floor),
         ).rowcount
         gone = db.execute("DELETE FROM main.seen WHERE store = ? AND stamp <= ?", (store, cursor.floor)).rowcount
         self._keys += added - gone
@@ -219,12 +221,11 @@ class Account:
     def backfill_discard(self) -> None:
         """Forget what was staged of history since the last commit."""
         self._history: Slice | None = None
-        recent.RingStage(self._db, self.id, history=True).discard()
 
     def backfill_stage(self, rows: Sequence[Finished], now: float) -> None:
         """Take in rows of a slice of history: for statistics, jobs and error groups, never for counters."""
         if self._history is None:
-            self._history = self._slice(now, history=True)
+            self._history = self._slice(now)
         staged = self._history
         rows = staged.distinct(rows)
         staged.rows += len(rows)
@@ -232,7 +233,7 @@ class Account:
 
     def backfill_commit(self, state: BackfillState, now: float) -> BackfillState:
         """Write the slice and how far history has been read now, both or neither; returns that state."""
-        staged = self._history or self._slice(now, history=True)
+        staged = self._history or self._slice(now)
         self.book.apply(staged.batch.job_rows, staged.changes, now, history=True)
         staged.batch.job_rows.clear()
         state = msgspec.structs.replace(state, executions=state.executions + staged.rows)
@@ -267,7 +268,7 @@ class Account:
     def _write_slice(self, staged: Slice, now: float, expired: list[str]) -> None:
         db, store, changes = self._db, self._store, staged.changes
         self.rollups.write(staged.batch.cells, staged.batch.worker_cells, Horizons.at(now, self.retention.statistics))
-        staged.ring.write(self.retention.recent_executions)
+        recent.write(db, self.id, staged.batch.recent, self.retention.recent_executions)
         staged.errors.write(db, self.id)
         db.executemany(
             "INSERT OR REPLACE INTO job VALUES (?, ?, ?)",

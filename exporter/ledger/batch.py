@@ -7,6 +7,7 @@ type's histograms. Everything coarser (counters, hours) is added up from the cel
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterable
 from math import ceil, log
 from typing import Final, NamedTuple
@@ -61,10 +62,6 @@ class _Histograms:
         self.examples: list[tuple[str, float, float] | None] = [None] * BUCKETS
 
 
-#: A row for the ring of recent executions: end, key, status, task type, domain.RecentExecution's fields as JSON.
-Recent = tuple[float, str, int, str, bytes]
-
-
 class Failure(NamedTuple):
     """A failed execution with its message, for the error groups."""
 
@@ -79,11 +76,13 @@ class Failure(NamedTuple):
 class Batch:
     """The sums of one slice. ``now`` stands in for the end of an execution whose end the store does not know.
 
-    ``watches(job_id)`` says whether a job's success matters to its state; ``ring_floor`` is the time before which no
-    execution has a place among the recent ones, ``minutes_from`` the one before which minutes are not told apart.
+    ``watches(job_id)`` says whether a job's success matters to its state; ``ring`` executions are kept among the
+    recent ones, none from before ``ring_floor``; ``minutes_from`` the one before which minutes are not told apart.
     """
 
-    def __init__(self, now: float, watches: Callable[[str], bool], *, ring_floor: float, minutes_from: float) -> None:
+    def __init__(
+        self, now: float, watches: Callable[[str], bool], *, ring: int, ring_floor: float, minutes_from: float
+    ) -> None:
         self._now = now
         self._watches = watches
         self._ring_floor = ring_floor
@@ -91,7 +90,8 @@ class Batch:
         self.cells: dict[CellKey, Cell] = {}
         self.worker_cells: dict[CellKey, Cell] = {}
         self.histograms: dict[str, _Histograms] = {}
-        self.recent: list[Recent] = []
+        #: For the ring, as JSON, which takes the least room: end, key, status, task type, RecentExecution's fields.
+        self.recent: deque[bytes] = deque(maxlen=ring)
         self.failed: list[Failure] = []
         self.job_rows: list[JobRow] = []
         self.newest: float | None = None
@@ -159,7 +159,7 @@ class Batch:
             if at >= floor:
                 fields = (execution_id, job_id, job_name, task_type, queue, status, attempt, due, started, completed,
                           worker, message, code)  # fmt: skip
-                recent((at, key, index, task_type, _encode(fields)))
+                recent(_encode((at, key, index, task_type, fields)))
             if message is not None and index in FAILURES:
                 self.failed.append(Failure(at, message, code, task_type, job_id, execution_id))
             job = recurring_id or job_id

@@ -10,13 +10,9 @@ from typing import Final
 import msgspec
 
 from exporter.domain import RecentExecution
-from exporter.ledger.batch import Recent
 from exporter.ledger.finished import STATUS_INDEX
 
-#: The temporary table that :class:`RingStage` needs.
-STAGED: Final = (
-    "ring (store INTEGER, history INTEGER, completed_at REAL, key TEXT, status INTEGER, task_type TEXT, data BLOB)"
-)
+_decode: Final = msgspec.json.Decoder(tuple[float, str, int, str, msgspec.Raw]).decode
 
 
 def floor(db: sqlite3.Connection, store: int, size: int) -> float:
@@ -27,39 +23,24 @@ def floor(db: sqlite3.Connection, store: int, size: int) -> float:
     return -inf if row is None else float(row[0])
 
 
-class RingStage:
-    """Executions that a slice may bring into the ring. In a temporary table: thousands would take megabytes."""
+def write(db: sqlite3.Connection, store: int, rows: Iterable[bytes], size: int) -> None:
+    """Put executions (see :class:`Batch`) into the ring; the oldest ones leave it."""
+    inserted = db.executemany(
+        f"INSERT OR REPLACE INTO recent VALUES ({store}, ?, ?, ?, ?, ?)", map(_columns, rows)
+    ).rowcount
+    if inserted > 0:
+        # By key too: a thousand executions may have ended at the same moment.
+        db.execute(
+            "DELETE FROM recent WHERE store = ? AND (completed_at, key) <= ("
+            " SELECT completed_at, key FROM recent WHERE store = ?"
+            " ORDER BY completed_at DESC, key DESC LIMIT 1 OFFSET ?)",
+            (store, store, size),
+        )
 
-    def __init__(self, db: sqlite3.Connection, store: int, *, history: bool) -> None:
-        self._db = db
-        self._store = store
-        self._history = history
-        self._slice = (store, history)
 
-    def discard(self) -> None:
-        """Forget what was staged."""
-        self._db.execute("DELETE FROM temp.ring WHERE store = ? AND history = ?", self._slice)
-
-    def add(self, rows: Iterable[Recent]) -> None:
-        """Stage executions."""
-        self._db.executemany(f"INSERT INTO temp.ring VALUES ({self._store}, {self._history:d}, ?, ?, ?, ?, ?)", rows)
-
-    def write(self, size: int) -> None:
-        """Put what was staged into the ring; the oldest ones leave it."""
-        db, store = self._db, self._store
-        inserted = db.execute(
-            "INSERT OR REPLACE INTO main.recent SELECT store, completed_at, key, status, task_type, data FROM temp.ring"
-            " WHERE store = ? AND history = ? ORDER BY completed_at DESC, key DESC LIMIT ?",
-            (*self._slice, size),
-        ).rowcount
-        if inserted > 0:
-            # By key too: a thousand executions may have ended at the same moment.
-            db.execute(
-                "DELETE FROM main.recent WHERE store = ? AND (completed_at, key) <= ("
-                " SELECT completed_at, key FROM main.recent WHERE store = ?"
-                " ORDER BY completed_at DESC, key DESC LIMIT 1 OFFSET ?)",
-                (store, store, size),
-            )
+def _columns(row: bytes) -> tuple[float, str, int, str, str]:
+    at, key, status, task_type, data = _decode(row)
+    return at, key, status, task_type, bytes(data).decode()
 
 
 def read(

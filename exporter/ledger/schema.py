@@ -10,7 +10,6 @@ from typing import Final
 import structlog
 
 from exporter.errors import StateUnavailable
-from exporter.ledger import recent
 
 log = structlog.get_logger(component="ledger")
 
@@ -90,10 +89,7 @@ def prepare(db: sqlite3.Connection, name: str) -> sqlite3.Connection:
         db.executescript("BEGIN IMMEDIATE; COMMIT;")  # says at once when it may not be written
         db.execute("PRAGMA temp.cache_size = -512")
         # Keys of the poll under way; private to this connection, never in the state file.
-        db.execute(
-            "CREATE TEMP TABLE staged (store TEXT, key TEXT, stamp, n INTEGER, PRIMARY KEY (store, key)) WITHOUT ROWID"
-        )
-        db.execute(f"CREATE TEMP TABLE {recent.STAGED}")
+        db.execute("CREATE TEMP TABLE staged (store INTEGER, key TEXT, stamp)")
     except BaseException:
         db.close()
         raise

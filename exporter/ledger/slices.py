@@ -1,4 +1,4 @@
-"""What has been staged of one slice of rows and is not yet written. Runs in the ledger's thread only."""
+"""What has been staged of one slice of rows and is not yet written. No I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from exporter.ledger.batch import Batch
 from exporter.ledger.error_groups import ErrorGroups
 from exporter.ledger.finished import Finished
 from exporter.ledger.jobs import Changes, JobBook
-from exporter.ledger.recent import RingStage
 
 #: Keys of a slice among which repeated ones are found.
 KEYS_COMPARED: Final = 10_000
@@ -18,9 +17,8 @@ KEYS_COMPARED: Final = 10_000
 class Slice:
     """What has been staged and not yet written."""
 
-    def __init__(self, batch: Batch, ring: RingStage) -> None:
+    def __init__(self, batch: Batch) -> None:
         self.batch = batch
-        self.ring = ring
         self.changes = Changes()
         self.errors = ErrorGroups()
         self.keys: set[int] = set()
@@ -48,8 +46,6 @@ class Slice:
     def take(self, rows: Sequence[Finished], book: JobBook, now: float, *, history: bool) -> None:
         """Add rows to the sums."""
         self.batch.add(rows)
-        self.ring.add(self.batch.recent)
-        self.batch.recent.clear()
         self.errors.add(self.batch.failed)
         self.batch.failed.clear()
         if not history:  # history is put in order when the slice is whole

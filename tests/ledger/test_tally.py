@@ -16,7 +16,7 @@ def finished(task_type: str, status: str = "SUCCESS", seconds: float = 1.0, atte
 
 def count(tally: Tally, rows: list[Finished]) -> None:
     delta = Delta(tally)
-    batch = Batch(now=0.0, watches=lambda _: False, ring_floor=0.0, minutes_from=0.0)
+    batch = Batch(now=0.0, watches=lambda _: False, ring=10, ring_floor=0.0, minutes_from=0.0)
     batch.add(rows)
     batch.into(delta)
     delta.fold(delta.merged())
