@@ -157,10 +157,10 @@ class Store:
         While the state file cannot be used nobody knows, and everything but the counts goes on.
         """
         server = await catalog.server(transaction)
-        self._identity = server.identity
         with contextlib.suppress(StateUnavailable, TimeoutError):
             async with asyncio.timeout(STATE_SECONDS):
                 await self._ledger.recognise(self.config.name, server.identity)
+        self._identity = server.identity
         return server
 
     async def _prepare(self, transaction: Transaction) -> None:
@@ -217,6 +217,9 @@ class Store:
 
     async def _attach(self, reader: Reader) -> None:
         """Have the reading go on from where the state file says, which may be another one than at the last poll."""
+        if self._identity is None:  # refused before: is it this store's again?
+            async with self._poll.transaction():
+                pass
         if self._identity is None:
             raise StoreError("the store's database is not known yet")
         try:
@@ -224,7 +227,9 @@ class Store:
         except StateUnavailable:
             raise
         except LedgerError:  # learnt late: what else is asked of this database is not this store's either
-            await self.close()
+            self._identity = None
+            await self._poll.renew()
+            await self._background.renew()
             raise
 
     async def _read_history(self, wrapped: Wrapped) -> Collected:

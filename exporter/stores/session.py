@@ -79,6 +79,11 @@ class Session:
         if connection is not None:
             await connection.close()
 
+    async def renew(self) -> None:
+        """Close the connection once nobody uses it: the next user opens another one, at which ``on_connect`` looks."""
+        async with self._lock:
+            await self.close()
+
     @contextlib.asynccontextmanager
     async def transaction(self, timeout: float | None = None) -> AsyncIterator[Transaction]:
         """A read-only transaction. Raises StoreUnavailable when there is no connection to be had."""

@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 from support.exposition import Metrics
 from support.polling import until
-from support.scheduler import NativeStore
+from support.postgres import fresh_database
+from support.scheduler import NativeStore, native_store
 from support.sidecar import COMMAND, NAME, Sidecar, StartSidecar, one_store, run_command, target
+
+from exporter.demo.postgres import PostgresServer
 
 FILE = "ledger.sqlite"
 UNUSABLE = "state file cannot be used; what needs no counts is served, and it is tried again"
@@ -135,6 +138,23 @@ def test_the_counts_are_shown_when_the_file_comes_while_the_store_is_away(
     own_native.database.server.stop()
     first.kill()
     until(lambda: counts(second.metrics()).get("success") == 3, 15, "from the file alone")
+
+
+def test_another_database_is_refused_also_when_the_file_comes_late(
+    native: NativeStore, postgres_server: PostgresServer, start_sidecar: StartSidecar
+) -> None:
+    first = start_sidecar(one_store(native.dsn))
+    first.settled(since=0)
+    first.settled(since=native.finish(3))
+    with fresh_database(postgres_server) as other:
+        second = start_sidecar(one_store(native_store(other).dsn) | at(first.directory / "state"))
+        serves_all_but_counts(second, "is in use by another scheduler-exporter")
+        first.stop()
+        until(lambda: second.metrics().value("scheduling_store_up") == 0, 15, "its file says that it is another's")
+        until(lambda: all(success(second, c) == 0 for c in ("executions", "queues", "jobs")), 15, "nothing is asked")
+        assert counts(second.metrics())["success"] == 3, "the other's, as they were"
+        assert "now leads to database" in second.log
+        second.stop()
 
 
 def test_a_path_that_can_never_work_is_said_and_the_rest_is_served(
