@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from typing import Any
 
@@ -183,6 +184,13 @@ def test_jobs_workers_and_what_runs_now(native: NativeStore, start_sidecar: Star
         "name": "gone", "profile": None, "up": False, "lastSuccessAt": None, "ageMs": None, "backfill": None,
     }  # fmt: skip
     assert (status["jobs"]["QUEUED"], status["running"], status["stuck"], status["overdue"]) == (3, 1, 0, 0)
+
+    sidecar.configure({"stores": [store(native.dsn, interval="400ms")]})
+    sidecar.process.send_signal(signal.SIGHUP)
+    until(lambda: len(answer(sidecar, "/api/scheduler-monitoring/status")["stores"]) == 1, 10, "reloaded")
+    until(lambda: answer(sidecar, "/api/scheduler-monitoring/status")["stores"][0]["profile"] == "native", 10)
+    until(lambda: answer(sidecar, "/api/scheduler-monitoring/status")["status"] == "healthy", 10)
+    assert answer(sidecar, "/api/system/stats?store=gone", 404)["success"] is False
 
 
 def known(found: dict[str, Any]) -> dict[str, Any]:
