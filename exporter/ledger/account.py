@@ -172,7 +172,7 @@ class Account:
             self._write_slice(staged, cursor.read_at, expired)
             self._prune(cursor.read_at)
             self._db.execute("COMMIT")
-        except sqlite3.Error:
+        except BaseException:
             self._rollback()
             raise
         delta.fold(merged)
@@ -248,7 +248,7 @@ class Account:
                 "UPDATE store SET totals = ?, backfill = ? WHERE name = ?", (_json(totals), _json(state), self._store)
             )
             self._db.execute("COMMIT")
-        except sqlite3.Error:
+        except BaseException:
             self._rollback()
             raise
         self.book.settling = settling

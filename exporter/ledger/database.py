@@ -69,6 +69,8 @@ def open_state(directory: str) -> StateFile:
         return StateFile(prepare(db, MEMORY), None, None)
     path = Path(directory).absolute() / FILE_NAME
     lock = take_lock(path)
+    # What SQLite moves out of memory goes here: a container's /tmp may be read-only.
+    os.environ["SQLITE_TMPDIR"] = str(path.parent)
     try:
         with explained(path):
             return StateFile(_open_or_begin(path), path, lock)

@@ -26,7 +26,7 @@ from exporter.stores.session import Transaction
 log = structlog.get_logger(component="backfill")
 
 #: Rows that a slice should give: few enough for a short statement and little memory.
-SLICE_ROWS: Final = (2_000, 8_000)
+SLICE_ROWS: Final = (1_000, 4_000)
 #: Seconds between two lines of progress in the log.
 SAY_EVERY: Final = 60.0
 
