@@ -36,7 +36,7 @@ from exporter.poller import Poller, run_all
 from exporter.sharding import share
 from exporter.snapshot import Hub, Part
 from exporter.stores.postgres import Store
-from exporter.vitals import LoopClock, Vitals
+from exporter.vitals import LoopClock, Vitals, trim_memory
 
 log = structlog.get_logger(component="app")
 
@@ -45,6 +45,8 @@ PROCESS_INTERVAL: Final = 5.0
 #: Seconds between two looks at the state file.
 STATE_INTERVAL: Final = 3.0
 NEVER_STALE: Final = float("inf")
+#: Seconds after which memory that is free within the process goes back to the system.
+TRIM_INTERVAL: Final = 30.0
 #: Seconds after which the ledger's thread lets the event loop have a turn: an answer takes several of them.
 SWITCH_INTERVAL: Final = 0.002
 
@@ -234,8 +236,12 @@ class App:
     # -- the process itself
 
     async def _sample_forever(self) -> None:
+        trimmed = time.monotonic()
         while True:
             self._sample()
+            if time.monotonic() - trimmed >= TRIM_INTERVAL:
+                trimmed = time.monotonic()
+                trim_memory()
             await asyncio.sleep(PROCESS_INTERVAL)
 
     def _sample(self) -> None:

@@ -31,8 +31,8 @@ from exporter.snapshot import Hub, Part, Snapshot
 if TYPE_CHECKING:
     from jinja2 import Template
 
-#: Parts that say something about a store and are not collected by a question of their own.
-_NO_QUESTIONS: Final = ("store", "settings")
+#: Parts that are no answer to a question of now: what is known without one, and history that was read long ago.
+_NO_QUESTIONS: Final = ("store", "settings", "backfill")
 
 Numbers = tuple[tuple[str, int], ...]
 
@@ -97,7 +97,7 @@ def store_row(name: str, snapshot: Snapshot, now: float) -> StoreRow:
     """What the snapshot knows of a store. Counts stay when they are old, all else goes."""
     parts = {c: part for (c, source), part in snapshot.parts.items() if source == name and c != "connections"}
     asked = {c: part for c, part in parts.items() if c not in _NO_QUESTIONS}
-    answers = [part.collected_at for part in asked.values() if part.collected_at is not None]
+    answers = [part.collected_at for part in asked.values() if part.collected_at is not None and part.value is not None]
     failing = tuple(sorted(c for c, part in asked.items() if part.error is not None))
     executions = parts.get("executions")
     counted = cast("Executions | None", executions.value if executions is not None else None)

@@ -39,8 +39,9 @@ DEADLINE_TIMEOUTS: Final = 6
 RECURRING_LISTED: Final = 10_000
 #: Seconds for which a new connection waits for the state file. It is asked again before anything is counted.
 STATE_SECONDS: Final = 2.0
-#: Seconds between two slices of history at least.
+#: Seconds between two slices of history at least; and until the next look while what is new is being caught up on.
 MIN_WAIT: Final = 0.05
+BUSY_WAIT: Final = 1.0
 #: What a collector answers that the profile does not map: nothing, which is shown as nothing.
 ABSENT: Final = Collected(value=None)
 
@@ -113,7 +114,7 @@ class Store:
                 if self._poll.backend_pid is None:
                     self._publish_up(up=False)
                 raise
-            if result is not ABSENT:  # which asked nobody
+            if result.load_seconds > 0:  # somebody was asked
                 self._publish_up(up=True)
             return result
 
@@ -238,6 +239,8 @@ class Store:
         state = await self._ledger.backfill(self.config.name)
         if state is None or state.done:
             return Collected(value=progress(state) if state is not None else None)
+        if self._reader.behind:  # one slice in memory at a time, and what is new comes first
+            return Collected(value=progress(state), wait=BUSY_WAIT)
         async with self._background.transaction() as transaction:
             if self._backfill is None:
                 in_slices = await sliced(transaction, wrapped, state.position - 1, state.position)

@@ -52,6 +52,8 @@ class Reader:
         self._width = Width(rows.kind, *SLICE_ROWS)
         self._under_way: tuple[Reading, Position] | None = None
         self.state: CursorState | None = None
+        #: Whether a plan is not read to its end yet.
+        self.behind = False
         #: What was seen that makes the counts unprovable, in words, as long as this process runs.
         self.doubts: tuple[str, ...] = ()
 
@@ -71,6 +73,23 @@ class Reader:
         # What one plan covers is read to its end, over several turns if need be: a plan of its own for each would read
         # the late window again every time.
         under_way, self._under_way = self._under_way, None
+        self.behind = True
+        try:
+            counts, more = await self._turn(under_way, transaction, own_pids, task_types, recurring)
+        except BaseException:
+            self.behind = False
+            raise
+        self.behind = more
+        return counts, more
+
+    async def _turn(
+        self,
+        under_way: tuple[Reading, Position] | None,
+        transaction: Transaction,
+        own_pids: Iterable[int],
+        task_types: Iterable[str],
+        recurring: frozenset[str],
+    ) -> tuple[Counts, bool]:
         reading, position = under_way or await self._plan(transaction, own_pids)
         started = time.monotonic()
         while True:

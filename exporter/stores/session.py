@@ -25,7 +25,7 @@ from exporter.instruments import QueryInstruments
 Row = tuple[Any, ...]
 #: Seconds beyond the server's own statement timeout after which the client gives the connection up.
 PATIENCE: Final = 2.0
-CHUNK: Final = 1_000
+CHUNK: Final = 500
 #: Seconds for a cancel request; a server that does not take it in time is not waited for.
 CANCEL_SECONDS: Final = 1.0
 
