@@ -102,7 +102,6 @@ def put_back(sidecar: Sidecar) -> None:
                 upto=cursor.upto - DOWN_SECONDS,
                 read_at=cursor.read_at - DOWN_SECONDS,
                 floor=cursor.floor - DOWN_SECONDS,
-                read_to=None,  # nothing has been counted yet
                 read_to=None,
             )
             state.execute("UPDATE store SET cursor = ? WHERE name = ?", (msgspec.json.encode(moved).decode(), name))
