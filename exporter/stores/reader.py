@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from exporter.domain import Counts
+from exporter.ledger.account import KEYS_KEPT
 from exporter.ledger.cursor import CursorState, Position
 from exporter.ledger.finished import Finished
 from exporter.ledger.ledger import Ledger
@@ -116,6 +117,11 @@ class Reader:
                 task_types=task_types,
                 recurring=recurring,
             )
+            if self.state.floor > after.floor:
+                self._doubt(
+                    f"a transaction is open for so long that {KEYS_KEPT:,} executions ended meanwhile: what it adds at"
+                    f" or below {self.state.floor} is not looked for"
+                )
             position = end
             if position >= reading.high:
                 return counts, False
@@ -135,7 +141,11 @@ class Reader:
             reading = plan_ids(self.state, now, greatest, sessions, self._late_window)
         else:
             reading = plan_times(self.state, now, sessions, self._late_window)
-        if reading.doubt is not None and reading.doubt not in self.doubts:
-            self.doubts = (*self.doubts[-4:], reading.doubt)
-            log.warning("executions may have been missed", store=self._store, reason=reading.doubt)
+        if reading.doubt is not None:
+            self._doubt(reading.doubt)
         return reading, reading.low
+
+    def _doubt(self, reason: str) -> None:
+        if reason.partition(":")[0] not in {known.partition(":")[0] for known in self.doubts}:
+            self.doubts = (*self.doubts[-4:], reason)
+            log.warning("executions may have been missed", store=self._store, reason=reason)

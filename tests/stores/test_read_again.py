@@ -14,6 +14,7 @@ from support.postgres import Database
 from exporter.config.model import Cursor, PostgresStore, Profile
 from exporter.errors import StoreError
 from exporter.instruments import QueryInstruments
+from exporter.ledger import account
 from exporter.stores import reader
 from exporter.stores.credentials import StoreCredentials
 from exporter.stores.rows import Width
@@ -150,6 +151,29 @@ def test_ids_that_begin_again_are_counted_and_told(
         counter.start()
         counter.poll()
         assert counter.totals()["SUCCESS"] == 1000
+    finally:
+        counter.close()
+
+
+def test_keys_are_bounded_however_long_a_transaction_is_open(
+    database: Database, admin: psycopg.Connection[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "KEYS_KEPT", 150)
+    counter = Counter(database.dsn, BY_TIME, tmp_path / "state", late_window=0.1)
+    try:
+        counter.poll()
+        with psycopg.connect(database.dsn) as late:
+            late.execute("INSERT INTO work (done_at) VALUES (now())")
+            for expected in (100, 200, 300, 400):
+                admin.execute(INSERT)
+                admin.execute("SELECT pg_sleep(0.2)")
+                counter.poll()
+                assert counter.totals()["SUCCESS"] == expected
+            (reason,) = counter.exactness_reasons()  # said once
+            assert "a transaction is open for so long" in reason
+            assert counter.keys() <= 150
+        counter.poll()
+        assert counter.totals()["SUCCESS"] == 400  # nothing is counted twice, and what is missed was told
     finally:
         counter.close()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import psycopg
 from exporter.config.model import Counting, Duration, PostgresStore, Profile, Retention
 from exporter.domain import FINAL_STATUSES, Backfill, Counts, ErrorGroup, RecentExecution, Statistics
 from exporter.instruments import QueryInstruments
+from exporter.ledger.database import FILE_NAME
 from exporter.ledger.ledger import RETENTION, Ledger
 from exporter.poller import Collected
 from exporter.snapshot import Hub
@@ -103,6 +106,12 @@ class Counter:
     def errors(self, seconds: float) -> list[ErrorGroup]:
         """The error groups of a period."""
         return self._runner.run(self.ledger.errors("main", seconds))
+
+    def keys(self) -> int:
+        """How many keys the state file holds."""
+        with contextlib.closing(sqlite3.connect(self._state / FILE_NAME)) as db:
+            found: int = db.execute("SELECT count(*) FROM seen").fetchone()[0]
+        return found
 
     @property
     def ledger(self) -> Ledger:
