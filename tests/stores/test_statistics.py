@@ -8,7 +8,7 @@ import pytest
 from support.counting import Counter
 from support.postgres import Database
 
-from exporter.config.model import Duration, Retention
+from exporter.config.model import Cursor, Duration, Profile, Retention
 from exporter.domain import FINAL_STATUSES, Figures, Statistics
 from exporter.stores.native import ddl
 
@@ -136,6 +136,36 @@ def test_history_beyond_what_is_wanted_is_not_read(store: Database, tmp_path: Pa
         assert sum(found.overall.counts) == 1_000
         assert found.covered_since is not None
         assert found.end - found.covered_since == pytest.approx(5 * HOUR, abs=1)
+    finally:
+        sidecar.close()
+
+
+def test_an_id_cursor_reads_history_back_to_the_horizon(database: Database, tmp_path: Path) -> None:
+    profile = Profile(
+        executions="SELECT id, 'SUCCESS' AS status, 'x' AS task_type, at AS completed_at FROM event",
+        cursor=Cursor(column="id", kind="id", position="SELECT max(id) FROM event"),
+        key=("id",),
+    )
+    with database.connect() as admin:
+        admin.execute("CREATE TABLE event (id bigserial PRIMARY KEY, at timestamptz NOT NULL)")
+        admin.execute(
+            "INSERT INTO event (at) SELECT now() - (60000 - i) * interval '1.44 minutes'"  # 60 days
+            " FROM generate_series(1, 60000) i"
+        )
+        # A stretch of ids without rows, as rolled back transactions and pruning leave them.
+        admin.execute("DELETE FROM event WHERE id BETWEEN 20000 AND 45000")
+    sidecar = Counter(database.dsn, profile, tmp_path, backfill=50 * 24 * HOUR)
+    try:
+        sidecar.poll()
+        progress = sidecar.backfill()
+        assert progress is not None and progress.complete
+        found = sidecar.statistics(PERIODS["30d"])
+        with database.connect() as admin:
+            wanted = admin.execute("SELECT count(*) FROM event WHERE at >= to_timestamp(%s)", (found.start,)).fetchone()
+            whole = admin.execute("SELECT count(*) FROM event").fetchone()
+        assert wanted is not None and whole is not None
+        assert sum(found.overall.counts) == wanted[0] > 0
+        assert progress.executions < whole[0]  # what is older than wanted was left alone
     finally:
         sidecar.close()
 
