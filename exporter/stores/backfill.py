@@ -20,13 +20,13 @@ from exporter.ledger.cursor import BackfillState, Position
 from exporter.ledger.finished import Finished
 from exporter.ledger.ledger import Ledger
 from exporter.ledger.view import progress
-from exporter.stores.rows import ExecutionRows, Width
+from exporter.stores.rows import ExecutionRows, TooManyRows, Width
 from exporter.stores.session import Transaction
 
 log = structlog.get_logger(component="backfill")
 
 #: Rows that a slice should give: few enough for a short statement and little memory.
-SLICE_ROWS: Final = (1_000, 4_000)
+SLICE_ROWS: Final = (500, 2_000)
 #: Seconds between two lines of progress in the log.
 SAY_EVERY: Final = 60.0
 
@@ -55,7 +55,9 @@ class Backfill:
 
         await self._ledger.backfill_discard(self._store)
         try:
-            found = await self._rows.read(transaction, low, state.position, self._width, take)
+            found = await self._rows.read(transaction, low, state.position, self._width, take, bounded=self._sliced)
+        except TooManyRows:
+            return progress(state)
         except StoreTooSlow as e:
             if self._sliced:
                 raise

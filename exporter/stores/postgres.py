@@ -40,7 +40,7 @@ RECURRING_LISTED: Final = 10_000
 #: Seconds for which a new connection waits for the state file. It is asked again before anything is counted.
 STATE_SECONDS: Final = 2.0
 #: Seconds between two slices of history at least; and until the next look while what is new is being caught up on.
-MIN_WAIT: Final = 0.05
+MIN_WAIT: Final = 0.01
 BUSY_WAIT: Final = 1.0
 #: What a collector answers that the profile does not map: nothing, which is shown as nothing.
 ABSENT: Final = Collected(value=None)
@@ -247,7 +247,8 @@ class Store:
                 self._backfill = Backfill(self._rows, self._ledger, sliced=in_slices)
             value = await self._backfill.step(transaction, state, self._recurring or frozenset())
         seconds = transaction.seconds
-        wait = None if value.complete else max(MIN_WAIT, seconds / self.config.max_db_load)
+        rest = seconds / self.config.max_db_load - seconds
+        wait = None if value.complete else max(MIN_WAIT, rest)
         return Collected(value=value, load_seconds=seconds, wait=wait)
 
     def _exactness_now(self, wrapped: Wrapped) -> Exactness:

@@ -21,7 +21,7 @@ from exporter.ledger.finished import Finished
 from exporter.ledger.ledger import Ledger
 from exporter.stores.marks import Reading, Session, plan_ids, plan_times
 from exporter.stores.queries import Wrapped
-from exporter.stores.rows import ExecutionRows, Width
+from exporter.stores.rows import ExecutionRows, TooManyRows, Width
 from exporter.stores.session import Transaction
 from exporter.stores.sql import statement
 
@@ -29,7 +29,7 @@ log = structlog.get_logger(component="reader")
 
 CLOCK: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
 #: Rows that a slice should give; its width is doubled or halved to stay near.
-SLICE_ROWS: Final = (10_000, 30_000)
+SLICE_ROWS: Final = (8_000, 20_000)
 #: A poll gives way to the store's other questions after so many seconds of slices.
 TURN_SECONDS: Final = 1.0
 
@@ -96,19 +96,10 @@ class Reader:
         while True:
             end = reading.high if reading.first else min(reading.high, position + self._width.value)
             after = reading.upto(end)
-            await self._ledger.discard(self._store)
-
-            async def take(rows: list[Finished], keep_above: Position = after.floor) -> None:
-                await self._ledger.stage(
-                    self._store,
-                    rows,
-                    count=not reading.first,
-                    now=reading.read_at,
-                    counted_to=reading.counted_to,
-                    keep_above=keep_above,
-                )
-
-            await self._rows.read(transaction, position, end, self._width, take)
+            try:
+                await self._slice(transaction, reading, position, end, after.floor)
+            except TooManyRows:
+                continue
             counts, self.state = await self._ledger.commit(
                 self._store,
                 after,
@@ -128,6 +119,22 @@ class Reader:
             if time.monotonic() - started > TURN_SECONDS:
                 self._under_way = reading, position
                 return counts, True
+
+    async def _slice(
+        self, transaction: Transaction, reading: Reading, low: Position, high: Position, keep_above: Position
+    ) -> None:
+        async def take(rows: list[Finished]) -> None:
+            await self._ledger.stage(
+                self._store,
+                rows,
+                count=not reading.first,
+                now=reading.read_at,
+                counted_to=reading.counted_to,
+                keep_above=keep_above,
+            )
+
+        await self._ledger.discard(self._store)
+        await self._rows.read(transaction, low, high, self._width, take, bounded=not reading.first)
 
     async def _plan(self, transaction: Transaction, own_pids: Iterable[int]) -> tuple[Reading, Position]:
         now = float((await transaction.fetch("clock", CLOCK))[0][0])

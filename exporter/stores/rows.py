@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import Final, cast
 
 import structlog
@@ -25,6 +27,10 @@ _NARROWEST: Final = {"time": 0.001, "id": 1}
 _FIRST: Final = {"time": 120.0, "id": 20_000}
 
 
+class TooManyRows(Exception):
+    """A slice gives more rows than it should: read a narrower one."""
+
+
 class Width:
     """How wide the next slice is, so that it gives about ``few`` to ``many`` rows."""
 
@@ -32,6 +38,11 @@ class Width:
         self._kind = kind
         self._few, self._many = few, many
         self._width: float = _FIRST[kind]
+
+    @property
+    def most(self) -> float:
+        """How many rows a slice may give; any number where it cannot be narrower."""
+        return math.inf if self._width <= _NARROWEST[self._kind] else 2 * self._many
 
     @property
     def value(self) -> Position:
@@ -44,11 +55,10 @@ class Width:
             self._width = max(self._width / 2, _NARROWEST[self._kind])
         elif rows < self._few:
             self._width *= 4 if rows < self._few // 10 else 2
-        # An idle stretch must not make the next busy one a single slice.
         self._width = min(self._width, _FIRST[self._kind] * 512)
 
-    def too_slow(self) -> None:
-        """A slice took longer than the statement timeout."""
+    def too_wide(self) -> None:
+        """A slice took longer than the statement timeout, or gave more than ``most``."""
         self._width = max(self._width / 4, _NARROWEST[self._kind])
 
 
@@ -70,26 +80,34 @@ class ExecutionRows:
         high: Position,
         width: Width,
         take: Callable[[list[Finished]], Awaitable[None]],
+        *,
+        bounded: bool,
     ) -> int:
         """Hand the rows with positions in (``low``, ``high``] to ``take``, in chunks; returns how many there were.
 
         While a chunk is taken in, the next one is fetched: the store, this thread and the ledger's work side by side.
+        Raises TooManyRows when there are more than ``width`` allows: an idle stretch made it wide, and memory must not
+        follow what comes then. The rows that were taken in are of no use then.
         """
         found = 0
         if low >= high:
             return found
         taking: asyncio.Future[None] | None = None
+        stream = transaction.stream("executions", self._sql, *bounds(self._cursor, low, high))
         try:
-            async for chunk in transaction.stream("executions", self._sql, *bounds(self._cursor, low, high)):
-                rows = self._known(chunk)
-                found += len(rows)
-                if taking is not None:
-                    await taking
-                taking = asyncio.ensure_future(take(rows))
+            async with aclosing(stream):
+                async for chunk in stream:
+                    rows = self._known(chunk)
+                    found += len(rows)
+                    if taking is not None:
+                        await taking
+                    if found > width.most and bounded:
+                        raise TooManyRows
+                    taking = asyncio.ensure_future(take(rows))
             if taking is not None:
                 await taking
-        except StoreTooSlow:
-            width.too_slow()
+        except (StoreTooSlow, TooManyRows):
+            width.too_wide()
             raise
         finally:
             if taking is not None:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 
 import psycopg
@@ -196,7 +196,7 @@ class Transaction:
             result = cursor.pgresult
             return (result.ftable(0), result.ftablecol(0)) if result is not None and result.ftable(0) else None
 
-    async def stream(self, name: str, sql: str, *parameters: object) -> AsyncIterator[list[Row]]:
+    async def stream(self, name: str, sql: str, *parameters: object) -> AsyncGenerator[list[Row], None]:
         """The rows of a large answer, a chunk at a time: memory does not follow their number."""
         cursor = AsyncRawServerCursor(self._connection, f"exporter_{name}")
         try:
