@@ -7,6 +7,7 @@ Memory follows the number of series and cells, not of rows: keys that must be ke
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -53,6 +54,8 @@ class Account:
         self.version = 0
         self._pruned = 0
         self._keys = 0
+        # What is new for the ring: over the slices of a turn, which would only push each other out of it.
+        self._ring: deque[bytes] = deque(maxlen=retention.recent_executions)
         self._load()
         self.rollups = Rollups(db, self.id, budget)
         self.statistics = StatisticsReader(self.rollups)
@@ -62,6 +65,7 @@ class Account:
         """Let another number of series in from now on, keep for another time from the next hour on."""
         self._budget = self.tally.budget = self.rollups.budget = budget
         self.retention = retention
+        self._ring = deque(self._ring, maxlen=retention.recent_executions)
         self._pruned = 0
 
     def _load(self) -> None:
@@ -89,13 +93,12 @@ class Account:
         count: int = self._db.execute("SELECT count(*) FROM seen WHERE store = ?", (self._store,)).fetchone()[0]
         return count
 
-    def _slice(self, now: float) -> Slice:
-        ring = self.retention.recent_executions
+    def _slice(self, now: float, ring: deque[bytes]) -> Slice:
         batch = Batch(
             now,
             self.book.watches,
-            ring=ring,
-            ring_floor=recent.floor(self._db, self.id, ring),
+            recent=ring,
+            ring_floor=recent.floor(self._db, self.id, self.retention.recent_executions),
             minutes_from=Horizons.at(now, self.retention.statistics).minutes,
         )
         return Slice(batch)
@@ -116,7 +119,7 @@ class Account:
         ``keep_above`` are kept for the polls to come.
         """
         if self._live is None:
-            self._live = self._slice(now)
+            self._live = self._slice(now, self._ring)
         staged = self._live
         rows = staged.distinct(rows)
         old = [row[0] for row in rows if row[1] <= counted_to]
@@ -144,14 +147,17 @@ class Account:
         )
         return dict(rows)
 
-    def commit(self, cursor: CursorState, task_types: Iterable[str], *, count: bool, horizon: float) -> CursorState:
+    def commit(
+        self, cursor: CursorState, task_types: Iterable[str], *, count: bool, horizon: float, last: bool
+    ) -> CursorState:
         """Write the staged rows and the moved cursor in one transaction, then make them the account's state.
 
         ``task_types`` were seen elsewhere (running): their counters are shown from 0. ``horizon`` is the moment back
-        to which history is wanted, which the first poll decides. Returns the cursor as it was written. Raises
+        to which history is wanted, which the first poll decides; ``last`` that no other slice follows in this turn, and
+        recent executions are to be written. Returns the cursor as it was written. Raises
         sqlite3.Error and leaves everything as it was when the file cannot be written.
         """
-        staged = self._live or self._slice(cursor.read_at)
+        staged = self._live or self._slice(cursor.read_at, self._ring)
         delta = Delta(self.tally)
         if count:
             staged.batch.into(delta)
@@ -169,7 +175,7 @@ class Account:
         try:
             cursor = self._write_keys(cursor)
             self._write_counts(cursor, merged, totals, backfill)
-            self._write_slice(staged, cursor.read_at, expired)
+            self._write_slice(staged, cursor.read_at, expired, ring=last)
             self._prune(cursor.read_at)
             self._db.execute("COMMIT")
         except BaseException:
@@ -179,6 +185,8 @@ class Account:
         self.book.settling = self._settling(backfill)
         self._fold(staged, expired)
         self.cursor, self.totals, self.backfill = cursor, totals, backfill
+        if last:
+            self._ring.clear()
         self.discard()
         return cursor
 
@@ -225,7 +233,7 @@ class Account:
     def backfill_stage(self, rows: Sequence[Finished], now: float) -> None:
         """Take in rows of a slice of history: for statistics, jobs and error groups, never for counters."""
         if self._history is None:
-            self._history = self._slice(now)
+            self._history = self._slice(now, deque(maxlen=self.retention.recent_executions))
         staged = self._history
         rows = staged.distinct(rows)
         staged.rows += len(rows)
@@ -233,7 +241,7 @@ class Account:
 
     def backfill_commit(self, state: BackfillState, now: float) -> BackfillState:
         """Write the slice and how far history has been read now, both or neither; returns that state."""
-        staged = self._history or self._slice(now)
+        staged = self._history or self._slice(now, deque(maxlen=self.retention.recent_executions))
         self.book.apply(staged.batch.job_rows, staged.changes, now, history=True)
         staged.batch.job_rows.clear()
         state = msgspec.structs.replace(state, executions=state.executions + staged.rows)
@@ -241,7 +249,7 @@ class Account:
         settling = self._settling(state)
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._write_slice(staged, now, [])
+            self._write_slice(staged, now, [], ring=True)
             if not settling:
                 self._db.execute("DELETE FROM settled WHERE store = ?", (self.id,))
             self._db.execute(
@@ -265,10 +273,11 @@ class Account:
 
     # -- both
 
-    def _write_slice(self, staged: Slice, now: float, expired: list[str]) -> None:
+    def _write_slice(self, staged: Slice, now: float, expired: list[str], *, ring: bool) -> None:
         db, store, changes = self._db, self._store, staged.changes
         self.rollups.write(staged.batch.cells, staged.batch.worker_cells, Horizons.at(now, self.retention.statistics))
-        recent.write(db, self.id, staged.batch.recent, self.retention.recent_executions)
+        if ring:
+            recent.write(db, self.id, staged.batch.recent, self.retention.recent_executions)
         staged.errors.write(db, self.id)
         db.executemany(
             "INSERT OR REPLACE INTO job VALUES (?, ?, ?)",

@@ -76,12 +76,18 @@ class Failure(NamedTuple):
 class Batch:
     """The sums of one slice. ``now`` stands in for the end of an execution whose end the store does not know.
 
-    ``watches(job_id)`` says whether a job's success matters to its state; ``ring`` executions are kept among the
-    recent ones, none from before ``ring_floor``; ``minutes_from`` the one before which minutes are not told apart.
+    ``watches(job_id)`` says whether a job's success matters to its state; what is not from before ``ring_floor``
+    goes into ``recent``, whose length is bounded; ``minutes_from`` the one before which minutes are not told apart.
     """
 
     def __init__(
-        self, now: float, watches: Callable[[str], bool], *, ring: int, ring_floor: float, minutes_from: float
+        self,
+        now: float,
+        watches: Callable[[str], bool],
+        *,
+        recent: deque[bytes],
+        ring_floor: float,
+        minutes_from: float,
     ) -> None:
         self._now = now
         self._watches = watches
@@ -91,7 +97,7 @@ class Batch:
         self.worker_cells: dict[CellKey, Cell] = {}
         self.histograms: dict[str, _Histograms] = {}
         #: For the ring, as JSON, which takes the least room: end, key, status, task type, RecentExecution's fields.
-        self.recent: deque[bytes] = deque(maxlen=ring)
+        self.recent = recent
         self.failed: list[Failure] = []
         self.job_rows: list[JobRow] = []
         self.newest: float | None = None

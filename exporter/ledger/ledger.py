@@ -172,20 +172,23 @@ class Ledger:
         *,
         count: bool,
         horizon: float,
+        last: bool = True,
         task_types: Iterable[str] = (),
         recurring: frozenset[str] = frozenset(),
     ) -> tuple[Counts, CursorState]:
         """Write what was staged and the moved cursor, both or neither; returns the new totals, and the cursor.
 
-        ``task_types`` run now, ``recurring`` are the ids of recurring jobs; ``count`` and ``horizon`` as in
-        :meth:`Account.commit`.
+        ``task_types`` run now, ``recurring`` are the ids of recurring jobs; ``count``, ``horizon`` and
+        ``last`` as in :meth:`Account.commit`.
         """
         running = tuple(task_types)
 
         def write() -> tuple[Counts, CursorState]:
             account = self._writing(store)
             account.book.recurring = recurring
-            written = self._keeper.write(lambda: account.commit(cursor, running, count=count, horizon=horizon))
+            written = self._keeper.write(
+                lambda: account.commit(cursor, running, count=count, horizon=horizon, last=last)
+            )
             return account.counts(), written
 
         return await self._run(write)

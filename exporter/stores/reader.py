@@ -29,7 +29,7 @@ log = structlog.get_logger(component="reader")
 
 CLOCK: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
 #: Rows that a slice should give; its width is doubled or halved to stay near.
-SLICE_ROWS: Final = (8_000, 20_000)
+SLICE_ROWS: Final = (10_000, 30_000)
 #: A poll gives way to the store's other questions after so many seconds of slices.
 TURN_SECONDS: Final = 1.0
 
@@ -100,11 +100,14 @@ class Reader:
                 await self._slice(transaction, reading, position, end, after.floor)
             except TooManyRows:
                 continue
+            more = end < reading.high
+            last = not more or time.monotonic() - started > TURN_SECONDS
             counts, self.state = await self._ledger.commit(
                 self._store,
                 after,
                 count=not reading.first,
                 horizon=reading.read_at - self._backfill,
+                last=last,
                 task_types=task_types,
                 recurring=recurring,
             )
@@ -114,11 +117,9 @@ class Reader:
                     f" or below {self.state.floor} is not looked for"
                 )
             position = end
-            if position >= reading.high:
-                return counts, False
-            if time.monotonic() - started > TURN_SECONDS:
-                self._under_way = reading, position
-                return counts, True
+            if last:
+                self._under_way = (reading, position) if more else None
+                return counts, more
 
     async def _slice(
         self, transaction: Transaction, reading: Reading, low: Position, high: Position, keep_above: Position

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 
 from exporter.domain import OTHER
 from exporter.ledger.batch import Batch
@@ -16,7 +17,7 @@ def finished(task_type: str, status: str = "SUCCESS", seconds: float = 1.0, atte
 
 def count(tally: Tally, rows: list[Finished]) -> None:
     delta = Delta(tally)
-    batch = Batch(now=0.0, watches=lambda _: False, ring=10, ring_floor=0.0, minutes_from=0.0)
+    batch = Batch(now=0.0, watches=lambda _: False, recent=deque(maxlen=10), ring_floor=0.0, minutes_from=0.0)
     batch.add(rows)
     batch.into(delta)
     delta.fold(delta.merged())
