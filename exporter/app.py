@@ -48,7 +48,7 @@ NEVER_STALE: Final = float("inf")
 #: Seconds after which memory that is free within the process goes back to the system.
 TRIM_INTERVAL: Final = 30.0
 #: Seconds after which the ledger's thread lets the event loop have a turn: an answer takes several of them.
-SWITCH_INTERVAL: Final = 0.002
+SWITCH_INTERVAL: Final = 0.003
 
 
 class App:

@@ -25,7 +25,7 @@ from exporter.instruments import QueryInstruments
 Row = tuple[Any, ...]
 #: Seconds beyond the server's own statement timeout after which the client gives the connection up.
 PATIENCE: Final = 2.0
-CHUNK: Final = 500
+CHUNK: Final = 1_000
 #: Seconds for a cancel request; a server that does not take it in time is not waited for.
 CANCEL_SECONDS: Final = 1.0
 
@@ -196,18 +196,20 @@ class Transaction:
             result = cursor.pgresult
             return (result.ftable(0), result.ftablecol(0)) if result is not None and result.ftable(0) else None
 
-    async def stream(self, name: str, sql: str, *parameters: object) -> AsyncGenerator[list[Row], None]:
-        """The rows of a large answer, a chunk at a time: memory does not follow their number."""
+    async def stream(
+        self, name: str, sql: str, *parameters: object, chunk: int = CHUNK
+    ) -> AsyncGenerator[list[Row], None]:
+        """The rows of a large answer, ``chunk`` at a time: memory does not follow their number."""
         cursor = AsyncRawServerCursor(self._connection, f"exporter_{name}")
         try:
             async with self._bounded(name):
                 await cursor.execute(sql, parameters or None)
             while True:
                 async with self._bounded(name):
-                    rows = await cursor.fetchmany(CHUNK)
+                    rows = await cursor.fetchmany(chunk)
                 if rows:
                     yield rows
-                if len(rows) < CHUNK:
+                if len(rows) < chunk:
                     return
         finally:
             if self._connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
