@@ -39,7 +39,7 @@ DEADLINE_TIMEOUTS: Final = 6
 RECURRING_LISTED: Final = 10_000
 #: Seconds for which a new connection waits for the state file. It is asked again before anything is counted.
 STATE_SECONDS: Final = 2.0
-#: Seconds between two slices of history at least; and until the next look while what is new is being caught up on.
+#: Seconds between two slices of history at least; and until the next look while what is new is read first.
 MIN_WAIT: Final = 0.01
 BUSY_WAIT: Final = 1.0
 #: What a collector answers that the profile does not map: nothing, which is shown as nothing.
@@ -237,8 +237,10 @@ class Store:
         if self._reader is None:
             return ABSENT
         state = await self._ledger.backfill(self.config.name)
-        if state is None or state.done:
-            return Collected(value=progress(state) if state is not None else None)
+        if state is None:  # the first poll has not been written yet
+            return Collected(value=None, wait=BUSY_WAIT)
+        if state.done:
+            return Collected(value=progress(state))
         if self._reader.behind:  # one slice in memory at a time, and what is new comes first
             return Collected(value=progress(state), wait=BUSY_WAIT)
         async with self._background.transaction() as transaction:
