@@ -106,7 +106,10 @@ class Account:
     # -- what is new
 
     def discard(self) -> None:
-        """Forget what was staged since the last commit, and begin a slice."""
+        """Forget what was staged since the last commit, and begin a slice.
+
+        The ring keeps what it was given: those executions did end, and take their own place when they are read again.
+        """
         self._live: Slice | None = None
         self._db.execute("DELETE FROM temp.staged WHERE store = ?", (self.id,))
 
