@@ -21,7 +21,6 @@ from exporter.connections.results import (
     Stage,
 )
 from exporter.connections.runner import TargetGoneError
-from exporter.connections.target import Credentials, CredentialsError, CredentialSource
 
 __all__ = [
     "BACKEND_STATES",
@@ -33,9 +32,6 @@ __all__ = [
     "CheckResult",
     "ConnectionManager",
     "ConnectionState",
-    "CredentialSource",
-    "Credentials",
-    "CredentialsError",
     "Result",
     "ServerFacts",
     "Stage",

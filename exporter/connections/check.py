@@ -20,8 +20,9 @@ from exporter.connections.failure import CheckError, first_line
 from exporter.connections.resolve import Resolver
 from exporter.connections.results import CheckResult, ServerFacts
 from exporter.connections.stages import StageClock, connect
-from exporter.connections.target import CheckTarget, Credentials, CredentialsError, has_nul
+from exporter.connections.target import CheckTarget, has_nul
 from exporter.connections.tls_expiry import fetch_expiry
+from exporter.credentials import Credentials, CredentialsError
 
 log = structlog.get_logger(component="connections")
 
@@ -106,7 +107,7 @@ class Checker:
             return self.target.login
         clock.enter("vault")
         try:
-            return await self.target.credentials()
+            return await self.target.credentials.current()
         except CredentialsError as error:
             raise CheckError("vault", first_line(str(error))) from error
 

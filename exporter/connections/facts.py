@@ -13,8 +13,8 @@ from typing import Final, LiteralString
 from psycopg import OperationalError, pq
 
 from exporter.connections.failure import failure_of, first_line
-from exporter.connections.libpq import error_of, rows, simple_query
 from exporter.connections.results import BACKEND_STATES, ServerFacts
+from exporter.libpq import error_of, rows, simple_query
 
 Row = dict[str, str | None]
 

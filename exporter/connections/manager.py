@@ -16,7 +16,8 @@ from exporter.connections.check import Checker
 from exporter.connections.resolve import Resolver
 from exporter.connections.results import EMPTY_DURATIONS, CheckResult, ConnectionState, observe
 from exporter.connections.runner import Schedule, Slots, TargetRunner, initial_state
-from exporter.connections.target import CheckTarget, CredentialSource
+from exporter.connections.target import CheckTarget
+from exporter.credentials import CredentialSource
 from exporter.snapshot import Hub, Part
 
 #: The parts that are published: one for each target, and the process's own (source "") with the durations of all.

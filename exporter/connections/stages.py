@@ -14,9 +14,10 @@ from typing import Final
 from psycopg import pq
 
 from exporter.connections.failure import CheckError, failure_of
-from exporter.connections.libpq import show_sqlstates, wait_ready
 from exporter.connections.results import Stage
-from exporter.connections.target import CheckTarget, Credentials, conninfo
+from exporter.connections.target import CheckTarget, conninfo
+from exporter.credentials import Credentials
+from exporter.libpq import show_sqlstates, wait_ready
 
 #: What libpq is waiting for, as a stage. MADE is missing: what follows it depends on how it came to be.
 _WAITING_FOR: Final[dict[int, Stage]] = {

@@ -6,30 +6,12 @@ Belongs here: turning a target into libpq's connection parameters. Does not: rea
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from exporter.config.model import SslMode, Target
-from exporter.config.secrets import Secret
-from exporter.errors import ExporterError
+from exporter.credentials import Credentials, CredentialSource
 
 APPLICATION_NAME = "scheduler-exporter"
-
-
-class CredentialsError(ExporterError):
-    """A target's credentials cannot be had now. The text is safe to show: it holds no secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """Who logs in. Without a user libpq's own default applies; without a password ~/.pgpass may have one."""
-
-    user: str | None
-    password: Secret | None
-
-
-#: Asked at the beginning of every check, so that a rotated credential is in use from the next check on.
-CredentialSource = Callable[[], Awaitable[Credentials]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

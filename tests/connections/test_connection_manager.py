@@ -20,14 +20,13 @@ from exporter.config.secrets import Secret
 from exporter.connections import (
     ConnectionManager,
     ConnectionState,
-    Credentials,
-    CredentialsError,
     TargetGoneError,
 )
 from exporter.connections.check import Checker
 from exporter.connections.resolve import Resolver
 from exporter.connections.runner import Schedule
 from exporter.connections.target import CheckTarget
+from exporter.credentials import Credentials, CredentialsError, Fixed
 from exporter.snapshot import Hub, Part
 
 
@@ -219,14 +218,15 @@ async def test_credentials_are_asked_for_each_time(make_target: Any, password: s
         CredentialsError("vault is sealed"),
     ]
 
-    async def source() -> Credentials:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+    class Source(Fixed):
+        async def current(self) -> Credentials:
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
 
     config = connections(make_target(password=None, user=None), interval=60, timeout=5)
-    async with running(config, credentials=lambda target: source) as (manager, _):
+    async with running(config, credentials=lambda target: Source(Credentials(None, None))) as (manager, _):
         await until(lambda: manager.states and manager.states["target"].checks)
         first = manager.states["target"].result
         assert first is not None
