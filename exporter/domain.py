@@ -9,7 +9,7 @@ Times are Unix seconds (float, UTC) as PostgreSQL computed them; ids are text.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 JOB_STATUSES: Final = ("PENDING", "SCHEDULED", "QUEUED", "RUNNING", "COMPLETED", "FAILED", "CANCELLED")
 LIVE_STATUSES: Final = ("PENDING", "SCHEDULED", "QUEUED", "RUNNING")
@@ -340,3 +340,42 @@ class Operations:
     """Operations by stage."""
 
     by_stage: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """An alert and one time that it fired. Times are Unix seconds; ``ends_at`` is None while it goes on.
+
+    ``state`` is active, suppressed or unprocessed where Alertmanager was asked; firing or resolved in the history.
+    ``silenced_by`` and ``inhibited_by`` have the ids of silences and the fingerprints of alerts.
+    """
+
+    fingerprint: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    state: str
+    starts_at: float
+    ends_at: float | None = None
+    silenced_by: tuple[str, ...] = ()
+    inhibited_by: tuple[str, ...] = ()
+
+
+AuditResult = Literal["success", "refused", "failed", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """Who did what, with which result: success, refused, failed, or unknown where nobody can tell.
+
+    ``actor`` is a token's or a user's name, or ``anonymous``; ``client`` the address that asked; ``target`` what was
+    acted on; ``detail`` a short text for people, free of secrets.
+    """
+
+    at: float
+    action: str
+    actor: str
+    result: AuditResult
+    target: str | None = None
+    request_id: str | None = None
+    client: str | None = None
+    detail: str | None = None

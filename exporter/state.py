@@ -79,6 +79,8 @@ def _show(state: Inspected, args: argparse.Namespace) -> int:
     print(found["file"])
     print(f"  {schema}, {_bytes(found['bytes'])}, log {_bytes(found['log_bytes'])}, free {_bytes(found['free_bytes'])}")
     print(f"  in use by {found['in_use_by']}" if found["in_use_by"] else "  in use by no process")
+    for name, text in _records(found):
+        print(f"  {name:<16}{text}")
     for store in found["stores"]:
         print()
         for name, text in _lines(store):
@@ -86,6 +88,22 @@ def _show(state: Inspected, args: argparse.Namespace) -> int:
     if not found["stores"]:
         print("  no store has been read yet")
     return 0
+
+
+def _records(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(what, value) of what belongs to no store."""
+    if "alerts" not in found:
+        return []
+    alerts, audit = found["alerts"], found["audit"]
+    return [
+        (
+            "alerts",
+            f"{alerts['alerts']:,}, {alerts['firing']:,} of them not over: "
+            f"{_moment(alerts['first'])} to {_moment(alerts['last'])}",
+        ),
+        ("audit trail", f"{audit['entries']:,} entries: {_moment(audit['first'])} to {_moment(audit['last'])}"),
+        ("idempotency", f"{found['idempotency_keys']:,} keys"),
+    ]
 
 
 def _lines(store: Mapping[str, Any]) -> list[tuple[str, str]]:

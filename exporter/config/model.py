@@ -227,6 +227,8 @@ class Retention(Section, frozen=True, kw_only=True):
 
     statistics: Positive = Duration(35 * 86_400)
     errors: Positive = Duration(30 * 86_400)
+    alerts: Positive = Duration(90 * 86_400)
+    audit: Positive = Duration(90 * 86_400)
     recent_executions: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
 
 

@@ -98,7 +98,7 @@ def _stamp(path: Path) -> tuple[object, ...]:
 def overview(state: Inspected) -> dict[str, Any]:
     """What `state show` tells, as JSON has it; times are Unix seconds."""
     db = state.db
-    return {
+    found: dict[str, Any] = {
         "file": str(state.path),
         "schema": state.version,
         "schema_of_this_version": len(migrations()),
@@ -109,6 +109,19 @@ def overview(state: Inspected) -> dict[str, Any]:
         "series_shown": _one(db, "SELECT count(*) FROM exposed"),
         "stores": [_store(state, name) for (name,) in db.execute("SELECT name FROM store ORDER BY name").fetchall()],
     }
+    if state.version < 3:
+        return found
+    alerts = "SELECT count(*), coalesce(sum(ends_at IS NULL), 0), min(starts_at), max(starts_at) FROM alert"
+    audit = "SELECT count(*), coalesce(sum(times), 0), min(at), max(last_at) FROM audit"
+    return found | {
+        "alerts": _named(db, alerts, ("alerts", "firing", "first", "last")),
+        "audit": _named(db, audit, ("entries", "actions", "first", "last")),
+        "idempotency_keys": _one(db, "SELECT count(*) FROM idempotency"),
+    }
+
+
+def _named(db: sqlite3.Connection, sql: str, names: tuple[str, ...]) -> dict[str, Any]:
+    return dict(zip(names, db.execute(sql).fetchone(), strict=True))
 
 
 def _store(state: Inspected, name: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -252,6 +253,26 @@ class Ledger:
     async def expose(self, keys: list[str]) -> None:
         """Remember that a scrape has seen these series as 0."""
         await self._run(self._expose, keys)
+
+    @property
+    def retention(self) -> Retention:
+        """How long what belongs to no store is kept."""
+        return self._retention
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What ``work`` finds in the state file. For what belongs to no store: alerts, audit trail, idempotency."""
+        return await self._run(lambda: work(self._keeper.db))
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """The same in a transaction: all that ``work`` writes is kept, or nothing."""
+
+        def transaction() -> T:
+            self._keeper.db.execute("BEGIN IMMEDIATE")
+            result = work(self._keeper.db)
+            self._keeper.db.execute("COMMIT")
+            return result
+
+        return await self._run(lambda: self._keeper.write(transaction))
 
     async def set_limits(self, budget: int, retention: Retention) -> None:
         """Take over another series budget and retention. A larger one lets new labels in, a smaller turns none out."""

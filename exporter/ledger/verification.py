@@ -28,6 +28,7 @@ _ROLLUPS: Final = (
     "counters are not touched; the statistics of that time are off until retention forgets it. Please report it"
 )
 _COUNTS: Final = "counters go on from these values; they cannot be told right from here. Please report it"
+_RECORDS: Final = "the history is wrong in this place; nothing that is counted depends on it. Please report it"
 
 Faults = Iterator[str]
 
@@ -84,6 +85,8 @@ def verify(state: Inspected) -> Iterator[Result]:
             ("each cell of the statistics agrees with itself", _ROLLUPS, _cells),
             ("the minutes of an hour add up to it", _ROLLUPS, _hours),
         ]
+    if state.version > 2:
+        checks.append(("alerts end after they began, and nothing was done before it was asked for", _RECORDS, _records))
     for name, remedy, check in checks:
         result = Result(name, remedy=remedy)
         try:
@@ -122,6 +125,12 @@ def _encoded(state: Inspected, result: Result) -> Faults:
             ("store", "SELECT name, backfill FROM store WHERE backfill IS NOT NULL", BackfillState),
             ("recent", "SELECT key, data FROM recent", list),
             ("error_group", "SELECT fingerprint, data FROM error_group", dict),
+        ]
+    if state.version > 2:
+        readings += [
+            ("alert", "SELECT fingerprint, data FROM alert", dict),
+            ("audit", "SELECT id, data FROM audit", dict),
+            ("idempotency", "SELECT actor || ' ' || key, data FROM idempotency WHERE data IS NOT NULL", dict),
         ]
     for table, sql, kind in readings:
         for name, data in state.db.execute(sql):
@@ -217,3 +226,15 @@ def _same(a: _Cell, b: _Cell) -> bool:
 
 def _told(cell: _Cell) -> str:
     return f"count {cell.count}, retries {cell.retries}, timed {cell.timed}, {cell.sum:.6g} s"
+
+
+def _records(state: Inspected, result: Result) -> Faults:
+    wrong = {
+        "alert": ("SELECT fingerprint, starts_at FROM alert WHERE ends_at < starts_at", "ends before it began"),
+        "audit": ("SELECT id, at FROM audit WHERE last_at < at OR times < 1", "happened last before it happened first"),
+        "idempotency": ("SELECT actor, key FROM idempotency WHERE done AND data IS NULL", "is done without an outcome"),
+    }
+    for table, (sql, what) in wrong.items():
+        result.looked_at += state.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        for one, other in state.db.execute(sql):
+            yield f"{table} {one} {other}: {what}"

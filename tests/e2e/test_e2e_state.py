@@ -247,7 +247,7 @@ def damage(file: Path) -> None:
         size = file.stat().st_size
         subprocess.run(["dd", "if=/dev/urandom", f"of={file}", "bs=4096", "seek=1", f"count={size // 4096 - 1}",
                         "conv=notrunc", "status=none"], check=True)  # fmt: skip
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 3")
     db.close()
 
 
