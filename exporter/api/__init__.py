@@ -3,7 +3,8 @@
 Belongs here: paths, parameters, shapes. Does not: what is true of every request (``exporter.httpd``),
 rendering (``exporter.metrics``, ``exporter.pages``; they come in through the ``Context``).
 
-A new family is a module with ``register(router, context)`` and a line in ``FAMILIES``.
+A new family is a module with ``endpoints(context)``, which lists what it answers (``exporter.httpd.endpoint``), and a
+line in ``FAMILIES``. Roles, parameters, limits and ``/openapi.json`` follow from that list.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from __future__ import annotations
 from typing import Final
 
 from exporter.api import exposition, health, lifecycle, scheduler_monitoring, system, workers
-from exporter.httpd.server import Register
+from exporter.httpd.endpoint import Declare
 
-FAMILIES: Final[tuple[Register, ...]] = (
-    exposition.register,
-    health.register,
-    lifecycle.register,
-    system.register,
-    workers.register,
-    scheduler_monitoring.register,
+FAMILIES: Final[tuple[Declare, ...]] = (
+    exposition.endpoints,
+    health.endpoints,
+    lifecycle.endpoints,
+    system.endpoints,
+    workers.endpoints,
+    scheduler_monitoring.endpoints,
 )

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from typing import Any, Final
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta
 
 from exporter.api.wire import iso
 from exporter.config.model import Config
+from exporter.domain import Statistics
+from exporter.errors import LedgerError
+from exporter.httpd.endpoint import Query
+from exporter.httpd.params import Text
 from exporter.httpd.problems import JSON, HttpError
 
 #: Tells when an answer's data was true: ISO, UTC, milliseconds.
@@ -17,13 +23,29 @@ SNAPSHOT_HEADER: Final = "X-Snapshot-Timestamp"
 HOUR: Final = 3600.0
 #: What ``period`` may be, in seconds.
 PERIODS: Final = {"1h": HOUR, "6h": 6 * HOUR, "24h": 24 * HOUR, "7d": 168 * HOUR, "30d": 720 * HOUR}
-DEFAULT_PERIOD: Final = "24h"
 
 
-def store_asked(request: web.Request, config: Config) -> str:
-    """The store that ``store`` names, else the first one configured. HttpError 404 for any other name."""
+#: Seconds for which an answer waits for the state file, whose disk may hang.
+PATIENCE: Final = 10.0
+
+ParamsT = TypeVar("ParamsT", bound=msgspec.Struct)
+
+
+class StoreAsked(msgspec.Struct, frozen=True):
+    """``store``: the name of a configured store; without it the first one."""
+
+    store: Annotated[Text, Meta(description="The name of a store; by default the first one")] | None = None
+
+
+class PeriodAsked(StoreAsked, frozen=True):
+    """``period``: how far back, up to now."""
+
+    period: Annotated[Literal["1h", "6h", "24h", "7d", "30d"], Meta(description="How far back")] = "24h"
+
+
+def store_asked(wanted: str | None, config: Config) -> str:
+    """The store that ``wanted`` names, else the first one configured. HttpError 404 for any other name."""
     names = [store.name for store in config.stores]
-    wanted = request.query.get("store")
     if not names:
         raise HttpError(404, "store: none is configured")
     if wanted is None:
@@ -33,12 +55,26 @@ def store_asked(request: web.Request, config: Config) -> str:
     return wanted
 
 
-def period_asked(request: web.Request) -> tuple[str, float]:
-    """``period`` and its seconds. HttpError 400 for one that is unknown."""
-    period = request.query.get("period", DEFAULT_PERIOD)
-    if period not in PERIODS:
-        raise HttpError(400, f"period: expected one of {', '.join(PERIODS)}")
-    return period, PERIODS[period]
+def polled(statistics: Statistics | None, store: str) -> Statistics:
+    """Statistics that there are. HttpError 503 before the store's first poll: unknown is not zero."""
+    if statistics is None:
+        raise HttpError(503, f"nothing is known of store {store!r} yet: its executions have not been read")
+    return statistics
+
+
+def from_state(
+    handler: Callable[[Query[ParamsT]], Awaitable[web.StreamResponse]],
+) -> Callable[[Query[ParamsT]], Awaitable[web.StreamResponse]]:
+    """``handler``, which asks the state file; 503 while that cannot be used, or hangs."""
+
+    async def answer(call: Query[ParamsT]) -> web.StreamResponse:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await handler(call)
+        except (LedgerError, TimeoutError):
+            raise HttpError(503, "statistics: the state file cannot be used at present") from None
+
+    return answer
 
 
 def snapshot_response(body: bytes, at: float) -> web.Response:

@@ -10,13 +10,16 @@ from typing import Final, Literal
 
 import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
+from exporter.api.examples import example
 from exporter.httpd.context import Check, Context
+from exporter.httpd.endpoint import Answer, Endpoint, Family, Nothing, Query
 from exporter.httpd.problems import json_response
+from exporter.httpd.roles import Role
 
 Status = Literal["ok", "fail"]
 
+FAMILY: Final = Family(name="probes", description="Whether the process is well, for orchestrators", port="both")
 #: A few fixed words. A driver's message has capitals, quotes or addresses in it and is left out.
 _FIXED_WORDS: Final = re.compile(r"[a-z0-9 _-]{1,60}")
 
@@ -45,16 +48,25 @@ class Probe(msgspec.Struct):
     checks: dict[str, CheckBody]
 
 
-def register(router: web.UrlDispatcher, context: Context) -> None:
-    """The three probes; HEAD too."""
+def endpoints(context: Context) -> list[Endpoint]:
+    """The three probes."""
 
-    async def health(_: web.Request) -> web.Response:
+    async def health(_: Query[Nothing]) -> web.StreamResponse:
         uptime = max(0, int(time.time() - context.started_at))
         return json_response(Health("ok", _now(), uptime, context.version))
 
-    router.add_get("/health", health)
-    router.add_get("/health/ready", _probe(context.readiness))
-    router.add_get("/health/live", _probe(context.liveness))
+    return [
+        Endpoint(
+            family=FAMILY,
+            path="/health",
+            handler=health,
+            role=Role.ANYONE,
+            summary="The process answers",
+            answers={200: Answer(kind=Health, example=example("health"))},
+        ),
+        _probe("/health/ready", context.readiness, "Whether what the sidecar was told to depend on is there"),
+        _probe("/health/live", context.liveness, "Whether nothing is wrong that a restart would mend"),
+    ]
 
 
 def passes(checks: list[Check]) -> bool:
@@ -62,14 +74,24 @@ def passes(checks: list[Check]) -> bool:
     return all(check.ok for check in checks if check.required)
 
 
-def _probe(ask: Callable[[], list[Check]]) -> Handler:
-    async def probe(_: web.Request) -> web.Response:
+def _probe(path: str, ask: Callable[[], list[Check]], summary: str) -> Endpoint:
+    async def probe(_: Query[Nothing]) -> web.StreamResponse:
         checks = ask()
         good = passes(checks)
         body = Probe(_status(good), _now(), {check.name: _body(check) for check in checks})
         return json_response(body, 200 if good else 503)
 
-    return probe
+    return Endpoint(
+        family=FAMILY,
+        path=path,
+        handler=probe,
+        role=Role.ANYONE,
+        summary=summary,
+        answers={
+            200: Answer(kind=Probe, description="It is", example=example("probe_ok")),
+            503: Answer(kind=Probe, description="It is not: a required check fails", example=example("probe_fail")),
+        },
+    )
 
 
 def _body(check: Check) -> CheckBody:

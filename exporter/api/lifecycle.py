@@ -8,52 +8,69 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 
+from exporter.api.exposition import FAMILY
 from exporter.api.health import passes
 from exporter.httpd.context import Context
-from exporter.httpd.origin import cross_site
-from exporter.httpd.problems import HttpError, scrub
+from exporter.httpd.endpoint import APPLICATION_JSON, Answer, Endpoint, Nothing, Query
+from exporter.httpd.problems import scrub
+from exporter.httpd.roles import Role
 
+_TEXT: Final = Answer(media=("text/plain",), description="A line of text")
+_RELOADED: Final = {
+    200: Answer(media=("text/plain",), description="The new configuration is in force"),
+    403: Answer(media=("text/plain", APPLICATION_JSON), description="Not enabled, or sent by another site's page"),
+    500: Answer(media=("text/plain", APPLICATION_JSON), description="The configuration was refused; every fault"),
+}
 _STYLE: Final = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
-def register(router: web.UrlDispatcher, context: Context) -> None:
-    """The five paths; GET answers HEAD too."""
+def endpoints(context: Context) -> list[Endpoint]:
+    """The five paths."""
 
-    async def healthy(_: web.Request) -> web.Response:
+    async def healthy(_: Query[Nothing]) -> web.StreamResponse:
         return web.Response(text="Healthy")
 
-    async def ready(_: web.Request) -> web.Response:
+    async def ready(_: Query[Nothing]) -> web.StreamResponse:
         good = passes(context.readiness())
         return web.Response(text="Ready" if good else "Not ready", status=200 if good else 503)
 
-    async def reload(request: web.Request) -> web.Response:
-        return await _reload(request, context)
+    async def reload(_: Query[Nothing]) -> web.StreamResponse:
+        return await _reload(context)
 
-    async def config(_: web.Request) -> web.Response:
+    async def config(_: Query[Nothing]) -> web.StreamResponse:
         return web.Response(text=context.redacted_config())
 
-    async def landing(_: web.Request) -> web.Response:
+    async def landing(_: Query[Nothing]) -> web.StreamResponse:
         html = context.landing()
         headers = {"Content-Security-Policy": _policy(html)}
         return web.Response(text=html, content_type="text/html", headers=headers)
 
-    router.add_get("/", landing)
-    router.add_get("/-/healthy", healthy)
-    router.add_get("/-/ready", ready)
-    router.add_post("/-/reload", reload)
-    router.add_put("/-/reload", reload)
-    router.add_get("/config", config)
+    get = partial(Endpoint, family=FAMILY, role=Role.ANYONE)
+    change = partial(get, path="/-/reload", handler=reload, answers=_RELOADED)
+    return [
+        get(path="/", handler=landing, summary="The status page", answers={200: Answer(media=("text/html",))}),
+        get(path="/-/healthy", handler=healthy, summary="The process answers", answers={200: _TEXT}),
+        get(path="/-/ready", handler=ready, summary="As /health/ready, in a word", answers={200: _TEXT, 503: _TEXT}),
+        change(method="POST", summary="Read the configuration again: all of it comes into force, or nothing"),
+        change(method="PUT", summary="As POST"),
+        get(
+            path="/config",
+            handler=config,
+            role=Role.ADMIN,
+            summary="The configuration in force as YAML, without secrets",
+            answers={200: _TEXT},
+        ),
+    ]
 
 
-async def _reload(request: web.Request, context: Context) -> web.Response:
+async def _reload(context: Context) -> web.Response:
     if not context.config().web.enable_lifecycle:
         return web.Response(text="Lifecycle API is not enabled: start with --web.enable-lifecycle\n", status=403)
-    if cross_site(request):
-        raise HttpError(403, "cross-site request refused")
     result = await context.reload()
     if result.ok:
         return web.Response(text="Configuration reloaded\n")

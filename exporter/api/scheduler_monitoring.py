@@ -9,13 +9,18 @@ from typing import Final, Literal
 import msgspec
 from aiohttp import web
 
-from exporter.api.asking import snapshot_response, store_asked
+from exporter.api.asking import StoreAsked, snapshot_response, store_asked
+from exporter.api.examples import example
 from exporter.api.known import Known, job_numbers
 from exporter.api.wire import iso, milliseconds
 from exporter.domain import JOB_STATUSES, Backfill
 from exporter.httpd.context import Context
+from exporter.httpd.endpoint import Answer, Endpoint, Family, Query
 from exporter.httpd.problems import scrub
 
+FAMILY: Final = Family(
+    name="scheduler-monitoring", description="Schedulers as a whole: camelCase, ISO times, milliseconds"
+)
 Verdict = Literal["healthy", "degraded", "unhealthy"]
 #: There is no Alertmanager to ask yet.
 ALERTS_UNKNOWN: Final = None
@@ -56,19 +61,29 @@ class StatusAnswer(msgspec.Struct, rename="camel"):
     alerts_firing: int | None
 
 
-def register(router: web.UrlDispatcher, context: Context) -> None:
-    """The one path so far; HEAD too."""
+def endpoints(context: Context) -> list[Endpoint]:
+    """The one path so far."""
 
-    async def status(request: web.Request) -> web.Response:
+    async def status(call: Query[StoreAsked]) -> web.StreamResponse:
         config, snapshot = context.config(), context.hub.current
         names = [store.name for store in config.stores]
-        if "store" in request.query:
-            names = [store_asked(request, config)]
+        if call.params.store is not None:
+            names = [store_asked(call.params.store, config)]
         known = [Known(snapshot, name) for name in names]
         answer = _status(known, config.environment, context.started_at)
         return snapshot_response(msgspec.json.encode(answer), snapshot.published_at)
 
-    router.add_get("/api/scheduler-monitoring/status", status)
+    return [
+        Endpoint(
+            family=FAMILY,
+            path="/api/scheduler-monitoring/status",
+            handler=status,
+            params=StoreAsked,
+            summary="Every store in short, and a verdict",
+            answers={200: Answer(kind=StatusAnswer, example=example("scheduler_monitoring_status"))},
+            fails=(404,),
+        )
+    ]
 
 
 def _status(stores: list[Known], environment: str, started_at: float) -> StatusAnswer:

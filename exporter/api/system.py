@@ -10,12 +10,23 @@ from collections.abc import Sequence
 import msgspec
 from aiohttp import web
 
-from exporter.api.asking import Kept, period_asked, snapshot_response, store_asked
-from exporter.api.chronos import chronos, polled
+from exporter.api.asking import (
+    PERIODS,
+    Kept,
+    PeriodAsked,
+    StoreAsked,
+    from_state,
+    polled,
+    snapshot_response,
+    store_asked,
+)
+from exporter.api.chronos import FAMILY
+from exporter.api.examples import example
 from exporter.api.known import Known, job_numbers
 from exporter.api.wire import iso, milliseconds, percent
 from exporter.domain import Counts, JobCounts, Queues, Statistics
 from exporter.httpd.context import Context
+from exporter.httpd.endpoint import Answer, Endpoint, Query
 
 #: What ``stats/live`` looks back on, in seconds.
 LIVE_SECONDS = 300.0
@@ -106,27 +117,45 @@ class LiveAnswer(msgspec.Struct):
     executions: LatestExecutions
 
 
-def register(router: web.UrlDispatcher, context: Context) -> None:
-    """Both paths; HEAD too."""
+def endpoints(context: Context) -> list[Endpoint]:
+    """Both paths."""
     kept = Kept()
 
-    async def stats(request: web.Request) -> web.Response:
-        store, (period, seconds) = store_asked(request, context.config()), period_asked(request)
-        found = polled(await context.history.statistics(store, seconds), store)
+    async def stats(call: Query[PeriodAsked]) -> web.StreamResponse:
+        store, period = store_asked(call.params.store, context.config()), call.params.period
+        found = polled(await context.history.statistics(store, PERIODS[period]), store)
         known = Known(context.hub.current, store)
         made_of = (found, known.jobs, known.queues, known.counts)
         body = kept.get((store, period), made_of, lambda: StatsAnswer(True, _stats(period, *made_of)))
         return snapshot_response(body, found.end)
 
-    async def live(request: web.Request) -> web.Response:
-        store = store_asked(request, context.config())
+    async def live(call: Query[StoreAsked]) -> web.StreamResponse:
+        store = store_asked(call.params.store, context.config())
         found = polled(await context.history.statistics(store, LIVE_SECONDS), store)
         known = Known(context.hub.current, store)
         made_of = (found, known.jobs, known.queues, known.running)
         return snapshot_response(kept.get((store, "live"), made_of, lambda: _live(found, known)), found.end)
 
-    router.add_get("/api/system/stats", chronos(stats))
-    router.add_get("/api/system/stats/live", chronos(live))
+    return [
+        Endpoint(
+            family=FAMILY,
+            path="/api/system/stats",
+            handler=from_state(stats),
+            params=PeriodAsked,
+            summary="Jobs by status and type; executions of a period, by task type and by hour",
+            answers={200: Answer(kind=StatsAnswer, example=example("system_stats"))},
+            fails=(404, 503),
+        ),
+        Endpoint(
+            family=FAMILY,
+            path="/api/system/stats/live",
+            handler=from_state(live),
+            params=StoreAsked,
+            summary="What runs, what waits, what ended within five minutes",
+            answers={200: Answer(kind=LiveAnswer, example=example("system_stats_live"))},
+            fails=(404, 503),
+        ),
+    ]
 
 
 def ended(counts: Sequence[int]) -> tuple[int, int, int]:

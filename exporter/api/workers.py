@@ -5,13 +5,15 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from exporter.api.asking import HOUR, Kept, snapshot_response, store_asked
-from exporter.api.chronos import chronos, polled
+from exporter.api.asking import HOUR, Kept, StoreAsked, from_state, polled, snapshot_response, store_asked
+from exporter.api.chronos import FAMILY
+from exporter.api.examples import example
 from exporter.api.known import Known
 from exporter.api.system import ended
 from exporter.api.wire import iso, milliseconds, percent
 from exporter.domain import OTHER, Running, Statistics, Workers
 from exporter.httpd.context import Context
+from exporter.httpd.endpoint import Answer, Endpoint, Query
 
 #: What the table covers, in seconds.
 COVERED = 24 * HOUR
@@ -44,12 +46,12 @@ class WorkersAnswer(msgspec.Struct):
     data: WorkerTable
 
 
-def register(router: web.UrlDispatcher, context: Context) -> None:
-    """The one path; HEAD too."""
+def endpoints(context: Context) -> list[Endpoint]:
+    """The one path."""
     kept = Kept()
 
-    async def workers(request: web.Request) -> web.Response:
-        store = store_asked(request, context.config())
+    async def workers(call: Query[StoreAsked]) -> web.StreamResponse:
+        store = store_asked(call.params.store, context.config())
         everything = polled(await context.history.statistics(store, COVERED), store)
         found = polled(await context.history.workers(store, COVERED), store)
         known = Known(context.hub.current, store)
@@ -57,7 +59,17 @@ def register(router: web.UrlDispatcher, context: Context) -> None:
         body = kept.get(store, made_of, lambda: WorkersAnswer(True, _table(*made_of)))
         return snapshot_response(body, found.end)
 
-    router.add_get("/api/system/workers", chronos(workers))
+    return [
+        Endpoint(
+            family=FAMILY,
+            path="/api/system/workers",
+            handler=from_state(workers),
+            params=StoreAsked,
+            summary="The workers and what they did in 24 hours",
+            answers={200: Answer(kind=WorkersAnswer, example=example("system_workers"))},
+            fails=(404, 503),
+        )
+    ]
 
 
 def _table(found: Statistics, everything: Statistics, workers: Workers | None, running: Running | None) -> WorkerTable:

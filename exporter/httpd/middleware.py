@@ -19,8 +19,11 @@ from exporter.httpd.auth import BasicAuth
 from exporter.httpd.context import ApiInstruments
 from exporter.httpd.headers import harden
 from exporter.httpd.limits import MAX_BODY, Timeouts, TokenBucket
-from exporter.httpd.problems import HttpError, error_response, from_http
+from exporter.httpd.origin import cross_site
+from exporter.httpd.problems import HttpError, Refusal, error_response, from_http
 from exporter.httpd.protocol import Connection
+from exporter.httpd.roles import ANONYMOUS, Caller, Role
+from exporter.httpd.routing import CALLER, Routes
 from exporter.httpd.watch import WebConfigWatch
 
 log = structlog.get_logger(__name__)
@@ -41,8 +44,9 @@ class TrackedResponse(web.Response):
 class Boundary:
     """Admits, answers, delivers and observes each request of a server."""
 
-    def __init__(self, watch: WebConfigWatch, instruments: ApiInstruments, timeouts: Timeouts) -> None:
+    def __init__(self, watch: WebConfigWatch, instruments: ApiInstruments, timeouts: Timeouts, routes: Routes) -> None:
         self._watch = watch
+        self._routes = routes
         self._instruments = instruments
         self._timeouts = timeouts
         self._auth = BasicAuth()
@@ -89,17 +93,21 @@ class Boundary:
     async def _answer(self, request: web.Request, handler: Handler, request_id: str) -> web.StreamResponse:
         try:
             self._admit_rate()
+            endpoint = self._routes.endpoint(request)
             users = self._watch.config.basic_auth_users
             if users:
                 await self._auth.check(request.headers.get("Authorization"), users)
+            request[CALLER] = Caller(ANONYMOUS, Role.ADMIN, known=False)
+            if endpoint is not None and endpoint.method != "GET" and cross_site(request):
+                raise HttpError(403, "cross-site request refused")
             await self._read_body(request)
             return await handler(request)
         except HttpError as exc:
-            return error_response(exc.status, exc.message, exc.headers)
+            return error_response(exc.status, exc.message, exc.headers, envelope=self._routes.envelope(request))
         except web.HTTPException as exc:
-            return from_http(exc)
+            return from_http(exc, self._routes.envelope(request))
         except Exception as exc:
-            return _internal_error(request, exc, request_id)
+            return _internal_error(request, exc, self._routes.envelope(request), request_id)
 
     def _admit_rate(self) -> None:
         limit = self._watch.config.rate_limit
@@ -168,10 +176,12 @@ def _size(request: web.Request, response: web.StreamResponse) -> int:
     return response.body_length  # a stream: its few header bytes included
 
 
-def _internal_error(request: web.Request, exc: Exception, request_id: str) -> web.StreamResponse:
+def _internal_error(
+    request: web.Request, exc: Exception, envelope: type[Refusal], request_id: str
+) -> web.StreamResponse:
     # The text form of a traceback holds no local variables, whatever the log's format.
     text = "".join(traceback.format_exception(exc))
     log.error("request failed", endpoint=_endpoint(request), exception=text)
     if request.writer.output_size > 0 and request.transport is not None:
         request.transport.abort()  # a stream had begun: its end must not look like a whole answer
-    return error_response(500, "internal error", request_id=request_id)
+    return error_response(500, "internal error", envelope=envelope, request_id=request_id)

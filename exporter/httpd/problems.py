@@ -9,12 +9,20 @@ from typing import Any, Final
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
 JSON: Final = "application/json; charset=utf-8"
 #: What an HTTPException of the framework may carry over into our answer.
 _KEPT: Final = ("Allow", "Location", "Retry-After", "WWW-Authenticate")
 _USERINFO: Final = re.compile(r"(://[^\s/@:]*:)[^\s@]*@")
 _PASSWORD: Final = re.compile(r"(?i)\b(password|passwd|pwd|secret|token)(\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|[^\s,;&]+)")
+
+
+class Refusal(msgspec.Struct, kw_only=True):
+    """An error. ``request_id`` is there when the log has more to say, under the same id."""
+
+    error: str
+    request_id: str | UnsetType = UNSET
 
 
 class HttpError(Exception):
@@ -34,17 +42,24 @@ def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | Non
     )
 
 
-def error_response(status: int, message: str, headers: Mapping[str, str] | None = None, **more: str) -> web.Response:
-    """The envelope; ``more`` are further keys beside ``error``."""
-    return json_response({"error": message, **more}, status, headers)
+def error_response(
+    status: int,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    envelope: type[Refusal] = Refusal,
+    request_id: str | UnsetType = UNSET,
+) -> web.Response:
+    """An error in a family's envelope."""
+    return json_response(envelope(error=message, request_id=request_id), status, headers)
 
 
-def from_http(exc: web.HTTPException) -> web.Response:
+def from_http(exc: web.HTTPException, envelope: type[Refusal] = Refusal) -> web.Response:
     """The framework's own errors (404, 405 with Allow, 413, 417 ...) and redirects in our form."""
     headers = {name: exc.headers[name] for name in _KEPT if name in exc.headers}
     if exc.status < HTTPStatus.BAD_REQUEST:
         return web.Response(status=exc.status, headers=headers)
-    return error_response(exc.status, HTTPStatus(exc.status).phrase.lower(), headers)
+    return error_response(exc.status, HTTPStatus(exc.status).phrase.lower(), headers, envelope=envelope)
 
 
 def scrub(text: str) -> str:

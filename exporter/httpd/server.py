@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, cast
 
@@ -14,16 +14,16 @@ import structlog
 from aiohttp import web
 
 from exporter.httpd.context import Context
+from exporter.httpd.endpoint import Declare
 from exporter.httpd.limits import LINGER, MAX_BODY, MAX_LINE, Timeouts
 from exporter.httpd.listen import format_address, open_sockets
 from exporter.httpd.middleware import Boundary
 from exporter.httpd.protocol import Connection, Desk
+from exporter.httpd.routing import Routes
 from exporter.httpd.watch import WebConfigWatch
 
 log = structlog.get_logger(__name__)
 
-#: Adds one family's routes.
-Register = Callable[[web.UrlDispatcher, Context], None]
 #: Seconds between two looks at the web configuration's files.
 _LOOK: Final = 1.0
 
@@ -34,7 +34,7 @@ class Server:
     ConfigError on entry when an address cannot be bound or ``web.config_file`` cannot be used.
     """
 
-    def __init__(self, context: Context, families: Sequence[Register], *, timeouts: Timeouts | None = None) -> None:
+    def __init__(self, context: Context, families: Sequence[Declare], *, timeouts: Timeouts | None = None) -> None:
         self._context = context
         self._families = families
         self._timeouts = timeouts or Timeouts()
@@ -68,12 +68,12 @@ class Server:
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         web_config = self._context.config().web
         self._watch = await WebConfigWatch.open(web_config.config_file)
-        boundary = Boundary(self._watch, self._context.instruments, self._timeouts)
+        routes = Routes([endpoint for declare in self._families for endpoint in declare(self._context)])
+        boundary = Boundary(self._watch, self._context.instruments, self._timeouts, routes)
         stack.callback(boundary.close)
         app = web.Application(middlewares=[boundary.middleware], client_max_size=MAX_BODY)
         app.on_response_prepare.append(boundary.prepare)
-        for register in self._families:
-            register(app.router, self._context)
+        routes.mount(app)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=self._timeouts.shutdown)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

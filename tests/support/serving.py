@@ -18,8 +18,10 @@ from exporter.config.model import Config, Web
 from exporter.domain import Statistics
 from exporter.errors import StateUnavailable
 from exporter.httpd.context import Check, Context, Page, ReloadResult
+from exporter.httpd.endpoint import Call, Declare, Endpoint, Family, Nothing
 from exporter.httpd.limits import Timeouts
-from exporter.httpd.server import Register, Server
+from exporter.httpd.roles import Role
+from exporter.httpd.server import Server
 from exporter.snapshot import Hub
 
 
@@ -126,18 +128,24 @@ class World:
 QUICK = Timeouts(headers=0.4, body=0.4, write=0.6, keepalive=2.0, handshake=1.0, shutdown=0.5)
 
 
-def extra(path: str, handler: Any, method: str = "GET") -> Register:
-    """A family of one path."""
+OTHER = Family(name="tests", description="Paths of a test")
 
-    def register(router: web.UrlDispatcher, _: Context) -> None:
-        router.add_route(method, path, handler)
 
-    return register
+def extra(path: str, handler: Any, method: Any = "GET", **options: Any) -> Declare:
+    """A family of one path, whose handler takes the request; open to anyone unless ``options`` say otherwise."""
+
+    async def handle(call: Call[Any, Any]) -> web.StreamResponse:
+        answer: web.StreamResponse = await handler(call.request)
+        return answer
+
+    given = {"family": OTHER, "role": Role.ANYONE, "summary": "", "answers": {}, "params": Nothing, **options}
+    endpoint = Endpoint(path=path, handler=handle, method=method, **given)
+    return lambda _: [endpoint]
 
 
 @asynccontextmanager
 async def serving(
-    world: World, *, families: Iterable[Register] = (), timeouts: Timeouts = QUICK, tls: Any = True
+    world: World, *, families: Iterable[Declare] = (), timeouts: Timeouts = QUICK, tls: Any = True
 ) -> AsyncIterator[tuple[Server, aiohttp.ClientSession]]:
     """The server and a client whose paths start at it; ``tls`` is the client's context."""
     async with Server(world.context, (*FAMILIES, *families), timeouts=timeouts) as server:

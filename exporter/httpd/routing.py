@@ -1,0 +1,64 @@
+"""From endpoints to aiohttp's router, and back from a request to the endpoint and family that it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from exporter.httpd.bodies import read_body
+from exporter.httpd.endpoint import Call, Endpoint
+from exporter.httpd.params import read_params
+from exporter.httpd.problems import Refusal
+from exporter.httpd.roles import Caller
+
+#: The endpoints that a listener serves.
+SERVED: web.AppKey[tuple[Endpoint, ...]] = web.AppKey("served", tuple)
+#: Who asks, once that is known.
+CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
+
+
+class Routes:
+    """What one listener serves. No request reaches a handler but through the endpoint that is found for it here."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self.endpoints = tuple(endpoints)
+        self._by_route: dict[web.AbstractRoute, Endpoint] = {}
+        prefixes = {prefix: one.family.envelope for one in self.endpoints for prefix in one.family.prefixes}
+        self._envelopes = sorted(prefixes.items(), key=lambda item: -len(item[0]))
+
+    def mount(self, app: web.Application) -> None:
+        """Add the routes to ``app``."""
+        app[SERVED] = self.endpoints
+        for endpoint in self.endpoints:
+            handler = _handler(endpoint)
+            resource = app.router.add_resource(endpoint.path)
+            for method in ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,):
+                self._by_route[resource.add_route(method, handler)] = endpoint
+
+    def endpoint(self, request: web.Request) -> Endpoint | None:
+        """The endpoint that answers ``request``; None where the answer is 404 or 405."""
+        return self._by_route.get(request.match_info.route)
+
+    def envelope(self, request: web.Request) -> type[Refusal]:
+        """How errors are written for this request: as its endpoint's family does, else the family of its path."""
+        endpoint = self.endpoint(request)
+        if endpoint is not None:
+            return endpoint.family.envelope
+        path = request.path
+        return next((envelope for prefix, envelope in self._envelopes if path.startswith(prefix)), Refusal)
+
+
+def _handler(endpoint: Endpoint) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        params = read_params(endpoint.params, request.match_info, request.rel_url.raw_query_string)
+        body: msgspec.Struct | None = None
+        if endpoint.body is not None:
+            body = await read_body(request, endpoint.body)
+        call: Call[Any, Any] = Call(params=params, body=body, caller=request[CALLER], request=request)
+        return await endpoint.handler(call)
+
+    return handle
