@@ -25,6 +25,7 @@ from exporter.errors import ConfigError, StateUnavailable
 from exporter.httpd.context import Context, ReloadResult
 from exporter.httpd.server import Server
 from exporter.instruments import ApiInstruments, QueryInstruments
+from exporter.ledger.audit import AuditTrail
 from exporter.ledger.ledger import Ledger, Opened
 from exporter.metrics import COLLECTORS
 from exporter.metrics.exposure import Exposure
@@ -64,6 +65,7 @@ class App:
         self._queries = QueryInstruments()
         self._clock = LoopClock()
         self._ledger = Ledger(config.state.path, budget=config.limits.series_per_metric, retention=config.retention)
+        self._audit = AuditTrail(self._ledger)
         self._connections = ConnectionManager(self._hub, self._config.connections)
         self._stores: dict[str, tuple[Store, asyncio.Task[None]]] = {}
         self._reloading = asyncio.Lock()
@@ -99,6 +101,7 @@ class App:
                 group.create_task(self._clock.run(), name="loop-clock"),
                 group.create_task(self._sample_forever(), name="process"),
                 group.create_task(self._look_after_state(), name="state"),
+                group.create_task(self._audit.run(), name="audit"),
             ]
             if "connections" not in self._options.disabled:
                 tasks.append(group.create_task(self._connections.run(), name="connections"))
@@ -282,6 +285,7 @@ class App:
         return Context(
             hub=self._hub,
             history=self._ledger,
+            audit=self._audit,
             config=config,
             redacted_config=lambda: redacted(self._config),
             render=renderer,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from exporter.config.model import Config
-from exporter.domain import Statistics
+from exporter.domain import AuditEntry, Statistics
 from exporter.snapshot import Hub
 
 
@@ -58,6 +58,16 @@ class History(Protocol):
         """The same by worker."""
 
 
+class Audit(Protocol):
+    """Who did what: in the log at once, in the state file as soon as that can be written. Never fails."""
+
+    def record(self, entry: AuditEntry) -> None:
+        """Take ``entry`` without waiting."""
+
+    async def kept(self, entry: AuditEntry) -> None:
+        """The same, and return once it is in the state file, or cannot be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One line of a health answer. A check that is not ``required`` is listed and changes nothing.
@@ -83,7 +93,7 @@ class ReloadResult:
 class Context:
     """What the application lends to handlers.
 
-    ``hub`` has what is true now, ``history`` what was counted; ``config`` is the configuration in force,
+    ``hub`` has what is true now, ``history`` what was counted, ``audit`` takes who did what; ``config`` is the configuration in force,
     ``redacted_config`` its YAML without secrets; ``reload`` reads the file again and is safe to call twice at once;
     ``started_at`` is Unix seconds; ``landing`` is the page at ``/`` as HTML, whose only style sheet is a ``<style>``
     element in its head.
@@ -91,6 +101,7 @@ class Context:
 
     hub: Hub
     history: History
+    audit: Audit
     config: Callable[[], Config]
     redacted_config: Callable[[], str]
     render: Renderer[Any]

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from exporter.api import FAMILIES
 from exporter.config.model import Config, Web
-from exporter.domain import Statistics
+from exporter.domain import AuditEntry, Statistics
 from exporter.errors import StateUnavailable
 from exporter.httpd.context import Check, Context, Page, ReloadResult
 from exporter.httpd.endpoint import Call, Declare, Endpoint, Family, Nothing
@@ -88,6 +88,19 @@ class FakeHistory:
 
 
 @dataclass
+class FakeAudit:
+    """The audit trail: a list of its entries."""
+
+    entries: list[AuditEntry] = field(default_factory=list)
+
+    def record(self, entry: AuditEntry) -> None:
+        self.entries.append(entry)
+
+    async def kept(self, entry: AuditEntry) -> None:
+        self.entries.append(entry)
+
+
+@dataclass
 class World:
     """What a test changes behind the context."""
 
@@ -101,6 +114,7 @@ class World:
     page: str = "<html><head><style>b{}</style></head></html>"
     hub: Hub = field(default_factory=Hub)
     history: FakeHistory = field(default_factory=FakeHistory)
+    audit: FakeAudit = field(default_factory=FakeAudit)
     config: Config | None = None
 
     async def reload(self) -> ReloadResult:
@@ -112,6 +126,7 @@ class World:
         return Context(
             hub=self.hub,
             history=self.history,
+            audit=self.audit,
             config=lambda: self.config or Config(web=self.web),
             redacted_config=lambda: "web:\n  telemetry_path: /metrics\n",
             render=self.renderer,
