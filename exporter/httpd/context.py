@@ -93,8 +93,9 @@ class ReloadResult:
 class Context:
     """What the application lends to handlers.
 
-    ``hub`` has what is true now, ``history`` what was counted, ``audit`` takes who did what; ``config`` is the configuration in force,
-    ``redacted_config`` its YAML without secrets; ``reload`` reads the file again and is safe to call twice at once;
+    ``hub`` has what is true now, ``history`` what was counted, ``audit`` takes who did what; ``config`` is the
+    configuration in force, ``redacted_config`` its YAML without secrets; ``reload`` reads the file again and is
+    safe to call twice at once;
     ``started_at`` is Unix seconds; ``landing`` is the page at ``/`` as HTML, whose only style sheet is a ``<style>``
     element in its head.
     """
