@@ -17,9 +17,10 @@ from exporter import __version__, logs
 from exporter.api import FAMILIES
 from exporter.config.dsn import parse_dsn
 from exporter.config.load import logging_defaults
-from exporter.config.model import Config, PostgresStore
+from exporter.config.model import Config, PostgresStore, Target
 from exporter.config.redact import redacted
 from exporter.connections import ConnectionManager
+from exporter.credentials import CredentialSource
 from exporter.domain import Exactness, Executions, StoreSettings
 from exporter.errors import ConfigError, StateUnavailable
 from exporter.httpd.context import Context, ReloadResult
@@ -37,6 +38,7 @@ from exporter.poller import Poller, run_all
 from exporter.sharding import share
 from exporter.snapshot import Hub, Part
 from exporter.stores.postgres import Store
+from exporter.vault import Vault
 from exporter.vitals import LoopClock, Vitals, trim_memory
 
 log = structlog.get_logger(component="app")
@@ -66,7 +68,8 @@ class App:
         self._clock = LoopClock()
         self._ledger = Ledger(config.state.path, budget=config.limits.series_per_metric, retention=config.retention)
         self._audit = AuditTrail(self._ledger)
-        self._connections = ConnectionManager(self._hub, self._config.connections)
+        self._vault = Vault(config.vault)
+        self._connections = ConnectionManager(self._hub, self._config.connections, credentials=self._target_credentials)
         self._stores: dict[str, tuple[Store, asyncio.Task[None]]] = {}
         self._reloading = asyncio.Lock()
         self._reload_ok = True
@@ -77,6 +80,7 @@ class App:
         """Serve until told to stop. Raises ConfigError when it cannot start; the state file may come later."""
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self._ledger)
+            await stack.enter_async_context(self._vault)
             exposure = Exposure(self._ledger.exposed, self._ledger.expose)
             renderer = Renderer(self._hub, COLLECTORS, sources=self._sources, exposure=exposure)
             self._ledger.on_open = functools.partial(self._state_opened, exposure, renderer)
@@ -170,6 +174,11 @@ class App:
             "process": ("",),
         }
 
+    def _target_credentials(self, target: Target) -> CredentialSource | None:
+        if target.vault is None:
+            return None
+        return self._vault.source(target.vault, user=target.user, connection=target.name)
+
     # -- the state file
 
     async def _look_after_state(self) -> None:
@@ -214,6 +223,7 @@ class App:
         logs.configure(*logging_defaults(config))
         old = {store.name: store for store in before.stores}
         new = {store.name: store for store in config.stores}
+        await self._vault.apply(config.vault)
         await self._ledger.set_limits(config.limits.series_per_metric, config.retention)
         resized = (before.limits, before.retention) != (config.limits, config.retention)
         for name, store in old.items():

@@ -1,10 +1,11 @@
-"""Addresses and paths of the HTTP listener."""
+"""Addresses and paths: those of the HTTP listener, and those of servers that are asked over HTTP."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 #: Paths that are answered whatever the configuration says.
 RESERVED_PATHS: Final = (
@@ -20,6 +21,9 @@ RESERVED_PATHS: Final = (
 
 _ADDRESS: Final = re.compile(r"(\[[^\[\]]*\]|[A-Za-z0-9._-]*):([0-9]{1,5})")
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?")
+_BLANK: Final = re.compile(r"[\s\x00-\x1f\x7f]")
+#: What would end a URL's path, or make it another one.
+_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f?#%\\]")
 _EXPECTED: Final = "expected host:port, :port or [::1]:port with a port from 0 to 65535"
 
 
@@ -59,3 +63,30 @@ def check_telemetry_path(text: str) -> str:
     if not _PATH.fullmatch(text):
         raise ValueError("expected a path of letters, digits and . _ ~ - between single slashes")
     return text
+
+
+def check_http_url(text: str) -> str:
+    """The base URL of a server without its last slash; ValueError, which never shows the URL, when it is none."""
+    expected = "expected a URL such as https://vault.example.com:8200"
+    try:
+        url = urlsplit(text)
+        port_fits = url.port is None or url.port > 0
+    except ValueError:
+        raise ValueError(expected) from None
+    if url.username is not None or url.password is not None:
+        raise ValueError(f"{expected}; it must not hold a login")
+    if url.scheme not in ("http", "https") or not url.hostname or not port_fits or _BLANK.search(text):
+        raise ValueError(expected)
+    if url.query or url.fragment:
+        raise ValueError(f"{expected}; without a query or a fragment")
+    return text.rstrip("/")
+
+
+def check_vault_path(text: str) -> str:
+    """A path within Vault without slashes at its ends; ValueError when it is none."""
+    path = text.strip("/")
+    if path.startswith("v1/"):
+        raise ValueError('expected a path without the leading "v1/", such as secret/data/reports')
+    if not path or any(part in ("", ".", "..") for part in path.split("/")) or _UNSAFE.search(path):
+        raise ValueError("expected a path in Vault, such as secret/data/reports")
+    return path

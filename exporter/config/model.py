@@ -34,6 +34,8 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Text = Annotated[str, Meta(min_length=1)]
 Sql = Annotated[str, Meta(min_length=1, extra={"format": "sql"})]
 ListenAddress = Annotated[str, Meta(extra={"format": "listen_address"})]
+HttpUrl = Annotated[str, Meta(min_length=1, extra={"format": "http_url"})]
+VaultPath = Annotated[str, Meta(min_length=1, extra={"format": "vault_path"})]
 TelemetryPath = Annotated[str, Meta(extra={"format": "telemetry_path"})]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
@@ -112,6 +114,15 @@ class StuckAfter(Section, frozen=True, kw_only=True):
     task_types: dict[str, Positive] = {}
 
 
+class VaultCredential(Section, frozen=True, kw_only=True):
+    """Credentials that Vault keeps (``path``: a KV secret) or makes (``role``: a role of a database engine)."""
+
+    role: VaultPath | None = None
+    path: VaultPath | None = None
+    user_field: Text = "username"
+    password_field: Text = "password"  # noqa: S105 - a field's name
+
+
 class PostgresStore(Section, frozen=True, kw_only=True):
     """A scheduler's store in PostgreSQL."""
 
@@ -145,6 +156,7 @@ class Target(Section, frozen=True, kw_only=True):
     database: Text = "postgres"
     user: Text | None = None
     password: Secret | None = None
+    vault: VaultCredential | None = None
     sslmode: SslMode = "prefer"
     sslrootcert: Text | None = None
     sslcert: Text | None = None
@@ -159,6 +171,39 @@ class Connections(Section, frozen=True, kw_only=True):
     staleness: Positive = Duration(300)
     max_concurrent_checks: Annotated[int, Meta(ge=1)] = 50
     targets: tuple[Target, ...] = ()
+
+
+VaultMethod = Literal["token", "token_file", "approle", "kubernetes", "jwt"]
+
+
+class VaultAuth(Section, frozen=True, kw_only=True):
+    """How the exporter logs in to Vault; which keys go with which method is in ``checks``."""
+
+    method: VaultMethod
+    mount: VaultPath | None = None
+    token: Secret | None = None
+    token_file: Text | None = None
+    role: Text | None = None
+    role_id: Text | None = None
+    secret_id: Secret | None = None
+    secret_id_file: Text | None = None
+    secret_id_wrapped: bool = False
+    jwt: Secret | None = None
+    jwt_file: Text | None = None
+
+
+class Vault(Section, frozen=True, kw_only=True):
+    """HashiCorp Vault or OpenBao: where it is, who the exporter is there, and how much may be asked of it."""
+
+    address: HttpUrl
+    auth: VaultAuth
+    namespace: Text | None = None
+    ca_cert: Text | None = None
+    client_cert: Text | None = None
+    client_key: Text | None = None
+    timeout: Positive = Duration(5)
+    max_concurrent_requests: Annotated[int, Meta(ge=1, le=64)] = 4
+    refresh: Positive = Duration(300)
 
 
 class Thresholds(Section, frozen=True, kw_only=True):
@@ -254,6 +299,7 @@ class Config(Section, frozen=True, kw_only=True):
     state: State = State()
     stores: tuple[PostgresStore, ...] = ()
     connections: Connections = Connections()
+    vault: Vault | None = None
     alerting: Alerting = Alerting()
     slo: tuple[Slo, ...] = ()
     readiness: Readiness = Readiness()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from exporter.config.addresses import check_listen_address, check_telemetry_path
+from exporter.config.addresses import check_http_url, check_listen_address, check_telemetry_path, check_vault_path
 from exporter.config.dsn import parse_dsn
 from exporter.config.durations import parse_duration
 from exporter.config.model import Dsn, Duration
@@ -232,4 +232,6 @@ FORMATS: Final[dict[str, Callable[[Any], Any]]] = {
     "sql": one_statement,
     "listen_address": check_listen_address,
     "telemetry_path": check_telemetry_path,
+    "http_url": check_http_url,
+    "vault_path": check_vault_path,
 }

@@ -1,0 +1,164 @@
+"""Secrets that Vault keeps: read once for all who need them, read again when they may have changed.
+
+Belongs here: KV of both versions, the cache, what a field is. Does not: leases (``roles``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+
+from exporter.config.model import VaultCredential
+from exporter.config.secrets import Secret
+from exporter.credentials import Credentials
+from exporter.vault.failure import VaultError
+from exporter.vault.session import Session
+
+log = structlog.get_logger(component="vault")
+
+#: Seconds between two readings of one path, however many ask: at least; at most, while what is asked for anew does not
+#: change; and after a failure that is the path's own.
+GAP: Final = 2.0
+LONGEST_GAP: Final = 15.0
+LONGEST_PAUSE: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A secret's fields, and when they were asked for (``time.monotonic``)."""
+
+    fields: Mapping[str, str] = field(repr=False)
+    fetched_at: float
+
+    def credentials(self, path: str, credential: VaultCredential, user: str | None) -> Credentials:
+        """Who logs in, by the fields that ``credential`` names. Raises VaultError for one that is missing."""
+        if user is None:
+            user = self.field(path, credential.user_field)
+        return Credentials(user, Secret(self.field(path, credential.password_field)))
+
+    def field(self, path: str, name: str) -> str:
+        """The text of a field. Raises VaultError."""
+        if name not in self.fields:
+            listed = ", ".join(sorted(self.fields)[:10]) or "none"
+            raise VaultError("not_found", f"{path} in Vault has no field {name} with a text (fields: {listed})")
+        return self.fields[name]
+
+
+class _Entry:
+    """What is known of one path."""
+
+    def __init__(self) -> None:
+        self.known: Fetched | None = None
+        self.error: VaultError | None = None
+        self.gap = GAP
+        self.next_at = 0.0
+        self.task: asyncio.Task[None] | None = None
+
+
+class Secrets:
+    """The secrets that were read, by path. ``session`` is asked at each reading: it may be another one since."""
+
+    def __init__(self, session: Session, refresh: float) -> None:
+        self._session = session
+        self._refresh = refresh
+        self._entries: dict[str, _Entry] = {}
+
+    def use(self, session: Session, refresh: float, *, same: bool) -> None:
+        """Read from ``session`` from now on; unless it is the ``same`` Vault, nothing known holds there."""
+        self._session, self._refresh = session, refresh
+        if not same:
+            self._entries = {}
+        for entry in self._entries.values():
+            entry.next_at, entry.error = 0.0, None
+
+    def known(self, path: str) -> Fetched | None:
+        """What was read last."""
+        entry = self._entries.get(path)
+        return entry.known if entry else None
+
+    async def read(self, path: str, fetched_after: float = 0.0) -> Fetched:
+        """The secret at ``path``, asked for at ``fetched_after`` or later (monotonic). Raises VaultError.
+
+        What is older than the refresh interval is returned all the same, while it is read again. A path that is asked
+        for anew again and again without changing is read less and less often: an older answer is returned in between.
+        """
+        entry = self._entries.setdefault(path, _Entry())
+        while True:
+            known, now = entry.known, time.monotonic()
+            if known is not None and known.fetched_at >= fetched_after:
+                if now - known.fetched_at > self._refresh and entry.task is None and now >= entry.next_at:
+                    self._fetch(path, entry, 0.0, forced=False)
+                return known
+            if entry.task is None:
+                wait = entry.next_at - now
+                if entry.error is not None and wait > 0 and not entry.error.away:
+                    raise entry.error.again()
+                if known is not None and wait > GAP:
+                    return known
+                self._session.circuit.check()
+                self._fetch(path, entry, max(0.0, wait), forced=fetched_after > 0)
+            task = entry.task
+            assert task is not None  # noqa: S101 - made above
+            await asyncio.wait({task})
+            if entry.error is not None and (entry.known is None or entry.known.fetched_at < fetched_after):
+                raise entry.error.again()
+
+    def _fetch(self, path: str, entry: _Entry, delay: float, *, forced: bool) -> None:
+        entry.task = asyncio.create_task(self._fetch_into(path, entry, delay, forced=forced), name=f"vault {path}")
+
+    async def _fetch_into(self, path: str, entry: _Entry, delay: float, *, forced: bool) -> None:
+        try:
+            await asyncio.sleep(delay)
+            started = time.monotonic()
+            answer = await self._session.request("read", lambda client: client.adapter.get(f"/v1/{path}"))
+            fields = fields_of(path, answer)
+        except VaultError as error:
+            self._failed(path, entry, error)
+        else:
+            changed = entry.known is None or entry.known.fields != fields
+            if changed and entry.known is not None:
+                log.info("secret changed in vault", path=path)
+            if entry.error is not None and entry.known is not None:
+                log.info("secret read again", path=path)
+            entry.gap = min(entry.gap * 2, LONGEST_GAP) if forced and not changed else GAP
+            entry.next_at = time.monotonic() + entry.gap
+            entry.known, entry.error = Fetched(fields, started), None
+        finally:
+            entry.task = None
+
+    def _failed(self, path: str, entry: _Entry, error: VaultError) -> None:
+        if error.away:
+            pause = 0.0  # the session spares Vault, and knows when it is back
+        else:
+            pause = entry.gap = min(max(entry.gap, GAP) * 2, LONGEST_PAUSE) if entry.error else GAP
+            if entry.known is not None and (entry.error is None or entry.error.away):
+                log.warning("secret cannot be read; the last one stays in use", path=path, error=str(error))
+        entry.next_at = time.monotonic() + pause
+        entry.error = error
+
+
+def fields_of(path: str, answer: dict[str, Any]) -> dict[str, str]:
+    """The fields of a secret in KV version 1 or 2, or another engine's; numbers and booleans as JSON writes them."""
+    data = answer.get("data")
+    if answer.get("lease_id"):
+        raise VaultError("invalid", f"{path} in Vault makes a lease: write role: {path} in place of path")
+    if isinstance(data, dict) and _is_version_2(data):
+        data = data["data"]
+    if not isinstance(data, dict):
+        raise VaultError("not_found", f"{path} in Vault holds no secret; was it deleted?")
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in data.items()
+        if isinstance(value, str | int | float)
+    }
+
+
+def _is_version_2(data: dict[str, Any]) -> bool:
+    metadata = data.get("metadata")
+    return data.keys() == {"data", "metadata"} and isinstance(metadata, dict) and "version" in metadata

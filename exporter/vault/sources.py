@@ -1,0 +1,46 @@
+"""Credentials from Vault as those who log in see them."""
+
+from __future__ import annotations
+
+from exporter.config.model import VaultCredential
+from exporter.credentials import Credentials, CredentialsError
+from exporter.vault.secrets import Secrets
+
+
+class KeptSource:
+    """Credentials that a secret holds; ``user`` if it is known from elsewhere."""
+
+    def __init__(self, secrets: Secrets, credential: VaultCredential, user: str | None) -> None:
+        assert credential.path is not None  # noqa: S101 - checked with the configuration
+        self._secrets = secrets
+        self._path = credential.path
+        self._credential = credential
+        self._user = user
+
+    async def current(self) -> Credentials:
+        """What the secret held when it was last read."""
+        fetched = await self._secrets.read(self._path)
+        return fetched.credentials(self._path, self._credential, self._user)
+
+    async def renewed(self, refused: Credentials) -> Credentials:
+        """What it holds now, unless others have been read since."""
+        known = self._secrets.known(self._path)
+        if known is not None:
+            credentials = known.credentials(self._path, self._credential, self._user)
+            if credentials != refused:
+                return credentials
+        after = known.fetched_at + 1e-6 if known else 0.0
+        fetched = await self._secrets.read(self._path, after)
+        return fetched.credentials(self._path, self._credential, self._user)
+
+
+class NoVault:
+    """Stands for credentials where the configuration has no Vault."""
+
+    async def current(self) -> Credentials:
+        """Never."""
+        raise CredentialsError("the configuration has no section vault")
+
+    async def renewed(self, refused: Credentials) -> Credentials:  # noqa: ARG002 - there are none
+        """Never."""
+        return await self.current()

@@ -1,0 +1,41 @@
+"""What is published of Vault, and the count of what it was asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+#: The part that is published: the process's own.
+COLLECTOR: Final = "vault"
+SOURCE: Final = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaultState:
+    """How Vault fares. Times are Unix seconds; ``up`` is None before it is known.
+
+    ``requests`` counts by (operation, result); ``leases`` has the end of the lease that each connection uses.
+    """
+
+    up: bool | None = None
+    token_expiry: float | None = None
+    requests: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    leases: Mapping[str, float] = field(default_factory=dict)
+
+
+class Requests:
+    """Counts requests; shared by all sessions of a process, so that a reload is no reset."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def count(self, operation: str, result: str) -> None:
+        """One request. ``result`` is "success" or the kind of its failure."""
+        self._counts[operation, "success"] += 0  # known with the operation, and never absent beside a failure
+        self._counts[operation, result] += 1
+
+    def snapshot(self) -> dict[tuple[str, str], int]:
+        """The counts now."""
+        return dict(self._counts)

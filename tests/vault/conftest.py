@@ -1,0 +1,40 @@
+"""A Vault for a module's tests, and the exporter's client for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from support.vault_server import VaultServer, running_vault
+
+from exporter.config.model import Vault as Config
+from exporter.config.model import VaultAuth
+from exporter.config.secrets import Secret
+from exporter.vault import Vault
+
+MakeVault = Callable[..., Vault]
+
+
+@pytest.fixture(scope="session")
+def vault_server() -> Iterator[VaultServer]:
+    """One OpenBao with both KV engines. A test that seals or stops it takes ``own_vault_server``."""
+    with running_vault() as server:
+        server.enable_kv(version=1)
+        server.enable_kv(version=2)
+        yield server
+
+
+@pytest.fixture
+def own_vault_server() -> Iterator[VaultServer]:
+    """An OpenBao for one test, with KV version 2."""
+    with running_vault() as server:
+        server.enable_kv()
+        yield server
+
+
+def config_for(server: VaultServer, auth: VaultAuth | None = None, **changes: Any) -> Config:
+    """The configuration with a token that may read, unless there is another way to log in."""
+    auth = auth or VaultAuth(method="token", token=Secret(server.new_token(ttl="1h")))
+    ca_cert = str(server.ca_cert) if server.ca_cert else None
+    return Config(**{"address": server.address, "auth": auth, "ca_cert": ca_cert, **changes})
