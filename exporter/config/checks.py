@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any, Final
 
 from exporter.config.addresses import parse_listen_address
@@ -10,10 +12,15 @@ from exporter.config.convert import Check
 from exporter.config.dsn import parse_dsn
 from exporter.config.durations import format_duration
 from exporter.config.model import (
+    MESSAGE_FIELDS,
+    Alertmanager,
     Config,
     Connections,
+    HttpTrigger,
     PostgresStore,
     Profile,
+    RedisTrigger,
+    Remote,
     Target,
     Vault,
     VaultAuth,
@@ -151,6 +158,29 @@ def check_vault_auth(auth: Where) -> None:
         )
 
 
+def check_remote(remote: Where) -> None:
+    """One way to log in, and all of it."""
+    username, password = remote.get("username"), remote.get("password")
+    if password is not None and username is None:
+        remote.problem("username", "required with password")
+    if username is not None and password is None:
+        remote.problem("password", "required with username")
+    if username is not None and remote.get("token") is not None:
+        remote.problem("token", "there is a username too; keep one of the two")
+
+
+def check_redis_trigger(trigger: Where) -> None:
+    """The client library is there; nothing is in the message that nobody fills in."""
+    if find_spec("redis") is None:
+        trigger.problem("kind", "needs the client library: pip install 'scheduler-exporter[redis]'")
+    for name in re.findall(r"\{(\w+)\}", trigger.get("message") or ""):
+        if name not in MESSAGE_FIELDS:
+            known = ", ".join(f"{{{field}}}" for field in MESSAGE_FIELDS)
+            trigger.problem(
+                "message", f"nothing is known as {{{name}}}{nearest(name, MESSAGE_FIELDS)} (known: {known})"
+            )
+
+
 def check_config(config: Where) -> None:
     """What one section says about another."""
     stores, targets = config.items("stores"), config.items("connections", "targets")
@@ -217,10 +247,14 @@ def _check_scopes(sections: Iterable[Where]) -> None:
 
 #: Run on each section once it has been read; a section with faults is checked as far as its other keys allow.
 CHECKS: Final[dict[type, Check]] = {
+    Alertmanager: check_remote,
     Config: check_config,
     Connections: check_intervals,
     PostgresStore: check_store,
+    HttpTrigger: check_remote,
     Profile: check_profile,
+    RedisTrigger: check_redis_trigger,
+    Remote: check_remote,
     Target: check_target,
     Vault: check_vault,
     VaultAuth: check_vault_auth,

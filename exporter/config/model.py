@@ -5,7 +5,7 @@ Constraints that one key alone can break stand with it here (``Meta``); what nee
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -37,6 +37,8 @@ ListenAddress = Annotated[str, Meta(extra={"format": "listen_address"})]
 HttpUrl = Annotated[str, Meta(min_length=1, extra={"format": "http_url"})]
 VaultPath = Annotated[str, Meta(min_length=1, extra={"format": "vault_path"})]
 TelemetryPath = Annotated[str, Meta(extra={"format": "telemetry_path"})]
+TriggerUrl = Annotated[str, Meta(extra={"format": "trigger_url"})]
+RedisUrl = Annotated[str, Meta(extra={"format": "redis_url"})]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 Amount = Annotated[float, Meta(ge=0)]
@@ -90,6 +92,7 @@ class Profile(Section, frozen=True, kw_only=True):
     running: Sql | None = None
     workers: Sql | None = None
     operations: Sql | None = None
+    trigger: Sql | None = None
     cursor: Cursor | None = None
     key: Annotated[tuple[Text, ...], Meta(min_length=1)] = ("id", "attempt")
     history: History = "final"
@@ -123,6 +126,50 @@ class VaultCredential(Section, frozen=True, kw_only=True):
     password_field: Text = "password"  # noqa: S105 - a field's name
 
 
+class Remote(Section, frozen=True, kw_only=True):
+    """An HTTP API that is asked: a login or a bearer token at most; ``ca_file`` is trusted instead of the system's."""
+
+    url: HttpUrl
+    username: Text | None = None
+    password: Secret | None = None
+    token: Secret | None = None
+    ca_file: Text | None = None
+    timeout: Positive = Duration(5)
+
+
+class SqlTrigger(Section, frozen=True, kw_only=True):
+    """A job is triggered by a statement of the store: the profile's, unless one is given here."""
+
+    kind: Literal["sql"] = "sql"
+    statement: Sql | None = None
+
+
+#: What a message may say of the job that it triggers.
+MESSAGE_FIELDS: Final = ("job_id", "execution_id")
+
+
+class RedisTrigger(Section, frozen=True, kw_only=True):
+    """A job is triggered by a message on a Redis list, after the statement (as of SqlTrigger) if there is one."""
+
+    url: RedisUrl
+    list: Text
+    kind: Literal["redis"] = "redis"
+    statement: Sql | None = None
+    message: Text = '{"task_id": {job_id}, "execution_id": {execution_id}}'
+    end: Literal["left", "right"] = "left"
+    username: Text | None = None
+    password: Secret | None = None
+    ca_file: Text | None = None
+    timeout: Positive = Duration(5)
+
+
+class HttpTrigger(Remote, frozen=True, kw_only=True):
+    """A job is triggered by a POST to ``url``, in which ``{job_id}`` stands for the job's id."""
+
+    url: TriggerUrl
+    kind: Literal["http"] = "http"
+
+
 class PostgresStore(Section, frozen=True, kw_only=True):
     """A scheduler's store in PostgreSQL."""
 
@@ -141,6 +188,7 @@ class PostgresStore(Section, frozen=True, kw_only=True):
     stuck_after: StuckAfter = StuckAfter()
     worker_lost_after: Positive = Duration(120)
     critical_jobs: tuple[Text, ...] = ()
+    trigger: SqlTrigger | RedisTrigger | HttpTrigger = SqlTrigger()
 
 
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
@@ -236,11 +284,26 @@ class ThresholdOverride(Section, frozen=True, kw_only=True):
     no_execution_seconds: Amount | None = None
 
 
+class Alertmanager(Remote, frozen=True, kw_only=True):
+    """Where alerts are silenced, and asked for; ``filter``: matchers that leave out other systems' alerts."""
+
+    filter: tuple[Text, ...] = ()
+
+
+class Receiver(Section, frozen=True, kw_only=True):
+    """The receiver of Alertmanager's notifications, with the bearer token that it has to send."""
+
+    token: Secret | None = None
+
+
 class Alerting(Section, frozen=True, kw_only=True):
-    """Thresholds of the shipped alert rules."""
+    """Thresholds of the shipped alert rules, and who knows of alerts."""
 
     thresholds: Thresholds = Thresholds()
     overrides: tuple[ThresholdOverride, ...] = ()
+    alertmanager: Alertmanager | None = None
+    prometheus: Remote | None = None
+    receiver: Receiver = Receiver()
 
 
 class Slo(Section, frozen=True, kw_only=True):
@@ -252,6 +315,12 @@ class Slo(Section, frozen=True, kw_only=True):
     store: Name
     objective: Annotated[float, Meta(gt=0, lt=1)]
     task_type: str = ""
+
+
+class Actions(Section, frozen=True, kw_only=True):
+    """Whether jobs may be triggered, connections checked and alerts silenced through the API."""
+
+    enabled: bool = False
 
 
 class Readiness(Section, frozen=True, kw_only=True):
@@ -302,6 +371,7 @@ class Config(Section, frozen=True, kw_only=True):
     vault: Vault | None = None
     alerting: Alerting = Alerting()
     slo: tuple[Slo, ...] = ()
+    actions: Actions = Actions()
     readiness: Readiness = Readiness()
     limits: Limits = Limits()
     retention: Retention = Retention()

@@ -19,6 +19,7 @@ from exporter.config.problems import nearest, show
 from exporter.config.secrets import Secret
 from exporter.config.shapes import Shape
 from exporter.config.sql import one_statement
+from exporter.config.urls import check_redis_url, check_trigger_url
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _STRICT_BOOLEANS: Final = {
@@ -33,6 +34,7 @@ _STRICT_BOOLEANS: Final = {
 _LOOSE_BOOLEANS: Final = {"yes": True, "on": True, "no": False, "off": False}
 _INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _NUMBER: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_LOGIN: Final = re.compile(r"://[^/\s]*@")
 _LEADING_ZERO: Final = re.compile(r"[-+]?0[0-9]+")
 
 _MISS: Final[Any] = object()
@@ -77,6 +79,8 @@ def constrain(shape: Shape, value: Any, shown: str) -> Any:
 
 
 def _got(shown: str) -> str:
+    # An address that is refused for the login in it shows the login to nobody.
+    shown = _LOGIN.sub("://<secret>@", shown)
     return f"; got {show(shown)}" if shown.strip() else ""
 
 
@@ -234,4 +238,6 @@ FORMATS: Final[dict[str, Callable[[Any], Any]]] = {
     "telemetry_path": check_telemetry_path,
     "http_url": check_http_url,
     "vault_path": check_vault_path,
+    "trigger_url": check_trigger_url,
+    "redis_url": check_redis_url,
 }
