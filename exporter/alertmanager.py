@@ -1,0 +1,196 @@
+"""Asks Alertmanager which alerts are active, and has it silence them; asks Prometheus where there is none.
+
+Belongs here: their APIs, turned into ours. Does not: notifications that come in (``api.alert_webhook``), history
+(``ledger.alerts``), who may silence (``api.alerts``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+
+from exporter.config.model import Alerting, Alertmanager, Remote
+from exporter.domain import Alert
+from exporter.errors import ExporterError
+from exporter.outbound import Answer, RemoteUnavailable, ask
+
+T = TypeVar("T")
+_FNV_OFFSET: Final = 14695981039346656037
+_FNV_PRIME: Final = 1099511628211
+
+
+class AlertsUnavailable(ExporterError):
+    """Alertmanager cannot be asked now, or there is none: the text says what to do."""
+
+
+class SilenceRefused(ExporterError):
+    """Alertmanager does not take a silence; the text is its own."""
+
+
+class Matcher(msgspec.Struct, frozen=True, rename="camel"):
+    """Which alerts a silence is for: those whose label ``name`` is ``value``, or matches it."""
+
+    name: str
+    value: str
+    is_regex: bool = False
+    is_equal: bool = True
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    state: Literal["unprocessed", "active", "suppressed"]
+    silenced_by: list[str] = []
+    inhibited_by: list[str] = []
+
+
+class _Gettable(msgspec.Struct, rename="camel"):
+    """Alertmanager's ``gettableAlert``, as far as it matters."""
+
+    fingerprint: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: datetime
+    status: _Status
+
+
+class _Rule(msgspec.Struct, rename="camel"):
+    """An alert of Prometheus."""
+
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    state: str
+    active_at: datetime
+
+
+class _Rules(msgspec.Struct):
+    alerts: list[_Rule]
+
+
+class _PrometheusAnswer(msgspec.Struct):
+    data: _Rules
+
+
+class _Silenced(msgspec.Struct):
+    silence_id: str = msgspec.field(name="silenceID")
+
+
+class AlertSource:
+    """``config`` is asked each time: a reload needs no new source. Equal questions at the same time are asked once."""
+
+    def __init__(self, config: Callable[[], Alerting]) -> None:
+        self._config = config
+        self._asking: asyncio.Future[list[Alert]] | None = None
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is anybody to ask."""
+        config = self._config()
+        return config.alertmanager is not None or config.prometheus is not None
+
+    async def active(self) -> list[Alert]:
+        """The alerts that are active or silenced now, the latest first. AlertsUnavailable."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(self._ask())
+        return await asyncio.shield(self._asking)
+
+    async def _ask(self) -> list[Alert]:
+        config = self._config()
+        if config.alertmanager is not None:
+            found = await _of_alertmanager(config.alertmanager)
+        elif config.prometheus is not None:
+            found = await _of_prometheus(config.prometheus)
+        else:
+            raise AlertsUnavailable(
+                "there is nobody to ask: set alerting.alertmanager.url or alerting.prometheus.url in the configuration"
+            )
+        return sorted(found, key=lambda alert: (-alert.starts_at, alert.fingerprint))
+
+    async def silence(
+        self, matchers: Sequence[Matcher], *, starts_at: float, ends_at: float, author: str, comment: str
+    ) -> str:
+        """Silence what all ``matchers`` match until ``ends_at`` (Unix seconds); the silence's id.
+
+        AlertsUnavailable; SilenceRefused for matchers that Alertmanager does not take.
+        """
+        alertmanager = self._config().alertmanager
+        if alertmanager is None:
+            raise AlertsUnavailable("only Alertmanager can silence: set alerting.alertmanager.url in the configuration")
+        silence = {
+            "matchers": matchers,
+            "startsAt": _written(starts_at),
+            "endsAt": _written(ends_at),
+            "createdBy": author,
+            "comment": comment,
+        }
+        answer = await _asked("Alertmanager", alertmanager, "POST", "/api/v2/silences", body=silence)
+        if answer.status == 400:
+            raise SilenceRefused(f"Alertmanager does not take it: {answer.text}")
+        return _decoded("Alertmanager", answer, _Silenced).silence_id
+
+
+async def _of_alertmanager(alertmanager: Alertmanager) -> list[Alert]:
+    query = [(state, "true") for state in ("active", "silenced", "inhibited", "unprocessed")]
+    query += [("filter", matcher) for matcher in alertmanager.filter]
+    answer = await _asked("Alertmanager", alertmanager, "GET", "/api/v2/alerts", query=query)
+    return [
+        Alert(
+            fingerprint=found.fingerprint,
+            labels=found.labels,
+            annotations=found.annotations,
+            state=found.status.state,
+            starts_at=found.starts_at.timestamp(),
+            silenced_by=tuple(found.status.silenced_by),
+            inhibited_by=tuple(found.status.inhibited_by),
+        )
+        for found in _decoded("Alertmanager", answer, list[_Gettable])
+    ]
+
+
+async def _of_prometheus(prometheus: Remote) -> list[Alert]:
+    answer = await _asked("Prometheus", prometheus, "GET", "/api/v1/alerts")
+    return [
+        Alert(
+            fingerprint=fingerprint(found.labels),
+            labels=found.labels,
+            annotations=found.annotations,
+            state="active",
+            starts_at=found.active_at.timestamp(),
+        )
+        for found in _decoded("Prometheus", answer, _PrometheusAnswer).data.alerts
+        if found.state == "firing"
+    ]
+
+
+async def _asked(who: str, remote: Remote, method: str, path: str, **more: Any) -> Answer:
+    try:
+        return await ask(remote, method, remote.url + path, **more)
+    except RemoteUnavailable as e:
+        raise AlertsUnavailable(f"{who} is away: {e}") from e
+
+
+def _decoded(who: str, answer: Answer, kind: type[T]) -> T:
+    if answer.status in (401, 403):
+        raise AlertsUnavailable(f"{who} refuses us (status {answer.status}): look at username, password and token")
+    if not answer.ok:
+        raise AlertsUnavailable(f"{who} answers with status {answer.status}: {answer.text}")
+    try:
+        return msgspec.json.decode(answer.body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise AlertsUnavailable(f"what answers at its url is no {who}: is the path right?") from e
+
+
+def _written(at: float) -> str:
+    return datetime.fromtimestamp(math.floor(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def fingerprint(labels: dict[str, str]) -> str:
+    """What Alertmanager calls an alert of these labels: FNV-1a over names and values in order."""
+    number = _FNV_OFFSET
+    for name, value in sorted(labels.items()):
+        for byte in b"%b\xff%b\xff" % (name.encode(), value.encode()):
+            number = (number ^ byte) * _FNV_PRIME & 0xFFFFFFFFFFFFFFFF
+    return f"{number:016x}"

@@ -1,0 +1,135 @@
+"""One request to an HTTP API of others, as the configuration says: who we are, whom we trust, how long we wait.
+
+Belongs here: what is true of every such request. Does not: what is asked (``alertmanager``, ``triggers``).
+"""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from exporter.config.model import HttpTrigger, Remote
+from exporter.errors import ExporterError
+
+#: Bytes of an answer; a longer one is not read to its end.
+LARGEST: Final = 16 * 1024 * 1024
+_CHUNK: Final = 64 * 1024
+
+
+class RemoteUnavailable(ExporterError):
+    """There is no answer. The text says why, free of secrets; ``sent``: the request may have been taken."""
+
+    def __init__(self, text: str, *, sent: bool) -> None:
+        super().__init__(text)
+        self.sent = sent
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is a success."""
+        return 200 <= self.status < 300
+
+    @property
+    def text(self) -> str:
+        """The beginning of the body on one line, for people."""
+        return " ".join(self.body[:500].decode("utf-8", "replace").split())[:200]
+
+
+async def ask(
+    remote: Remote | HttpTrigger,
+    method: str,
+    url: str,
+    *,
+    query: Sequence[tuple[str, str]] = (),
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """The answer of ``url``, whatever its status; ``body`` is sent as JSON. Redirects are not followed.
+
+    RemoteUnavailable when there is none within ``remote.timeout``.
+    """
+    sent = {**(headers or {}), **_authorization(remote), "Accept": "application/json"}
+    data = None if body is None else msgspec.json.encode(body)
+    if data is not None:
+        sent["Content-Type"] = "application/json"
+    where = URL(url)
+    where = where.update_query(query) if query else where
+    timeout = aiohttp.ClientTimeout(total=remote.timeout, sock_connect=remote.timeout / 2)
+    try:
+        connector = aiohttp.TCPConnector(ssl=_trust(remote, where), force_close=True)
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            session.request(method, where, data=data, headers=sent, allow_redirects=False) as response,
+        ):
+            return Answer(response.status, await _read(response))
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as e:
+        raise RemoteUnavailable(f"no connection to {_place(where)}: {_reason(e)}", sent=False) from e
+    except TimeoutError as e:
+        raise RemoteUnavailable(f"{_place(where)} did not answer within {remote.timeout:g} s", sent=True) from e
+    except (aiohttp.ClientError, OSError) as e:
+        raise RemoteUnavailable(f"{_place(where)} gave no answer: {type(e).__name__}", sent=True) from e
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    found = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        found += chunk
+        if len(found) > LARGEST:
+            raise aiohttp.ClientPayloadError(f"more than {LARGEST} bytes")
+    return bytes(found)
+
+
+def _authorization(remote: Remote | HttpTrigger) -> dict[str, str]:
+    if remote.token is not None:
+        return {"Authorization": f"Bearer {remote.token.reveal()}"}
+    if remote.username is not None and remote.password is not None:
+        pair = f"{remote.username}:{remote.password.reveal()}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+    return {}
+
+
+def _trust(remote: Remote | HttpTrigger, url: URL) -> ssl.SSLContext | bool:
+    if url.scheme != "https":
+        return True
+    try:
+        changed = Path(remote.ca_file).stat().st_mtime_ns if remote.ca_file else 0
+        return _context(remote.ca_file, changed)
+    except OSError as e:  # an SSLError is one
+        raise RemoteUnavailable(f"ca_file {remote.ca_file!r} cannot be used: {e.strerror or e}", sent=False) from e
+
+
+@lru_cache(maxsize=8)
+def _context(ca_file: str | None, _changed: int) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file)
+
+
+def _reason(error: aiohttp.ClientError) -> str:
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return "it takes too long"
+        case aiohttp.ClientConnectorCertificateError():
+            return str(error.certificate_error)
+        case aiohttp.ClientConnectorError():
+            return error.os_error.strerror or str(error.os_error)
+    return type(error).__name__
+
+
+def _place(url: URL) -> str:
+    """The address without path and query, where a token may be."""
+    return f"{url.scheme}://{url.raw_authority}"
