@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
+import msgspec
 import structlog
 
 from exporter import __version__, logs
@@ -20,6 +21,7 @@ from exporter.config.load import logging_defaults
 from exporter.config.model import Config, PostgresStore, Target
 from exporter.config.redact import redacted
 from exporter.connections import ConnectionManager
+from exporter.connections.roster import Roster
 from exporter.credentials import CredentialSource
 from exporter.domain import Exactness, Executions, StoreSettings
 from exporter.errors import ConfigError, StateUnavailable
@@ -35,8 +37,9 @@ from exporter.metrics.render import Renderer
 from exporter.options import Options
 from exporter.pages.landing import Landing
 from exporter.poller import Poller, run_all
-from exporter.sharding import share
+from exporter.sharding import owner, share
 from exporter.snapshot import Hub, Part
+from exporter.stores.connections import StoreConnections, Visitor
 from exporter.stores.postgres import Store
 from exporter.vault import Vault
 from exporter.vitals import LoopClock, Vitals, trim_memory
@@ -59,7 +62,8 @@ class App:
 
     def __init__(self, options: Options, config: Config) -> None:
         self._options = options
-        self._config = share(config, options.shard, options.total_shards)
+        self._whole = config
+        self._take(config)
         self._started_at = time.time()
         self._hub = Hub()
         self._poller = Poller(self._hub)
@@ -69,8 +73,14 @@ class App:
         self._ledger = Ledger(config.state.path, budget=config.limits.series_per_metric, retention=config.retention)
         self._audit = AuditTrail(self._ledger)
         self._vault = Vault(config.vault)
-        self._connections = ConnectionManager(self._hub, self._config.connections, credentials=self._target_credentials)
-        self._stores: dict[str, tuple[Store, asyncio.Task[None]]] = {}
+        self._connections = ConnectionManager(self._hub, self._share.connections, credentials=self._target_credentials)
+        self._roster = Roster(
+            self._connections,
+            config.connections,
+            self._listing_stores,
+            owns=lambda name: owner(name, options.total_shards) == options.shard,
+        )
+        self._stores: dict[str, tuple[Store | Visitor, asyncio.Task[None]]] = {}
         self._reloading = asyncio.Lock()
         self._reload_ok = True
         self._reload_at = self._started_at
@@ -107,9 +117,10 @@ class App:
                 group.create_task(self._look_after_state(), name="state"),
                 group.create_task(self._audit.run(), name="audit"),
             ]
-            if "connections" not in self._options.disabled:
+            if self._checks_targets:
                 tasks.append(group.create_task(self._connections.run(), name="connections"))
-            for store in self._config.stores:
+                tasks.append(group.create_task(self._roster.run(), name="roster"))
+            for store in self._asked_stores:
                 self._open(store)
             await self._stop.wait()
             for task in [*tasks, *(task for _, task in self._stores.values())]:
@@ -119,6 +130,30 @@ class App:
         self._hangup = asyncio.create_task(self._reload(), name="reload")
 
     # -- stores and targets
+
+    def _take(self, config: Config) -> None:
+        self._file = config
+        self._share = share(config, self._options.shard, self._options.total_shards)
+
+    @property
+    def _config(self) -> Config:
+        """The configuration as it is in force here: this shard's stores, and its targets with those of stores."""
+        return msgspec.structs.replace(self._share, connections=self._roster.connections)
+
+    @property
+    def _checks_targets(self) -> bool:
+        return "connections" not in self._options.disabled
+
+    @property
+    def _listing_stores(self) -> tuple[str, ...]:
+        """The stores whose connections are checked."""
+        wanted = self._file.connections.from_stores and self._checks_targets
+        return tuple(store.name for store in self._file.stores) if wanted else ()
+
+    @property
+    def _asked_stores(self) -> tuple[PostgresStore, ...]:
+        """The stores that are asked anything: all, for their connections at least."""
+        return self._file.stores if self._listing_stores else self._share.stores
 
     async def _announce(self, config: PostgresStore) -> None:
         """Publish what is known of a store before it has been asked: its settings, and what the ledger counted."""
@@ -145,14 +180,21 @@ class App:
         return part is not None and part.value is not None
 
     def _open(self, config: PostgresStore) -> None:
-        store = Store(
-            config,
-            ledger=self._ledger,
-            hub=self._hub,
-            instruments=self._queries,
-            budget=self._config.limits.series_per_metric,
-            retention=self._config.retention,
-        )
+        writes = self._file.connections.write_status
+        store: Store | Visitor
+        if config in self._share.stores:
+            lists = config.name in self._listing_stores
+            store = Store(
+                config,
+                ledger=self._ledger,
+                hub=self._hub,
+                instruments=self._queries,
+                budget=self._file.limits.series_per_metric,
+                retention=self._file.retention,
+                connections=StoreConnections(config.name, self._roster, writes=writes) if lists else None,
+            )
+        else:
+            store = Visitor(config, self._roster, self._queries, writes=writes)
         wanted = [c for c in store.collectors() if c.name not in self._options.disabled]
         task = self._group.create_task(run_all(self._poller, wanted), name=f"store {config.name}")
         self._stores[config.name] = (store, task)
@@ -169,8 +211,8 @@ class App:
 
     def _sources(self) -> Mapping[str, Sequence[str]]:
         return {
-            "store": tuple(store.name for store in self._config.stores),
-            "connection": tuple(target.name for target in self._config.connections.targets),
+            "store": tuple(store.name for store in self._share.stores),
+            "connection": tuple(target.name for target in self._roster.connections.targets),
             "process": ("",),
         }
 
@@ -204,9 +246,9 @@ class App:
         """Read the configuration again: all of it comes into force, or nothing."""
         async with self._reloading:
             try:
-                config = share(self._options.load(), self._options.shard, self._options.total_shards)
+                config = self._options.load()
                 logs.scrubber.learn(config)
-                _refuse_fixed(self._config, config)
+                _refuse_fixed(self._file, config)
             except ConfigError as e:
                 self._reload_ok = False
                 self._sample()
@@ -215,17 +257,19 @@ class App:
             await self._apply(config)
             self._reload_ok, self._reload_at = True, time.time()
             self._sample()
-            log.info("configuration reloaded", stores=len(config.stores), targets=len(config.connections.targets))
+            log.info("configuration reloaded", stores=len(self._share.stores),
+                     targets=len(self._roster.connections.targets))  # fmt: skip
             return ReloadResult(ok=True)
 
     async def _apply(self, config: Config) -> None:
-        before, self._config = self._config, config
+        old = {store.name: store for store in self._asked_stores}
+        before = self._file
+        self._take(config)
         logs.configure(*logging_defaults(config))
-        old = {store.name: store for store in before.stores}
-        new = {store.name: store for store in config.stores}
+        new = {store.name: store for store in self._asked_stores}
         await self._vault.apply(config.vault)
         await self._ledger.set_limits(config.limits.series_per_metric, config.retention)
-        resized = (before.limits, before.retention) != (config.limits, config.retention)
+        resized = _opened_with(before) != _opened_with(config)
         for name, store in old.items():
             if new.get(name) != store or resized:
                 await self._shut(name)
@@ -234,12 +278,14 @@ class App:
                 self._queries.forget(name)
         for name, store in new.items():
             if name not in self._stores:
-                await self._announce(store)
+                if store in self._share.stores:
+                    await self._announce(store)
                 if name in old and _address(old[name]) != _address(store):
                     self._withdraw(name, keep=("settings", "executions"))
+                    self._roster.forget(name)
                 self._open(store)
-        if "connections" not in self._options.disabled:
-            await self._connections.apply(config.connections)
+        if self._checks_targets:
+            await self._roster.configure(config.connections, self._listing_stores)
 
     def _withdraw(self, store: str, keep: Sequence[str] = ()) -> None:
         for collector, source in list(self._hub.current.parts):
@@ -297,7 +343,7 @@ class App:
             history=self._ledger,
             audit=self._audit,
             config=config,
-            redacted_config=lambda: redacted(self._config),
+            redacted_config=lambda: redacted(self._share),
             render=renderer,
             reload=reload,
             instruments=self._api,
@@ -327,6 +373,11 @@ def _address(store: PostgresStore) -> dict[str, object]:
     """Where a store's DSN leads. When that changes, nothing of what was there may be shown as what is here."""
     parameters = parse_dsn(store.dsn)
     return {name: parameters.get(name) for name in ("service", "host", "hostaddr", "port", "dbname")}
+
+
+def _opened_with(config: Config) -> tuple[object, ...]:
+    """What a store is opened with beside its own section."""
+    return config.limits, config.retention, config.connections.from_stores, config.connections.write_status
 
 
 def _refuse_fixed(before: Config, after: Config) -> None:

@@ -21,6 +21,7 @@ from exporter.config.model import (
     Profile,
     RedisTrigger,
     Remote,
+    StoreTargets,
     Target,
     Vault,
     VaultAuth,
@@ -80,6 +81,11 @@ def check_profile(profile: Where) -> None:
 def check_target(target: Where) -> None:
     """TLS files that go together; one origin of the credentials."""
     check_origin(target)
+    check_tls_files(target)
+
+
+def check_tls_files(target: Where) -> None:
+    """A certificate with its key, and files only where TLS is used."""
     cert, key = target.value.sslcert, target.value.sslkey
     if cert is not None and key is None:
         target.problem("sslkey", "required with sslcert")
@@ -181,6 +187,15 @@ def check_redis_trigger(trigger: Where) -> None:
             )
 
 
+def check_connections(connections: Where) -> None:
+    """Intervals; results are written only for what stores list."""
+    check_intervals(connections)
+    if connections.get("write_status") and connections.get("from_stores") is False:
+        connections.problem(
+            "write_status", "needs from_stores: results are written for the connections that stores list"
+        )
+
+
 def check_config(config: Where) -> None:
     """What one section says about another."""
     stores, targets = config.items("stores"), config.items("connections", "targets")
@@ -249,12 +264,13 @@ def _check_scopes(sections: Iterable[Where]) -> None:
 CHECKS: Final[dict[type, Check]] = {
     Alertmanager: check_remote,
     Config: check_config,
-    Connections: check_intervals,
+    Connections: check_connections,
     PostgresStore: check_store,
     HttpTrigger: check_remote,
     Profile: check_profile,
     RedisTrigger: check_redis_trigger,
     Remote: check_remote,
+    StoreTargets: check_tls_files,
     Target: check_target,
     Vault: check_vault,
     VaultAuth: check_vault_auth,

@@ -82,7 +82,11 @@ class Cursor(Section, frozen=True, kw_only=True):
 
 
 class Profile(Section, frozen=True, kw_only=True):
-    """A mapping of a scheduler's tables onto the canonical columns, one SELECT for each entity."""
+    """A mapping of a scheduler's tables onto the canonical columns, one SELECT for each entity.
+
+    ``connections`` lists servers to check, and may be missing where ``connections_require`` is not met;
+    ``connection_status`` is the table that results of those checks go into.
+    """
 
     name: Name = "custom"
     description: str = ""
@@ -93,6 +97,9 @@ class Profile(Section, frozen=True, kw_only=True):
     workers: Sql | None = None
     operations: Sql | None = None
     trigger: Sql | None = None
+    connections: Sql | None = None
+    connections_require: tuple[Text, ...] = ()
+    connection_status: Text | None = None
     cursor: Cursor | None = None
     key: Annotated[tuple[Text, ...], Meta(min_length=1)] = ("id", "attempt")
     history: History = "final"
@@ -211,6 +218,18 @@ class Target(Section, frozen=True, kw_only=True):
     sslkey: Text | None = None
 
 
+class StoreTargets(Section, frozen=True, kw_only=True):
+    """What holds for the targets in stores' tables where a row does not say it; which Vault paths a row may name."""
+
+    user: Text | None = None
+    password: Secret | None = None
+    sslmode: SslMode = "prefer"
+    sslrootcert: Text | None = None
+    sslcert: Text | None = None
+    sslkey: Text | None = None
+    vault_paths: tuple[Text, ...] = ("*",)
+
+
 class Connections(Section, frozen=True, kw_only=True):
     """The checks of PostgreSQL connections."""
 
@@ -218,6 +237,9 @@ class Connections(Section, frozen=True, kw_only=True):
     timeout: Positive = Duration(5)
     staleness: Positive = Duration(300)
     max_concurrent_checks: Annotated[int, Meta(ge=1)] = 50
+    from_stores: bool = True
+    write_status: bool = False
+    store_targets: StoreTargets = StoreTargets()
     targets: tuple[Target, ...] = ()
 
 

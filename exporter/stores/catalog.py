@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,7 +49,7 @@ async def resolve(transaction: Transaction, store: PostgresStore) -> Profile:
     if store.profile == "auto":
         return await detect(transaction, store.parameters)
     profile = _chosen(store)
-    lacking = await missing(transaction, profile)
+    lacking = await missing(transaction, profile.requires)
     if lacking:
         raise ProfileError(
             f"profile {profile.name!r} does not fit this database: {'; '.join(lacking)}."
@@ -79,7 +79,7 @@ async def detect(transaction: Transaction, parameters: Mapping[str, str]) -> Pro
         wanted = {name: value for name, value in parameters.items() if name in profile.parameters}
         for values in await _candidates(transaction, profile, wanted):
             filled = fill(profile, values)
-            lacking = await missing(transaction, filled)
+            lacking = await missing(transaction, filled.requires)
             if filled.requires and not lacking:
                 found.append(filled)
             elif len(lacking) < len(filled.requires):
@@ -107,9 +107,9 @@ async def _candidates(transaction: Transaction, profile: Profile, wanted: dict[s
     return [{**wanted, "schema": schema} for (schema,) in rows]
 
 
-async def missing(transaction: Transaction, profile: Profile) -> list[str]:
-    """What the profile requires and the database does not show, in words: tables, columns, privileges."""
-    wanted = dict(_parse(requirement) for requirement in profile.requires)
+async def missing(transaction: Transaction, requires: Sequence[str]) -> list[str]:
+    """What a profile requires and the database does not show, in words: tables, columns, privileges."""
+    wanted = dict(_parse(requirement) for requirement in requires)
     try:
         async with apart(transaction):
             rows = await transaction.fetch("detect", statement("relations"), list(wanted))

@@ -26,6 +26,7 @@ from exporter.stores import answers, catalog
 from exporter.stores.backfill import Backfill
 from exporter.stores.catalog import Server
 from exporter.stores.checking.sliced import sliced
+from exporter.stores.connections import StoreConnections
 from exporter.stores.credentials import StoreCredentials
 from exporter.stores.queries import RUNNING_COLUMNS, WORKER_COLUMNS, Wrapped
 from exporter.stores.reader import Reader
@@ -58,6 +59,7 @@ class Store:
         instruments: QueryInstruments,
         budget: int,
         retention: Retention = RETENTION,
+        connections: StoreConnections | None = None,
     ) -> None:
         self.config = config
         # History that retention would not keep is not worth reading.
@@ -65,6 +67,7 @@ class Store:
         self._ledger = ledger
         self._hub = hub
         self._budget = budget
+        self._connections = connections
         self._poll = self._session(instruments, config.timeout)
         # The full count may be slow; the load budget, not the timeout, keeps it from hurting the store.
         self._background = self._session(instruments, max(config.timeout, 30.0))
@@ -89,16 +92,25 @@ class Store:
 
     def collectors(self) -> list[Collector]:
         """The store's questions. What its profile does not map answers nothing, at no cost."""
-        return [
+        slow = max(self.config.timeout, 30.0) + 10.0
+        found = [
             self._collector("workers", self._workers),
             self._collector("running", self._running),
             self._collector("executions", self._executions, deadline=60.0),
             self._collector("queues", self._queues),
             self._collector("schedules", self._schedules),
             self._collector("operations", self._operations),
-            self._collector("jobs", self._jobs, deadline=max(self.config.timeout, 30.0) + 10.0),
-            self._collector("backfill", self._read_history, deadline=max(self.config.timeout, 30.0) + 10.0),
+            self._collector("jobs", self._jobs, deadline=slow),
+            self._collector("backfill", self._read_history, deadline=slow),
         ]
+        if (connections := self._connections) is not None:
+            found.append(self._collector("targets", lambda known: connections.ask(self._poll, known.profile)))
+            if connections.writes:
+                tell = self._collector(
+                    "connection_status", lambda known: connections.tell(self._background, known.profile), deadline=slow
+                )
+                found.append(tell)
+        return found
 
     def _collector(
         self, name: str, ask: Callable[[Wrapped], Awaitable[Collected]], deadline: float | None = None

@@ -16,6 +16,8 @@ from exporter.errors import ProfileError
 #: ``{schema}`` is a quoted identifier, ``{prefix:jobs}`` the quoted identifier of the prefix followed by "jobs".
 PLACEHOLDER: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
 ENTITIES: Final = ("jobs", "live_jobs", "executions", "running", "workers", "operations")
+#: What a store of a fitting profile may be without: it is described apart, and its faults stop nothing else.
+OPTIONAL: Final = ("connections",)
 
 
 @cache
@@ -61,8 +63,9 @@ def fill(profile: Profile, parameters: dict[str, str]) -> Profile:
         cursor = msgspec.structs.replace(cursor, position=put(cursor.position))
     return msgspec.structs.replace(
         profile,
-        **{entity: put(getattr(profile, entity)) for entity in ENTITIES},
+        **{name: put(getattr(profile, name)) for name in (*ENTITIES, *OPTIONAL, "connection_status")},
         cursor=cursor,
         parameters=values,
         requires=tuple(put(r) or "" for r in profile.requires),
+        connections_require=tuple(put(r) or "" for r in profile.connections_require),
     )

@@ -36,6 +36,10 @@ WORKER_COLUMNS: Final = {
     "is_draining": "boolean", "can_accept_work": "boolean", "actions_completed": "integer",
 }  # fmt: skip
 OPERATION_COLUMNS: Final = {"operation_id": "text", "stage": "text"}
+CONNECTION_COLUMNS: Final = {
+    "id": "text", "name": "text", "host": "text", "port": "integer", "database": "text", "user": "text",
+    "sslmode": "text", "vault_path": "text",
+}  # fmt: skip
 
 #: Characters of a text that is read in brief.
 BRIEF: Final = 500
@@ -47,6 +51,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
     "running": RUNNING_COLUMNS,
     "workers": WORKER_COLUMNS,
     "operations": OPERATION_COLUMNS,
+    "connections": CONNECTION_COLUMNS,
 }
 REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "jobs": ("id", "status"),
@@ -55,11 +60,12 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "running": ("id",),
     "workers": ("id",),
     "operations": ("stage",),
+    "connections": ("id", "host"),
 }
 #: The types of a time, and of a number.
 TIMESTAMPS: Final = ("timestamp with time zone", "timestamp without time zone", "date")
-_WHOLE: Final = ("smallint", "integer", "bigint")
-NUMBERS: Final = (*_WHOLE, "numeric", "real", "double precision")
+WHOLE: Final = ("smallint", "integer", "bigint")
+NUMBERS: Final = (*WHOLE, "numeric", "real", "double precision")
 #: cursor kind -> the types its column may have
 CURSOR_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "timestamp": ("timestamp with time zone",),
@@ -137,7 +143,7 @@ class Wrapped:
     @property
     def granularity(self) -> float:
         """How long one value of the cursor stands for, in seconds: a whole second, a millisecond; else 0."""
-        if self.columns["executions"][self.cursor.column] not in _WHOLE:
+        if self.columns["executions"][self.cursor.column] not in WHOLE:
             return 0.0
         return {"epoch": 1.0, "epoch_ms": 0.001}.get(self.cursor.kind, 0.0)
 
@@ -169,7 +175,7 @@ class Wrapped:
             return f"to_timestamp({parameter}::float8)"
         if kind == "naive_timestamp":
             return f"(to_timestamp({parameter}::float8) AT TIME ZONE 'UTC')"
-        if kind == "epoch" and column_type in _WHOLE:
+        if kind == "epoch" and column_type in WHOLE:
             return f"floor({parameter}::float8)::int8"
         if kind == "epoch_ms" and column_type == "bigint":
             return f"floor({parameter}::float8 * 1000)::int8"
@@ -227,6 +233,10 @@ class Wrapped:
             "created_at",
         )
         return self.select("jobs", names, "WHERE q.type::text = 'RECURRING' LIMIT $1::int8")
+
+    def listed_connections(self) -> str:
+        """The servers to check, at most $1 of them."""
+        return self.select("connections", tuple(CONNECTION_COLUMNS), "ORDER BY 1 LIMIT $1::int8")
 
     def operation_counts(self) -> str:
         """Operations by stage."""

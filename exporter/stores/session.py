@@ -1,7 +1,7 @@
-"""One connection to a store: read-only transactions under statement and lock timeouts, errors translated.
+"""One connection to a store: transactions under statement and lock timeouts, errors translated.
 
-Everything runs inside ``BEGIN READ ONLY`` with ``SET LOCAL``, and nothing is prepared, so that the same code works
-through PgBouncer in transaction mode.
+Everything runs inside ``BEGIN`` with ``SET LOCAL``, read-only but for what asks to write, and nothing is prepared, so
+that the same code works through PgBouncer in transaction mode.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import psycopg
 from psycopg import errors as pg
@@ -85,12 +85,12 @@ class Session:
             await self.close()
 
     @contextlib.asynccontextmanager
-    async def transaction(self, timeout: float | None = None) -> AsyncIterator[Transaction]:
-        """A read-only transaction. Raises StoreUnavailable when there is no connection to be had."""
+    async def transaction(self, timeout: float | None = None, *, writing: bool = False) -> AsyncIterator[Transaction]:
+        """A transaction, read-only unless ``writing``. Raises StoreUnavailable when no connection is to be had."""
         async with self._lock:
             connection = await self._connected()
             try:
-                async with self._begun(connection, timeout or self._timeout) as transaction:
+                async with self._begun(connection, timeout or self._timeout, writing=writing) as transaction:
                     yield transaction
             except BaseException:
                 # Whatever went wrong, the next user finds an idle connection or none.
@@ -99,9 +99,11 @@ class Session:
                 raise
 
     @contextlib.asynccontextmanager
-    async def _begun(self, connection: psycopg.AsyncConnection[Row], timeout: float) -> AsyncIterator[Transaction]:
+    async def _begun(
+        self, connection: psycopg.AsyncConnection[Row], timeout: float, *, writing: bool = False
+    ) -> AsyncIterator[Transaction]:
         transaction = Transaction(self._store, connection, timeout, self._clock)
-        await transaction.begin()
+        await transaction.begin("READ WRITE" if writing else "READ ONLY")
         try:
             yield transaction
         except BaseException:
@@ -140,7 +142,7 @@ class Session:
 
 
 class Transaction:
-    """Statements inside one read-only transaction; each has a name under which its time is booked.
+    """Statements inside one transaction; each has a name under which its time is booked.
 
     ``seconds`` is the statement time so far, as the client measured it.
     """
@@ -154,7 +156,7 @@ class Transaction:
         self._clock = clock
         self.seconds = 0.0
 
-    async def begin(self) -> None:
+    async def begin(self, access: Literal["READ ONLY", "READ WRITE"] = "READ ONLY") -> None:
         """Open the transaction under its limits, in one round trip.
 
         READ COMMITTED, whatever the role's default: each statement must see what was committed before it.
@@ -164,7 +166,7 @@ class Transaction:
         lock = max(1, min(1000, statement // 2))
         async with self._bounded("begin"):
             await self._connection.execute(
-                "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;"
+                f"BEGIN ISOLATION LEVEL READ COMMITTED {access};"
                 f" SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock};"
                 f" SET LOCAL idle_in_transaction_session_timeout = {statement + 10_000};"
                 " SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off;"
@@ -181,6 +183,12 @@ class Transaction:
         async with self._bounded(name):
             cursor = await self._connection.execute(sql, parameters or None)
             return await cursor.fetchall()
+
+    async def run(self, name: str, sql: str, *parameters: object) -> int:
+        """Run a statement that gives no rows; how many it changed."""
+        async with self._bounded(name):
+            cursor = await self._connection.execute(sql, parameters or None)
+            return cursor.rowcount
 
     async def describe(self, name: str, sql: str) -> Sequence[psycopg.Column]:
         """The columns of ``sql``, which is planned but yields nothing."""

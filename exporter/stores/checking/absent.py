@@ -12,6 +12,7 @@ NOT_MAPPED: Final[Mapping[str, str]] = {
     "running": "what runs now, stuck and orphaned executions",
     "workers": "workers, lost workers, orphaned executions",
     "operations": "operations by stage",
+    "connections": "servers that the scheduler knows, as targets",
 }
 _LIVE: Final = {
     "name": "names of overdue jobs",
@@ -56,6 +57,10 @@ WITHOUT: Final[Mapping[str, Mapping[str, str]]] = {
         "is_draining": "draining workers",
     },
     "operations": {},
+    "connections": {
+        "name": "names of targets (they are called STORE/ID)",
+        "vault_path": "credentials from Vault: connections.store_targets holds for all",
+    },
 }
 
 

@@ -80,10 +80,10 @@ class Described:
         return Wrapped(self.profile, sound)
 
 
-async def describe(transaction: Transaction, profile: Profile) -> Described:
-    """Ask for the columns of every SELECT; one that the server refuses hides none of the others."""
+async def describe(transaction: Transaction, profile: Profile, entities: Sequence[str] = ENTITIES) -> Described:
+    """Ask for the columns of the SELECTs of ``entities``; one that the server refuses hides none of the others."""
     described = Described(profile)
-    for entity in ENTITIES:
+    for entity in entities:
         sql = getattr(profile, entity)
         if sql is None:
             continue
@@ -98,7 +98,7 @@ async def describe(transaction: Transaction, profile: Profile) -> Described:
         described.columns[entity] = {column.name: type_name(column) for column in found}
         faults = column_faults(entity, profile, [(column.name, type_name(column)) for column in found])
         described.faults[entity] = [SqlFault(fault) for fault in faults]
-    if profile.cursor is not None and profile.cursor.position is not None:
+    if "executions" in entities and profile.cursor is not None and profile.cursor.position is not None:
         fault = await _position_fault(transaction, profile.cursor.position)
         described.faults.setdefault("executions", []).extend(fault)
     return described

@@ -19,6 +19,7 @@ from exporter.stores.checking.report import EntityReport, Finding, StoreReport, 
 from exporter.stores.checking.sample import sample
 from exporter.stores.checking.statements import asked
 from exporter.stores.credentials import StoreCredentials
+from exporter.stores.profile import ENTITIES, OPTIONAL
 from exporter.stores.queries import COLUMNS, Wrapped
 from exporter.stores.reader import CLOCK
 from exporter.stores.session import Session, Transaction
@@ -60,12 +61,17 @@ async def _examine(store: PostgresStore, session: Session, report: StoreReport, 
         report.profile, report.parameters = profile.name, dict(profile.parameters)
         if store.profile == "auto":
             report.recognised_by = [wanted.partition("(")[0] for wanted in profile.requires]
-        described = await describe(transaction, profile)
+        listed = not await catalog.missing(transaction, profile.connections_require)
+        described = await describe(transaction, profile, (*ENTITIES, *OPTIONAL) if listed else ENTITIES)
         wrapped = described.wrapped
         names = await _type_names(transaction, described)
         for entity in [*described.columns, *(e for e in described.faults if e not in described.columns)]:
             report.entities.append(await _entity(transaction, described, entity, names))
-        report.not_mapped = {name: cost for name, cost in NOT_MAPPED.items() if getattr(profile, name) is None}
+        report.not_mapped = {
+            name: cost
+            for name, cost in NOT_MAPPED.items()
+            if getattr(profile, name) is None or (name in OPTIONAL and not listed)
+        }
         report.findings += await _hidden(transaction, wrapped, report.role)
         if wrapped.has("executions"):
             exactness = await catalog.exactness(transaction, wrapped, server, store.counting.late_window)

@@ -9,6 +9,7 @@ from typing import Final
 from exporter.config.durations import format_duration
 from exporter.config.model import PostgresStore
 from exporter.ledger.cursor import Position
+from exporter.stores.listing import LISTED
 from exporter.stores.postgres import RECURRING_LISTED
 from exporter.stores.queries import RUNNING_COLUMNS, WORKER_COLUMNS, Wrapped, bounds
 
@@ -55,6 +56,16 @@ def asked(wrapped: Wrapped, store: PostgresStore, now: float, greatest: int, bud
         yield one("workers", "workers", wrapped.select("workers", tuple(WORKER_COLUMNS)))
     if wrapped.has("operations"):
         yield one("operations", "operations by stage", wrapped.operation_counts())
+    if wrapped.has("connections"):
+        yield Asked(
+            name="targets",
+            what="servers to check",
+            sql=wrapped.listed_connections(),
+            parameters=(LISTED + 1,),
+            every=every,
+            seconds=seconds,
+            every_poll=False,  # it is the whole table that is wanted
+        )
     if wrapped.has("jobs"):
         yield Asked(
             name="jobs",

@@ -1,0 +1,129 @@
+"""What a store is asked, and told, about the servers that its ``connections`` table lists.
+
+Belongs here: the two collectors around ``listing`` and ``status``, and the visitor, which has no other questions: a
+shard that does not count a store's executions still checks its share of the store's connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from exporter.config.model import PostgresStore, Profile
+from exporter.directory import Directory, StatusWritten
+from exporter.instruments import QueryInstruments
+from exporter.poller import Collected, Collector
+from exporter.stores import catalog
+from exporter.stores.credentials import StoreCredentials
+from exporter.stores.listing import Listing
+from exporter.stores.session import Session
+from exporter.stores.status import StatusTable
+
+#: A visitor calls at every so many intervals of the store.
+VISITED_INTERVALS: Final = 4
+#: A visit may take so many statement timeouts before the poller gives it up.
+DEADLINE_TIMEOUTS: Final = 6
+NOTHING: Final = Collected(value=None)
+
+
+class StoreConnections:
+    """Asks one store for its connections, and writes the results of their checks where ``writes`` says so."""
+
+    def __init__(self, store: str, directory: Directory, *, writes: bool) -> None:
+        self._store = store
+        self._directory = directory
+        self._writes = writes
+        self._listing = Listing(store)
+        self._status: StatusTable | None = None
+        self._listed = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether results are to be written."""
+        return self._writes
+
+    async def ask(self, session: Session, profile: Profile) -> Collected:
+        """The store's rows, handed to the directory. Nothing where the store has no such table."""
+        self._directory.asked(self._store)
+        if profile.connections is None:
+            return NOTHING
+        async with session.transaction() as transaction:
+            value = await self._listing.read(transaction, profile)
+        if value is not None:
+            self._listed = True
+            self._directory.listed(self._store, value.connections)
+        return Collected(value=value, load_seconds=transaction.seconds)
+
+    async def tell(self, session: Session, profile: Profile) -> Collected:
+        """Write the results that the store does not have yet: one statement in a short transaction of its own."""
+        if profile.connection_status is None or not self._listed:
+            return NOTHING
+        if self._status is None:
+            self._status = StatusTable(profile.connection_status)
+        table, load = self._status, 0.0
+        statuses = table.unwritten(self._directory.checked(self._store))
+        if not statuses:
+            return Collected(value=StatusWritten(results=0))
+        if not table.ready:
+            async with session.transaction() as transaction:
+                await table.prepare(transaction)
+            load = transaction.seconds
+        async with session.transaction(writing=True) as transaction:
+            await table.write(transaction, statuses)
+        table.done(statuses)
+        return Collected(value=StatusWritten(results=len(statuses)), load_seconds=load + transaction.seconds)
+
+
+class Visitor:
+    """A store as a shard sees it that only checks connections: a connection for the moment of the visit, no more.
+
+    Rows change seldom, and every shard but one reads them beside the one that polls the store: so they are read at
+    every fourth interval, unless results have to be written.
+    """
+
+    def __init__(
+        self, config: PostgresStore, directory: Directory, instruments: QueryInstruments, *, writes: bool
+    ) -> None:
+        self.config = config
+        self._session = Session(config.name, StoreCredentials(config), config.timeout, instruments)
+        self._connections = StoreConnections(config.name, directory, writes=writes)
+        self._profile: Profile | None = None
+
+    def collectors(self) -> list[Collector]:
+        """The visit; with results to write, two that share a connection which stays."""
+        writes = self._connections.writes
+        found = [self._collector("targets", self._ask, 1 if writes else VISITED_INTERVALS)]
+        if writes:
+            found.append(self._collector("connection_status", self._tell, 1))
+        return found
+
+    def _collector(self, name: str, collect: Callable[[], Awaitable[Collected]], intervals: int) -> Collector:
+        return Collector(
+            name=name,
+            source=self.config.name,
+            collect=collect,
+            interval=self.config.interval * intervals,
+            deadline=self.config.timeout * DEADLINE_TIMEOUTS,
+            staleness=self.config.staleness * intervals,
+            max_load=self.config.max_db_load,
+        )
+
+    async def close(self) -> None:
+        """End the connection, if there is one."""
+        await self._session.close()
+
+    async def _ask(self) -> Collected:
+        try:
+            return await self._connections.ask(self._session, await self._known_profile())
+        finally:
+            if not self._connections.writes:
+                await self._session.close()
+
+    async def _tell(self) -> Collected:
+        return await self._connections.tell(self._session, await self._known_profile())
+
+    async def _known_profile(self) -> Profile:
+        if self._profile is None:
+            async with self._session.transaction() as transaction:
+                self._profile = await catalog.resolve(transaction, self.config)
+        return self._profile

@@ -1,0 +1,175 @@
+"""Targets that a store lists: added, changed and removed while running; results written where that is allowed."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from support.exposition import Metrics
+from support.polling import until
+from support.postgres import Database
+from support.scheduler import PASSWORD, NativeStore
+from support.sidecar import NAME, StartSidecar, one_store, target
+
+from exporter.config.dsn import parse_dsn
+
+#: Seconds for what takes an interval of the store and a check.
+SOON = 15
+
+
+def role(native: NativeStore) -> str:
+    """The role that the sidecar logs in with, to the store and to targets."""
+    return str(parse_dsn(native.dsn)["user"])
+
+
+def run(native: NativeStore, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """A statement of the scheduler's owner."""
+    with native.database.connect() as connection:
+        cursor = connection.execute(statement.encode(), parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def add(native: NativeStore, name: str, *, port: int | None = None, database: str | None = None) -> int:
+    """A row of ``connections``, by default the store's own server; its id."""
+    server = native.database.server
+    rows = run(
+        native,
+        "INSERT INTO connections (name, host, port, database) VALUES (%s, '127.0.0.1', %s, %s) RETURNING id",
+        name,
+        port or server.port,
+        database or native.database.name,
+    )
+    return int(rows[0][0])
+
+
+def configuration(native: NativeStore, *targets: dict[str, Any], **connections: Any) -> dict[str, Any]:
+    """One store, checks every second, rows logged in to as the sidecar's role."""
+    login = {"user": role(native), "password": PASSWORD, "sslmode": "disable"}
+    return {
+        **one_store(native.dsn),
+        "connections": {"interval": "1s", "store_targets": login, "targets": list(targets), **connections},
+        "web": {"enable_lifecycle": True},
+    }
+
+
+def up(metrics: Metrics) -> dict[str, float]:
+    """Which targets are up."""
+    return metrics.by("connection", "scheduling_connection_up")
+
+
+def checks(metrics: Metrics, name: str) -> float:
+    return metrics.value("scheduling_connection_checks_total", connection=name)
+
+
+def test_rows_come_change_and_go_while_the_others_are_not_disturbed(
+    native: NativeStore, start_sidecar: StartSidecar
+) -> None:
+    server = native.database.server
+    add(native, "first")
+    fixed = target("fixed", server.port, user=role(native), password=PASSWORD, database=native.database.name)
+    sidecar = start_sidecar(configuration(native, fixed))
+    until(lambda: up(sidecar.metrics()) == {"fixed": 1, "first": 1}, SOON)
+
+    add(native, "second", database="no_such_database")
+    until(lambda: up(sidecar.metrics()) == {"fixed": 1, "first": 1, "second": 0}, SOON)
+    before = sidecar.metrics()
+    run(native, "UPDATE connections SET database = %s WHERE name = 'second'", native.database.name)
+    until(lambda: up(sidecar.metrics()) == {"fixed": 1, "first": 1, "second": 1}, SOON)
+    run(native, "DELETE FROM connections WHERE name = 'second'")
+    until(lambda: up(sidecar.metrics()) == {"fixed": 1, "first": 1}, SOON)
+    after = sidecar.metrics()
+    assert 'connection="second"' not in sidecar.get("/metrics").text
+    for name in ("fixed", "first"):  # a target that starts anew is checked at once, and again
+        assert checks(after, name) - checks(before, name) <= 2 + 2 * SOON
+        assert checks(after, name) > checks(before, name)
+    assert [event["rows"] for event in sidecar.events("connections of the store changed")] == [1, 2, 2, 1]
+
+
+def statuses(native: NativeStore) -> dict[str, tuple[Any, ...]]:
+    """What the sidecar wrote, by the connection's name."""
+    rows = run(
+        native,
+        "SELECT c.name, s.is_healthy, s.server_version, s.error_message, s.failed_stage, s.response_time_ms,"
+        " extract(epoch FROM clock_timestamp() - s.last_check)::float8"
+        " FROM connection_status s JOIN connections c ON c.id = s.connection_id",
+    )
+    return {row[0]: row[1:] for row in rows}
+
+
+def grant(native: NativeStore) -> None:
+    run(native, f'GRANT INSERT, UPDATE ON connection_status TO "{role(native)}"')
+
+
+def test_results_are_written_where_that_is_on_and_allowed(native: NativeStore, start_sidecar: StartSidecar) -> None:
+    add(native, "healthy")
+    sick = add(native, "sick", database="no_such_database")
+    fixed = target("fixed", native.database.server.port, user=role(native), password=PASSWORD, id=99)
+    sidecar = start_sidecar(configuration(native, fixed, write_status=True))
+
+    def refusal() -> list[dict[str, Any]]:
+        return [e for e in sidecar.events("collector fails") if e["collector"] == "connection_status"]
+
+    until(refusal, SOON)
+    time.sleep(1.5)  # some intervals more
+    assert len(refusal()) == 1
+    assert f'GRANT INSERT, UPDATE ON "public".connection_status TO "{role(native)}";' in refusal()[0]["error"]
+    metrics = sidecar.metrics()
+    assert metrics.value("scheduling_store_up", store=NAME) == 1
+    assert metrics.value("scheduling_exporter_collector_success", collector="connection_status", source=NAME) == 0
+    assert statuses(native) == {}
+
+    grant(native)
+    until(lambda: len(statuses(native)) == 2, SOON)
+    ((version,),) = run(native, "SHOW server_version")
+    assert statuses(native)["healthy"][:4] == (True, version, None, None)
+    healthy, _, error, stage, milliseconds, _ = statuses(native)["sick"][0:6]
+    assert (healthy, stage) == (False, "auth") and "no_such_database" in error and 0 <= milliseconds < 5000
+    until(lambda: all(row[5] < 3 for row in statuses(native).values()), SOON, "it goes on")
+
+    run(native, "DELETE FROM connections WHERE id = %s", sick)
+    run(native, "TRUNCATE connection_status")
+    until(lambda: statuses(native).keys() == {"healthy"}, SOON)
+    assert sidecar.events("collector works again")
+    assert "role may not write" not in sidecar.get("/metrics").text
+
+
+def test_nothing_is_written_unless_that_is_on(native: NativeStore, start_sidecar: StartSidecar) -> None:
+    add(native, "healthy")
+    grant(native)
+    sidecar = start_sidecar(configuration(native))
+    until(lambda: checks(sidecar.metrics(), "healthy") >= 3, SOON)
+    assert statuses(native) == {}
+
+
+def test_a_store_without_the_table_is_a_store_without_targets(native: NativeStore, start_sidecar: StartSidecar) -> None:
+    run(native, "DROP TABLE connection_status, connections")
+    sidecar = start_sidecar(configuration(native, write_status=True))
+    until(lambda: sidecar.events("store lists no connections to check"), SOON)
+    sidecar.settled(since=native.finish(1))
+    said = sidecar.events("store lists no connections to check")
+    assert [event["reason"] for event in said] == ['there is no table "public".connections']
+    assert not sidecar.events("collector fails")
+    assert sidecar.metrics().value("scheduling_store_up", store=NAME) == 1
+    # The table comes later.
+    run(native, "CREATE TABLE connections (id integer PRIMARY KEY, host varchar(50), password text)")
+    run(native, f'GRANT SELECT ON connections TO "{role(native)}"')
+    run(native, "INSERT INTO connections VALUES (7, '127.0.0.1', 'never-read')")
+    until(lambda: "main/7" in up(sidecar.metrics()), SOON)
+
+
+def test_targets_outlive_their_store(own_native: NativeStore, database: Database, start_sidecar: StartSidecar) -> None:
+    run(
+        own_native,
+        "INSERT INTO connections (name, host, port, \"user\", database) VALUES ('elsewhere', '127.0.0.1', %s, %s, %s)",
+        database.server.port,
+        "postgres",
+        database.name,
+    )
+    connections = {"interval": "1s", "store_targets": {"password": database.server.password, "sslmode": "disable"}}
+    sidecar = start_sidecar({**one_store(own_native.dsn), "connections": connections})
+    until(lambda: up(sidecar.metrics()) == {"elsewhere": 1}, SOON)
+    own_native.database.server.stop("immediate")
+    until(lambda: sidecar.metrics().value("scheduling_store_up", store=NAME) == 0, SOON)
+    before = checks(sidecar.metrics(), "elsewhere")
+    until(lambda: checks(sidecar.metrics(), "elsewhere") >= before + 2, SOON)
+    assert up(sidecar.metrics()) == {"elsewhere": 1}
