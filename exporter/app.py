@@ -72,7 +72,7 @@ class App:
         self._clock = LoopClock()
         self._ledger = Ledger(config.state.path, budget=config.limits.series_per_metric, retention=config.retention)
         self._audit = AuditTrail(self._ledger)
-        self._vault = Vault(config.vault)
+        self._vault = Vault(config.vault, hub=self._hub)
         self._connections = ConnectionManager(self._hub, self._share.connections, credentials=self._target_credentials)
         self._roster = Roster(
             self._connections,

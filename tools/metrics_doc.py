@@ -21,6 +21,7 @@ from exporter.metrics import COLLECTORS, api
 from exporter.metrics.clientlib import from_client
 from exporter.metrics.exposition import go_float
 from exporter.metrics.family import Family
+from exporter.vault import OPERATIONS, RESULTS
 
 TARGET = Path(__file__).parents[1] / "docs" / "metrics.md"
 
@@ -32,6 +33,7 @@ HEADINGS = {
     "running": "What runs now, workers, operations",
     "connections": "PostgreSQL connections",
     "connection_checks": "All connection checks together",
+    "vault": "Vault",
     "sidecar": "The exporter itself",
     "collectors": "Collection",
     "process": "The system it runs on",
@@ -75,6 +77,8 @@ def label_values() -> Iterator[str]:
         ("scheduling_connection_check_stage_seconds", "stage", STAGES),
         ("scheduling_connection_check_failures_total", "result", tuple(r for r in get_args(Result) if r != "ok")),
         ("scheduling_db_connections", "state", BACKEND_STATES),
+        ("scheduling_vault_requests_total", "operation", OPERATIONS),
+        ("scheduling_vault_requests_total", "result", RESULTS),
     )
     yield "## Label values\n"
     yield "| metric | label | values |"
@@ -134,7 +138,7 @@ def document() -> str:
     lines += [
         "Besides these, the Python client library's own `process_*` and `python_info`.\n",
         *label_values(),
-        "\nThe stage and the result `vault` are not in use yet. A result appears once it has been seen.\n",
+        "\nA result appears once it has been seen.\n",
         "## Buckets\n",
         "Upper bounds; `+Inf` comes after them.\n",
         "| histogram | bounds |",

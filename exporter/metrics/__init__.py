@@ -29,6 +29,7 @@ from exporter.metrics import (
     running,
     sidecar,
     store,
+    vault,
 )
 from exporter.metrics.render import AnyCollector
 
@@ -39,6 +40,7 @@ COLLECTORS: Final[tuple[AnyCollector, ...]] = (
     running,
     connections,
     connection_checks,
+    vault,
     sidecar,
     collectors,
     process,

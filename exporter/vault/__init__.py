@@ -7,6 +7,6 @@ database (``stores``, ``connections``), how often a refused login is tried again
 from exporter.vault.client import Vault
 from exporter.vault.failure import VaultError
 from exporter.vault.secrets import Fetched
-from exporter.vault.state import COLLECTOR, SOURCE, VaultState
+from exporter.vault.state import COLLECTOR, OPERATIONS, RESULTS, SOURCE, VaultState
 
-__all__ = ["COLLECTOR", "SOURCE", "Fetched", "Vault", "VaultError", "VaultState"]
+__all__ = ["COLLECTOR", "OPERATIONS", "RESULTS", "SOURCE", "Fetched", "Vault", "VaultError", "VaultState"]

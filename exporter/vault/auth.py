@@ -14,10 +14,11 @@ from typing import Any, Final
 from exporter.config.model import VaultAuth
 from exporter.config.secrets import Secret
 from exporter.vault.failure import VaultError
+from exporter.vault.state import Operation
 from exporter.vault.threads import in_thread
 
 #: Sends a request: the operation's name, a call of hvac's client, the token to send with it.
-Send = Callable[[str, Callable[[Any], Any], str], Awaitable[dict[str, Any]]]
+Send = Callable[[Operation, Callable[[Any], Any], str], Awaitable[dict[str, Any]]]
 
 KUBERNETES_JWT: Final = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 _LARGEST: Final = 64 * 1024

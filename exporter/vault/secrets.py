@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -57,25 +57,25 @@ class _Entry:
         self.known: Fetched | None = None
         self.error: VaultError | None = None
         self.gap = GAP
+        self.stale = False
         self.next_at = 0.0
         self.task: asyncio.Task[None] | None = None
 
 
 class Secrets:
-    """The secrets that were read, by path. ``session`` is asked at each reading: it may be another one since."""
+    """The secrets that were read, by path. ``session`` gives the session in use, or raises VaultError without one."""
 
-    def __init__(self, session: Session, refresh: float) -> None:
+    def __init__(self, session: Callable[[], Session]) -> None:
         self._session = session
-        self._refresh = refresh
         self._entries: dict[str, _Entry] = {}
 
-    def use(self, session: Session, refresh: float, *, same: bool) -> None:
-        """Read from ``session`` from now on; unless it is the ``same`` Vault, nothing known holds there."""
-        self._session, self._refresh = session, refresh
-        if not same:
-            self._entries = {}
+    def changed(self, *, elsewhere: bool) -> None:
+        """Another session or token: what failed is tried again. ``elsewhere``: and what is known is out of date."""
         for entry in self._entries.values():
-            entry.next_at, entry.error = 0.0, None
+            entry.error = None
+            entry.stale |= elsewhere
+            if entry.task is None:
+                entry.next_at = 0.0
 
     def known(self, path: str) -> Fetched | None:
         """What was read last."""
@@ -92,7 +92,7 @@ class Secrets:
         while True:
             known, now = entry.known, time.monotonic()
             if known is not None and known.fetched_at >= fetched_after:
-                if now - known.fetched_at > self._refresh and entry.task is None and now >= entry.next_at:
+                if entry.task is None and now >= entry.next_at and self._is_old(entry, known, now):
                     self._fetch(path, entry, 0.0, forced=False)
                 return known
             if entry.task is None:
@@ -101,13 +101,20 @@ class Secrets:
                     raise entry.error.again()
                 if known is not None and wait > GAP:
                     return known
-                self._session.circuit.check()
+                self._session().circuit.check()
                 self._fetch(path, entry, max(0.0, wait), forced=fetched_after > 0)
             task = entry.task
             assert task is not None  # noqa: S101 - made above
             await asyncio.wait({task})
             if entry.error is not None and (entry.known is None or entry.known.fetched_at < fetched_after):
                 raise entry.error.again()
+
+    def _is_old(self, entry: _Entry, known: Fetched, now: float) -> bool:
+        try:
+            session = self._session()
+        except VaultError:
+            return False
+        return not session.away and (entry.stale or now - known.fetched_at > session.config.refresh)
 
     def _fetch(self, path: str, entry: _Entry, delay: float, *, forced: bool) -> None:
         entry.task = asyncio.create_task(self._fetch_into(path, entry, delay, forced=forced), name=f"vault {path}")
@@ -116,7 +123,7 @@ class Secrets:
         try:
             await asyncio.sleep(delay)
             started = time.monotonic()
-            answer = await self._session.request("read", lambda client: client.adapter.get(f"/v1/{path}"))
+            answer = await self._session().request("read", lambda client: client.adapter.get(f"/v1/{path}"))
             fields = fields_of(path, answer)
         except VaultError as error:
             self._failed(path, entry, error)
@@ -128,7 +135,7 @@ class Secrets:
                 log.info("secret read again", path=path)
             entry.gap = min(entry.gap * 2, LONGEST_GAP) if forced and not changed else GAP
             entry.next_at = time.monotonic() + entry.gap
-            entry.known, entry.error = Fetched(fields, started), None
+            entry.known, entry.error, entry.stale = Fetched(fields, started), None, False
         finally:
             entry.task = None
 

@@ -21,7 +21,7 @@ from exporter.config.secrets import Secret
 from exporter.vault.auth import Auth, Token, made_token
 from exporter.vault.circuit import Circuit
 from exporter.vault.failure import VaultError
-from exporter.vault.state import Requests
+from exporter.vault.state import Operation, Requests
 from exporter.vault.threads import in_thread
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Session:
     # -- requests
 
     async def request(
-        self, operation: str, call: Callable[[Any], Any], *, whatever: bool = False, seconds: float | None = None
+        self, operation: Operation, call: Callable[[Any], Any], *, whatever: bool = False, seconds: float | None = None
     ) -> dict[str, Any]:
         """What Vault answers to ``call`` (of hvac's client), logged in. Raises VaultError.
 
@@ -143,7 +143,7 @@ class Session:
 
     async def _send(
         self,
-        operation: str,
+        operation: Operation,
         call: Callable[[Any], Any],
         token: str,
         *,
@@ -163,7 +163,7 @@ class Session:
         self._answered(asked=True)
         return answer
 
-    def _failed(self, operation: str, error: VaultError) -> None:
+    def _failed(self, operation: Operation, error: VaultError) -> None:
         self._requests.count(operation, error.kind)
         if not error.away:
             self._answered(asked=True)

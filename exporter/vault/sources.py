@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from exporter.config.model import VaultCredential
-from exporter.credentials import Credentials, CredentialsError
-from exporter.vault.secrets import Secrets
+from exporter.credentials import Credentials
+from exporter.vault.roles import Role
+from exporter.vault.secrets import Fetched, Secrets
 
 
 class KeptSource:
@@ -34,13 +35,22 @@ class KeptSource:
         return fetched.credentials(self._path, self._credential, self._user)
 
 
-class NoVault:
-    """Stands for credentials where the configuration has no Vault."""
+class RoleSource:
+    """Credentials that a role gives."""
+
+    def __init__(self, role: Role, credential: VaultCredential, user: str | None, connection: str | None) -> None:
+        self.role = role
+        self.connection = connection
+        self._credential = credential
+        self._user = user
 
     async def current(self) -> Credentials:
-        """Never."""
-        raise CredentialsError("the configuration has no section vault")
+        """What the role gives now."""
+        return self._credentials(await self.role.get())
 
-    async def renewed(self, refused: Credentials) -> Credentials:  # noqa: ARG002 - there are none
-        """Never."""
-        return await self.current()
+    async def renewed(self, refused: Credentials) -> Credentials:
+        """What it gives anew, unless others have been had since."""
+        return self._credentials(await self.role.renewed(lambda fetched: self._credentials(fetched) == refused))
+
+    def _credentials(self, fetched: Fetched) -> Credentials:
+        return fetched.credentials(self.role.path, self._credential, self._user)

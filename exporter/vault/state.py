@@ -5,11 +5,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal, get_args
+
+from exporter.vault.failure import Kind
 
 #: The part that is published: the process's own.
 COLLECTOR: Final = "vault"
 SOURCE: Final = ""
+
+#: What Vault is asked for, as the metric of requests names it.
+Operation = Literal[
+    "login",
+    "unwrap",
+    "lookup_token",
+    "renew_token",
+    "revoke_token",
+    "read",
+    "credentials",
+    "renew_lease",
+    "revoke_lease",
+    "health",
+]
+OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
+RESULTS: Final = ("success", *get_args(Kind))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +49,7 @@ class Requests:
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()
 
-    def count(self, operation: str, result: str) -> None:
+    def count(self, operation: Operation, result: str) -> None:
         """One request. ``result`` is "success" or the kind of its failure."""
         self._counts[operation, "success"] += 0  # known with the operation, and never absent beside a failure
         self._counts[operation, result] += 1

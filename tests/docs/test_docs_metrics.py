@@ -66,6 +66,12 @@ CONNECTION_METRICS = {
     "scheduling_db_deadlocks_total": ("counter", "connection"),
     "scheduling_db_query_duration_seconds": ("histogram", "query"),
 }
+VAULT_METRICS = {
+    "scheduling_vault_up": ("gauge", ""),
+    "scheduling_vault_token_expiry_timestamp_seconds": ("gauge", ""),
+    "scheduling_vault_requests_total": ("counter", "operation result"),
+    "scheduling_vault_lease_expiry_timestamp_seconds": ("gauge", "connection"),
+}
 API_METRICS = {
     "scheduling_api_requests_total": ("counter", "method endpoint status"),
     "scheduling_api_request_duration_seconds": ("histogram", "method endpoint"),
@@ -102,7 +108,7 @@ SIDECAR_METRICS = {
     "scheduling_system_load5": ("gauge", ""),
     "scheduling_system_load15": ("gauge", ""),
 }
-PROMISED = STORE_METRICS | CONNECTION_METRICS | API_METRICS | SIDECAR_METRICS
+PROMISED = STORE_METRICS | CONNECTION_METRICS | VAULT_METRICS | API_METRICS | SIDECAR_METRICS
 
 
 @pytest.fixture(scope="module")

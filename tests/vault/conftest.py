@@ -33,8 +33,13 @@ def own_vault_server() -> Iterator[VaultServer]:
         yield server
 
 
+def token_auth(token: str) -> VaultAuth:
+    """Log in with a token."""
+    return VaultAuth(method="token", token=Secret(token))
+
+
 def config_for(server: VaultServer, auth: VaultAuth | None = None, **changes: Any) -> Config:
     """The configuration with a token that may read, unless there is another way to log in."""
-    auth = auth or VaultAuth(method="token", token=Secret(server.new_token(ttl="1h")))
+    auth = auth or token_auth(server.new_token(ttl="1h"))
     ca_cert = str(server.ca_cert) if server.ca_cert else None
     return Config(**{"address": server.address, "auth": auth, "ca_cert": ca_cert, **changes})
