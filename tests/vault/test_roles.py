@@ -1,4 +1,4 @@
-"""Roles of a database engine: leases made once for all, renewed, replaced with overlap, revoked; static ones followed."""
+"""Roles of a database engine: leases made once for all, renewed, replaced in time, revoked; static ones followed."""
 
 from __future__ import annotations
 
