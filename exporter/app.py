@@ -20,6 +20,7 @@ from exporter.config.dsn import parse_dsn
 from exporter.config.load import logging_defaults
 from exporter.config.model import Config, PostgresStore, Target
 from exporter.config.redact import redacted
+from exporter.config.secrets import Secret
 from exporter.connections import ConnectionManager
 from exporter.connections.roster import Roster
 from exporter.credentials import CredentialSource
@@ -97,7 +98,7 @@ class App:
             for store in self._config.stores:
                 await self._announce(store)
             self._sample()
-            server = await stack.enter_async_context(Server(self._context(renderer), FAMILIES))
+            server = self._server = await stack.enter_async_context(Server(self._context(renderer), FAMILIES))
             log.info("started", version=__version__, urls=server.urls, stores=len(self._config.stores),
                      targets=len(self._config.connections.targets))  # fmt: skip
             stack.push_async_callback(self._close_stores)
@@ -249,6 +250,7 @@ class App:
                 config = self._options.load()
                 logs.scrubber.learn(config)
                 _refuse_fixed(self._file, config)
+                self._server.check(config)
             except ConfigError as e:
                 self._reload_ok = False
                 self._sample()
@@ -343,6 +345,7 @@ class App:
             history=self._ledger,
             audit=self._audit,
             config=config,
+            secret=_revealed,
             redacted_config=lambda: redacted(self._share),
             render=renderer,
             reload=reload,
@@ -353,6 +356,10 @@ class App:
             version=__version__,
             landing=Landing(hub=self._hub, config=config, version=__version__),
         )
+
+
+async def _revealed(secret: Secret) -> str:
+    return secret.reveal()
 
 
 def _part(collector: str, config: PostgresStore, value: object, at: float | None, staleness: float) -> Part:
@@ -382,7 +389,11 @@ def _opened_with(config: Config) -> tuple[object, ...]:
 
 def _refuse_fixed(before: Config, after: Config) -> None:
     """What is bound at start cannot change with a reload."""
-    fixed = {"web": (before.web, after.web), "state.path": (before.state, after.state)}
+    fixed = {
+        "web": (before.web, after.web),
+        "api.listen_address": (before.api.addresses, after.api.addresses),
+        "state.path": (before.state, after.state),
+    }
     problems = [f"{key}: cannot change while running; restart to apply it" for key, (a, b) in fixed.items() if a != b]
     if problems:
         raise ConfigError(problems)

@@ -39,8 +39,8 @@ def endpoints(context: Context) -> list[Endpoint]:
         good = passes(context.readiness())
         return web.Response(text="Ready" if good else "Not ready", status=200 if good else 503)
 
-    async def reload(_: Query[Nothing]) -> web.StreamResponse:
-        return await _reload(context)
+    async def reload(call: Query[Nothing]) -> web.StreamResponse:
+        return await _reload(call, context)
 
     async def config(_: Query[Nothing]) -> web.StreamResponse:
         return web.Response(text=context.redacted_config())
@@ -68,10 +68,11 @@ def endpoints(context: Context) -> list[Endpoint]:
     ]
 
 
-async def _reload(context: Context) -> web.Response:
+async def _reload(call: Query[Nothing], context: Context) -> web.Response:
     if not context.config().web.enable_lifecycle:
         return web.Response(text="Lifecycle API is not enabled: start with --web.enable-lifecycle\n", status=403)
     result = await context.reload()
+    context.audit.record(call.entry("reload", "success" if result.ok else "failed"))
     if result.ok:
         return web.Response(text="Configuration reloaded\n")
     problems = "\n".join(_scrubbed(problem) for problem in result.problems)

@@ -70,7 +70,7 @@ def endpoints(context: Context) -> list[Endpoint]:
         if call.params.store is not None:
             names = [store_asked(call.params.store, config)]
         known = [Known(snapshot, name) for name in names]
-        answer = _status(known, config.environment, context.started_at)
+        answer = _status(known, config.setting, context.started_at)
         return snapshot_response(msgspec.json.encode(answer), snapshot.published_at)
 
     return [

@@ -17,7 +17,13 @@ RESERVED_PATHS: Final = (
     "/-/ready",
     "/-/reload",
     "/config",
+    "/docs",
+    "/openapi.json",
+    "/probe",
+    "/sd",
 )
+#: And everything below these.
+RESERVED: Final = ("/api/", "/monitoring/")
 
 _ADDRESS: Final = re.compile(r"(\[[^\[\]]*\]|[A-Za-z0-9._-]*):([0-9]{1,5})")
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?")
@@ -48,18 +54,29 @@ def parse_listen_address(text: str) -> tuple[str, int]:
     return host, int(match[2])
 
 
-def check_listen_address(text: str) -> str:
-    """The text as it is, if it can be listened on; ValueError otherwise."""
-    parse_listen_address(text)
-    return text
+def check_listen_address(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """The address as it is, if it can be listened on; ValueError otherwise. Those of a list were checked before it."""
+    if isinstance(value, str):
+        parse_listen_address(value)
+    return value
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches what listens on ``address``."""
+    host, _ = parse_listen_address(address)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def check_telemetry_path(text: str) -> str:
     """The text as it is, if metrics can be served there; ValueError otherwise."""
     if not text.startswith("/"):
         raise ValueError('expected a path that begins with "/"')
-    if text in RESERVED_PATHS or text.rstrip("/") in RESERVED_PATHS or text.startswith("/api/"):
-        raise ValueError("expected a path that is not taken: " + ", ".join(RESERVED_PATHS) + " and /api/ are")
+    if text in RESERVED_PATHS or text.rstrip("/") in RESERVED_PATHS or text.startswith(RESERVED):
+        taken = ", ".join((*RESERVED_PATHS, *RESERVED))
+        raise ValueError(f"expected a path that is not taken: {taken} are")
     if not _PATH.fullmatch(text):
         raise ValueError("expected a path of letters, digits and . _ ~ - between single slashes")
     return text

@@ -14,6 +14,7 @@ from exporter.config.durations import format_duration
 from exporter.config.model import (
     MESSAGE_FIELDS,
     Alertmanager,
+    Auth,
     Config,
     Connections,
     HttpTrigger,
@@ -26,21 +27,19 @@ from exporter.config.model import (
     Vault,
     VaultAuth,
     VaultCredential,
-    Web,
 )
 from exporter.config.problems import BROKEN, Where, nearest, quote
 
 
-def check_web(web: Where) -> None:
-    """No address twice; port 0 is a new port each time."""
-    seen = set()
-    for index, text in enumerate(web.get("listen_address") or ()):
-        if text is BROKEN:
-            continue
-        address = parse_listen_address(text)
-        if address in seen and address[1]:
-            web.problem("listen_address", f"duplicate address {quote(text)}", index)
-        seen.add(address)
+def check_auth(auth: Where) -> None:
+    """A name stands for one token, and a token for one name."""
+    tokens = auth.items("tokens")
+    check_unique(tokens, "name")
+    first: dict[Any, Where] = {}
+    for token in tokens:
+        secret = token.get("token")
+        if secret is not None and first.setdefault(secret, token) is not token:
+            token.problem("token", f"the same token as that of {first[secret].place('token')}; expected one of its own")
 
 
 def check_intervals(section: Where) -> None:
@@ -205,10 +204,29 @@ def check_config(config: Where) -> None:
     check_unique(targets, "name")
     check_unique(targets, "id")
     _check_vault_is_there(config, targets)
+    _check_addresses(config)
     objectives, overrides = config.items("slo"), config.items("alerting", "overrides")
     for entries in (overrides, objectives):
         _check_store_names(entries, config.get("stores"))
         _check_scopes(entries)
+
+
+def _check_addresses(config: Where) -> None:
+    """No address twice, in one section or in two; port 0 is a new port each time."""
+    seen: set[tuple[str, int]] = set()
+    for name in ("web", "api"):
+        section = config.get(name)
+        given = getattr(section, "listen_address", None)
+        if given is BROKEN:
+            continue
+        for index, text in enumerate((given,) if isinstance(given, str) else given or ()):
+            if text is BROKEN:
+                continue
+            address = parse_listen_address(text)
+            if address in seen and address[1]:
+                place = () if isinstance(given, str) else (index,)
+                config.problem(name, f"duplicate address {quote(text)}", "listen_address", *place)
+            seen.add(address)
 
 
 def check_unique(sections: Iterable[Where], name: str) -> None:
@@ -263,6 +281,7 @@ def _check_scopes(sections: Iterable[Where]) -> None:
 #: Run on each section once it has been read; a section with faults is checked as far as its other keys allow.
 CHECKS: Final[dict[type, Check]] = {
     Alertmanager: check_remote,
+    Auth: check_auth,
     Config: check_config,
     Connections: check_connections,
     PostgresStore: check_store,
@@ -275,5 +294,4 @@ CHECKS: Final[dict[type, Check]] = {
     Vault: check_vault,
     VaultAuth: check_vault_auth,
     VaultCredential: check_vault_credential,
-    Web: check_web,
 }

@@ -70,7 +70,7 @@ def load_section(
 
 def logging_defaults(config: Config) -> tuple[LogLevel, LogFormat]:
     """The log level and format: as configured, else those of the environment."""
-    level, log_format = _LOGGING[config.environment]
+    level, log_format = _LOGGING[config.setting]
     return config.logging.level or level, config.logging.format or log_format
 
 

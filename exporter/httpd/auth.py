@@ -23,7 +23,6 @@ WAITING: Final = 16
 _SIGNIFICANT: Final = 72
 #: A well-formed salt and digest of no known password, to spend the same time on unknown users.
 _NOBODY: Final = "QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
-_CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="scheduler-exporter", charset="UTF-8"'}
 
 
 class BasicAuth:
@@ -43,16 +42,16 @@ class BasicAuth:
         """End the thread; what waits for it is dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def check(self, header: str | None, users: Mapping[str, Secret]) -> None:
-        """Return when ``header`` proves one of ``users`` (name -> bcrypt hash); else HttpError 401 or 503."""
+    async def check(self, header: str | None, users: Mapping[str, Secret]) -> str | None:
+        """Which of ``users`` (name -> bcrypt hash) ``header`` proves, or None; HttpError 503 in a flood of guesses."""
         credentials = _parse(header)
         if credentials is None:
-            raise HttpError(401, "unauthorized", _CHALLENGE)
+            return None
         user, password = credentials
         stored = users.get(user)
         hashed = stored or Secret(f"$2b${_cost(users):02d}${_NOBODY}")
-        if not await self._verify(self._digest(user, hashed, password), hashed, password) or stored is None:
-            raise HttpError(401, "unauthorized", _CHALLENGE)
+        proven = await self._verify(self._digest(user, hashed, password), hashed, password)
+        return user if proven and stored is not None else None
 
     def _digest(self, user: str, hashed: Secret, password: Secret) -> bytes:
         """Names the credentials without holding them; another hash for the user is another name."""

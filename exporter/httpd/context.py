@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from exporter.config.model import Config
+from exporter.config.secrets import Secret
 from exporter.domain import AuditEntry, Statistics
 from exporter.snapshot import Hub
 
@@ -94,16 +95,16 @@ class Context:
     """What the application lends to handlers.
 
     ``hub`` has what is true now, ``history`` what was counted, ``audit`` takes who did what; ``config`` is the
-    configuration in force, ``redacted_config`` its YAML without secrets; ``reload`` reads the file again and is
-    safe to call twice at once;
-    ``started_at`` is Unix seconds; ``landing`` is the page at ``/`` as HTML, whose only style sheet is a ``<style>``
-    element in its head.
+    configuration in force, ``secret`` gives the text of one of its secrets, ``redacted_config`` its YAML without them;
+    ``reload`` reads the file again and is safe to call twice at once; ``started_at`` is Unix seconds; ``landing`` is
+    the page at ``/`` as HTML, whose only style sheet is a ``<style>`` element in its head.
     """
 
     hub: Hub
     history: History
     audit: Audit
     config: Callable[[], Config]
+    secret: Callable[[Secret], Awaitable[str]]
     redacted_config: Callable[[], str]
     render: Renderer[Any]
     reload: Callable[[], Awaitable[ReloadResult]]

@@ -5,13 +5,16 @@ A family of paths is a module with ``endpoints(context)``, which lists them, and
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 from aiohttp import web
+from structlog.contextvars import get_contextvars
 
+from exporter.domain import AuditEntry, AuditResult
 from exporter.httpd.context import Context
 from exporter.httpd.problems import Refusal
 from exporter.httpd.roles import Caller, Role
@@ -67,6 +70,26 @@ class Call(Generic[ParamsT, BodyT]):
     body: BodyT
     caller: Caller
     request: web.Request
+
+    def entry(
+        self, action: str, result: AuditResult, *, target: str | None = None, detail: str | None = None
+    ) -> AuditEntry:
+        """What the audit trail takes down about this request."""
+        return AuditEntry(
+            at=time.time(),
+            action=action,
+            actor=self.caller.name,
+            result=result,
+            target=target,
+            request_id=self.request_id,
+            client=self.request.remote,
+            detail=detail,
+        )
+
+    @property
+    def request_id(self) -> str:
+        """The id that answer and logs have."""
+        return str(get_contextvars()["request_id"])
 
 
 #: A request without a body, by its parameters: ``async def logs(call: Query[LogsAsked]) -> web.Response``.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import contextlib
+import ipaddress
+import math
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.config.web import RateLimit
+from aiohttp import web
+from aiolimiter import AsyncLimiter
+
+from exporter.httpd.problems import HttpError
 
 #: The longest request line, and the longest header, in bytes.
 MAX_LINE: Final = 8190
@@ -17,6 +22,8 @@ MAX_BODY: Final = 64 * 1024
 LINGER: Final = 2.0
 #: Connections at once; more are closed at once, so that a flood leaves file descriptors for the databases.
 MAX_CONNECTIONS: Final = 512
+#: Clients whose budgets are remembered, about half a kilobyte each.
+MAX_CLIENTS: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,21 +38,37 @@ class Timeouts:
     shutdown: float = 5.0
 
 
-class TokenBucket:
-    """exporter-toolkit's ``rate_limit``: one bucket over all clients."""
+class Budgets:
+    """How often each client may ask: buckets that fill by every request and leak at the rate that is configured.
 
-    def __init__(self, limit: RateLimit, clock: Callable[[], float] = time.monotonic) -> None:
-        self.limit = limit
-        self._clock = clock
-        self._tokens = float(limit.burst)
-        self._at = clock()
+    A client is whoever a credential names, else an address (of IPv6 a whole /64, which is what one subscriber has).
+    """
 
-    def take(self) -> float:
-        """0 when the request may pass, else the seconds until one may."""
-        now = self._clock()
-        self._tokens = min(self.limit.burst, self._tokens + (now - self._at) / self.limit.interval)
-        self._at = now
-        if self._tokens >= 1:
-            self._tokens -= 1
-            return 0.0
-        return (1 - self._tokens) * self.limit.interval
+    def __init__(self) -> None:
+        self._buckets: OrderedDict[tuple[str, str], AsyncLimiter] = OrderedDict()
+
+    async def pay(self, budget: str, client: str, *, per_second: float, burst: int) -> None:
+        """Take one request of ``client`` from its ``budget``; HttpError 429 where nothing is left of it."""
+        if per_second <= 0:
+            return
+        bucket = self._buckets.get((budget, client))
+        if bucket is None or bucket.max_rate != burst or bucket.time_period != burst / per_second:
+            bucket = self._buckets[budget, client] = AsyncLimiter(burst, burst / per_second)
+        self._buckets.move_to_end((budget, client))
+        while len(self._buckets) > MAX_CLIENTS:
+            # Who keeps asking stays: a flood of other addresses frees nobody who has used up a budget.
+            self._buckets.popitem(last=False)
+        if not bucket.has_capacity():
+            wait = max(1, math.ceil(1 / per_second))
+            raise HttpError(429, "too many requests", {"Retry-After": str(wait)})
+        await bucket.acquire()
+
+
+def client_of(request: web.Request) -> str:
+    """The address that asks, as budgets know it."""
+    remote = request.remote or ""
+    if ":" not in remote:
+        return remote
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_network((remote.partition("%")[0], 64), strict=False))
+    return remote

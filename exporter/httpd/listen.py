@@ -17,8 +17,8 @@ _BACKLOG: Final = 128
 _NO_FAMILY: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-async def open_sockets(addresses: Sequence[str]) -> list[socket.socket]:
-    """Listening sockets for all of ``addresses``, or none and a ConfigError that names the one refused."""
+async def open_sockets(addresses: Sequence[str], key: str = "web.listen_address") -> list[socket.socket]:
+    """Listening sockets for all of ``addresses``, or none and a ConfigError: the ``key``, and the one refused."""
     with contextlib.ExitStack() as stack:
         opened: list[socket.socket] = []
         for address in addresses:
@@ -27,7 +27,7 @@ async def open_sockets(addresses: Sequence[str]) -> list[socket.socket]:
                     opened.append(stack.enter_context(sock))
             except (OSError, ValueError) as exc:
                 reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-                raise ConfigError([f"web.listen_address: cannot listen on {address}: {reason}"]) from exc
+                raise ConfigError([f"{key}: cannot listen on {address}: {reason}"]) from exc
         stack.pop_all()
         return opened
 

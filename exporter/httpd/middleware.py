@@ -15,14 +15,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from structlog.contextvars import bound_contextvars, get_contextvars
 
-from exporter.httpd.auth import BasicAuth
-from exporter.httpd.context import ApiInstruments
+from exporter.httpd.admission import Admission
+from exporter.httpd.context import Context
 from exporter.httpd.headers import harden
-from exporter.httpd.limits import MAX_BODY, Timeouts, TokenBucket
-from exporter.httpd.origin import cross_site
+from exporter.httpd.limits import MAX_BODY, Timeouts
 from exporter.httpd.problems import HttpError, Refusal, error_response, from_http
 from exporter.httpd.protocol import Connection
-from exporter.httpd.roles import ANONYMOUS, Caller, Role
 from exporter.httpd.routing import CALLER, Routes
 from exporter.httpd.watch import WebConfigWatch
 
@@ -44,17 +42,16 @@ class TrackedResponse(web.Response):
 class Boundary:
     """Admits, answers, delivers and observes each request of a server."""
 
-    def __init__(self, watch: WebConfigWatch, instruments: ApiInstruments, timeouts: Timeouts, routes: Routes) -> None:
+    def __init__(self, context: Context, watch: WebConfigWatch, timeouts: Timeouts, routes: Routes) -> None:
         self._watch = watch
-        self._routes = routes
-        self._instruments = instruments
+        self.routes = routes
+        self._instruments = context.instruments
         self._timeouts = timeouts
-        self._auth = BasicAuth()
-        self._bucket: TokenBucket | None = None
+        self._admission = Admission(context, watch)
 
     def close(self) -> None:
         """Let go of the thread that checks passwords."""
-        self._auth.close()
+        self._admission.close()
 
     @property
     def middleware(self) -> Middleware:
@@ -92,32 +89,15 @@ class Boundary:
 
     async def _answer(self, request: web.Request, handler: Handler, request_id: str) -> web.StreamResponse:
         try:
-            self._admit_rate()
-            endpoint = self._routes.endpoint(request)
-            users = self._watch.config.basic_auth_users
-            if users:
-                await self._auth.check(request.headers.get("Authorization"), users)
-            request[CALLER] = Caller(ANONYMOUS, Role.ADMIN, known=False)
-            if endpoint is not None and endpoint.method != "GET" and cross_site(request):
-                raise HttpError(403, "cross-site request refused")
+            request[CALLER] = await self._admission.admit(request, self.routes.endpoint(request))
             await self._read_body(request)
             return await handler(request)
         except HttpError as exc:
-            return error_response(exc.status, exc.message, exc.headers, envelope=self._routes.envelope(request))
+            return error_response(exc.status, exc.message, exc.headers, envelope=self.routes.envelope(request))
         except web.HTTPException as exc:
-            return from_http(exc, self._routes.envelope(request))
+            return from_http(exc, self.routes.envelope(request))
         except Exception as exc:
-            return _internal_error(request, exc, self._routes.envelope(request), request_id)
-
-    def _admit_rate(self) -> None:
-        limit = self._watch.config.rate_limit
-        if limit.interval <= 0:
-            return
-        if self._bucket is None or self._bucket.limit != limit:
-            self._bucket = TokenBucket(limit)
-        wait = self._bucket.take()
-        if wait > 0:
-            raise HttpError(429, "too many requests", {"Retry-After": str(int(wait) + 1)})
+            return _internal_error(request, exc, self.routes.envelope(request), request_id)
 
     async def _read_body(self, request: web.Request) -> None:
         """Read the body, which the handler then finds in ``request.read()``; HttpError 400, 408, 413."""

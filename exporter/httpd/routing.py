@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from exporter.httpd.bodies import read_body
-from exporter.httpd.endpoint import Call, Endpoint
+from exporter.httpd.endpoint import Call, Endpoint, Port
 from exporter.httpd.params import read_params
 from exporter.httpd.problems import Refusal
 from exporter.httpd.roles import Caller
@@ -22,7 +22,7 @@ CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 
 
 class Routes:
-    """What one listener serves. No request reaches a handler but through the endpoint that is found for it here."""
+    """What is served, and where. No request reaches a handler but through the endpoint that is found for it here."""
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         self.endpoints = tuple(endpoints)
@@ -30,10 +30,10 @@ class Routes:
         prefixes = {prefix: one.family.envelope for one in self.endpoints for prefix in one.family.prefixes}
         self._envelopes = sorted(prefixes.items(), key=lambda item: -len(item[0]))
 
-    def mount(self, app: web.Application) -> None:
-        """Add the routes to ``app``."""
-        app[SERVED] = self.endpoints
-        for endpoint in self.endpoints:
+    def mount(self, app: web.Application, *ports: Port) -> None:
+        """Add the routes of the families on ``ports`` to ``app``."""
+        app[SERVED] = tuple(endpoint for endpoint in self.endpoints if endpoint.family.port in ports)
+        for endpoint in app[SERVED]:
             handler = _handler(endpoint)
             resource = app.router.add_resource(endpoint.path)
             for method in ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,):

@@ -66,4 +66,4 @@ connections: {targets: [{name: a, host: h, password: hunter2}]}
 
 
 def test_a_configuration_of_defaults_can_be_shown() -> None:
-    assert yaml.safe_load(redacted(Config()))["environment"] == "production"
+    assert yaml.safe_load(redacted(Config()))["limits"]["series_per_metric"] == 500

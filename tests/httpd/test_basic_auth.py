@@ -87,11 +87,10 @@ async def test_a_proven_password_is_not_hashed_again_and_a_wrong_one_is() -> Non
         await checker.check(header("prom", "pw"), users)
         assert computed.call_count == 1
         for _ in range(2):
-            with pytest.raises(HttpError):
-                await checker.check(header("prom", "no"), users)
+            assert await checker.check(header("prom", "no"), users) is None
         assert computed.call_count == 3
-        with pytest.raises(HttpError):  # another hash: what was proven for the old one is worth nothing
-            await checker.check(header("prom", "pw"), {"prom": Secret(hashed("new"))})
+        # another hash: what was proven for the old one is worth nothing
+        assert await checker.check(header("prom", "pw"), {"prom": Secret(hashed("new"))}) is None
     checker.close()
 
 
@@ -99,8 +98,8 @@ async def test_an_unknown_user_costs_the_same_hash() -> None:
     users = {"prom": Secret(hashed("pw", 5))}
     checker = BasicAuth()
     computing = mock.patch.object(auth_module, "_matches", wraps=auth_module._matches)
-    with computing as computed, pytest.raises(HttpError):
-        await checker.check(header("nobody", "pw"), users)
+    with computing as computed:
+        assert await checker.check(header("nobody", "pw"), users) is None
     assert computed.call_args.args[0].reveal().startswith("$2b$05$")
     checker.close()
 
@@ -111,9 +110,10 @@ async def test_a_flood_of_guesses_is_bounded_and_the_loop_stays_free() -> None:
     await checker.check(header("prom", "pw"), users)
 
     async def guess(n: int) -> int:
-        with pytest.raises(HttpError) as caught:
-            await checker.check(header("prom", f"guess{n}"), users)
-        return caught.value.status
+        try:
+            return 200 if await checker.check(header("prom", f"guess{n}"), users) else 401
+        except HttpError as exc:
+            return exc.status
 
     flood = asyncio.gather(*(guess(n) for n in range(200)))
     started = time.monotonic()

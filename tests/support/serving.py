@@ -15,6 +15,7 @@ from aiohttp import web
 
 from exporter.api import FAMILIES
 from exporter.config.model import Config, Web
+from exporter.config.secrets import Secret
 from exporter.domain import AuditEntry, Statistics
 from exporter.errors import StateUnavailable
 from exporter.httpd.context import Check, Context, Page, ReloadResult
@@ -117,6 +118,9 @@ class World:
     audit: FakeAudit = field(default_factory=FakeAudit)
     config: Config | None = None
 
+    async def secret(self, secret: Secret) -> str:
+        return secret.reveal()
+
     async def reload(self) -> ReloadResult:
         self.reloads += 1
         return self.outcome
@@ -128,6 +132,7 @@ class World:
             history=self.history,
             audit=self.audit,
             config=lambda: self.config or Config(web=self.web),
+            secret=self.secret,
             redacted_config=lambda: "web:\n  telemetry_path: /metrics\n",
             render=self.renderer,
             reload=self.reload,

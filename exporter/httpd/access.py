@@ -1,0 +1,140 @@
+"""Who asks and what that one may do: users of the web configuration, bearer tokens, and those who show neither.
+
+Roles stand with the endpoints. A request is judged by the endpoint that the router found for it, so no spelling of a
+path leads round this: what is not found is not answered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from exporter.config.addresses import is_loopback
+from exporter.config.model import Config, Token
+from exporter.config.secrets import Secret
+from exporter.config.web import WebConfig
+from exporter.errors import ConfigError
+from exporter.httpd.auth import BasicAuth
+from exporter.httpd.endpoint import Endpoint
+from exporter.httpd.problems import HttpError
+from exporter.httpd.roles import ANONYMOUS, Caller, Role
+from exporter.httpd.watch import WebConfigWatch
+
+_ROLES: Final = {"viewer": Role.VIEWER, "admin": Role.ADMIN}
+_BASIC: Final = 'Basic realm="scheduler-exporter", charset="UTF-8"'
+_BEARER: Final = 'Bearer realm="scheduler-exporter"'
+_CLOSED: Final = (
+    "auth: environment is production and JSON would be open to everyone who reaches it: set auth.tokens (or"
+    " basic_auth_users in web.config_file), or auth.anonymous_read: true"
+)
+
+
+def anonymous_role(config: Config, web_config: WebConfig) -> Role:
+    """What one without a credential may do. ConfigError where production would leave JSON open without saying so.
+
+    ADMIN is for reading alone: who acts has to be known.
+    """
+    if web_config.basic_auth_users:
+        return Role.ANYONE
+    if config.auth.anonymous_read:
+        return Role.VIEWER
+    if tokens_of(config):
+        return Role.ANYONE
+    tls = web_config.tls
+    if tls is not None and tls.client_auth_type == "RequireAndVerifyClientCert":
+        return Role.VIEWER
+    if config.environment == "production":
+        raise ConfigError([_CLOSED])
+    if config.environment is None and not all(map(is_loopback, addresses_of(config))):
+        return Role.ANYONE
+    return Role.ADMIN
+
+
+def tokens_of(config: Config) -> Sequence[Token]:
+    """The tokens that are set."""
+    return [token for token in config.auth.tokens if token.token is not None]
+
+
+def addresses_of(config: Config) -> tuple[str, ...]:
+    """Every address that is listened on."""
+    return (*config.web.listen_address, *config.api.addresses)
+
+
+class Gate:
+    """Knows callers by their ``Authorization`` header, and refuses those who may not."""
+
+    def __init__(
+        self, watch: WebConfigWatch, config: Callable[[], Config], value: Callable[[Secret], Awaitable[str]]
+    ) -> None:
+        self._watch = watch
+        self._config = config
+        self._value = value
+        self._basic = BasicAuth()
+        self._key = secrets.token_bytes(32)
+        self._judged: tuple[Config, WebConfig, Role] | None = None
+
+    def close(self) -> None:
+        """Let go of the thread that checks passwords."""
+        self._basic.close()
+
+    @property
+    def anonymous(self) -> Role:
+        """What one without a credential may do at present."""
+        config, web_config = self._config(), self._watch.config
+        judged = self._judged
+        if judged is None or judged[0] is not config or judged[1] is not web_config:
+            judged = self._judged = (config, web_config, anonymous_role(config, web_config))
+        return judged[2]
+
+    async def caller(self, request: web.Request, endpoint: Endpoint | None) -> Caller:
+        """Who asks. HttpError 401 for a credential that is wrong, or is missing where every request needs one.
+
+        Where anyone may ask, a wrong credential is as good as none: a scraper may send one that is not for us.
+        """
+        header = request.headers.get("Authorization")
+        users, tokens = self._watch.config.basic_auth_users, tokens_of(self._config())
+        scheme = (header or "").partition(" ")[0].lower()
+        if scheme == "bearer" and tokens:
+            found = await self._by_token((header or "").partition(" ")[2].strip(), tokens)
+            if found is not None:
+                return found
+        elif users:
+            user = await self._basic.check(header, users)
+            if user is not None:
+                return Caller(user, Role.ADMIN, known=True)
+        wrong = scheme in ("bearer", "basic") and bool(tokens or users)
+        if users or (wrong and endpoint is not None and endpoint.role is not Role.ANYONE):
+            raise self._unauthorized()
+        return Caller(ANONYMOUS, self.anonymous, known=False)
+
+    def admit(self, caller: Caller, endpoint: Endpoint) -> None:
+        """Return if ``caller`` may ask this; else HttpError 401 or 403."""
+        acts = endpoint.method != "GET" and endpoint.role is not Role.ANYONE
+        if caller.role >= endpoint.role and (caller.known or not acts):
+            return
+        if not caller.known:
+            raise self._unauthorized()
+        raise HttpError(HTTPStatus.FORBIDDEN, f"forbidden: this needs the role {endpoint.role.name.lower()}")
+
+    async def _by_token(self, given: str, tokens: Sequence[Token]) -> Caller | None:
+        # Digests of one length under a key of this process: how long a comparison takes tells nothing. Every token is
+        # compared, so that it does not tell either which one was right.
+        digest, found = self._digest(given), None
+        for token in tokens:
+            if token.token is not None and hmac.compare_digest(digest, self._digest(await self._value(token.token))):
+                found = Caller(token.name, _ROLES[token.role], known=True)
+        return found
+
+    def _digest(self, text: str) -> bytes:
+        return hmac.digest(self._key, hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest(), "sha256")
+
+    def _unauthorized(self) -> HttpError:
+        schemes = [_BEARER] if tokens_of(self._config()) or not self._watch.config.basic_auth_users else []
+        schemes += [_BASIC] if self._watch.config.basic_auth_users else []
+        return HttpError(HTTPStatus.UNAUTHORIZED, "unauthorized", {"WWW-Authenticate": ", ".join(schemes)})
