@@ -90,12 +90,13 @@ def test_every_flag_is_documented_with_its_variable(documents: Documents, parser
     assert documented == {action.option_strings[-1] for action in flags}
 
 
-def test_every_endpoint_is_documented(documents: Documents) -> None:
-    served: dict[str, set[str]] = {}
-    for declare in FAMILIES:
-        for endpoint in declare(World().context):
-            served.setdefault(endpoint.path, set()).add(endpoint.method)
+def test_every_endpoint_is_documented_with_the_role_it_needs(documents: Documents) -> None:
+    served = {
+        (endpoint.path, endpoint.method, endpoint.role.name.lower())
+        for declare in FAMILIES
+        for endpoint in declare(World().context)
+    }
     table = documents.texts["docs/operations.md"].partition("## Endpoints")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| `(/[^`]*)`[^|]*\| ([A-Z, ]+) \|", table, re.MULTILINE)
-    documented = {path: set(methods.split(", ")) for path, methods in rows}
+    rows = re.findall(r"^\| `(/[^`]*)`[^|]*\| ([A-Z, ]+) \| (\w+) \|", table, re.MULTILINE)
+    documented = {(path, method, role) for path, methods, role in rows for method in methods.split(", ")}
     assert documented == served

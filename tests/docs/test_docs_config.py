@@ -35,7 +35,7 @@ def test_configurations_load(documents: Documents, tmp_path: Path) -> None:
     assert len(blocks) >= 3
     for block in blocks:
         for name in re.findall(r"\$\{file:([^}]+)\}", block.text):
-            tmp_path.joinpath(name).write_text("from a file\n")
+            tmp_path.joinpath(name).write_text(f"from {name}\n")
         environ = dict.fromkeys(re.findall(r"\$\{(\w+)\}", block.text), "from the environment")
         load_text(block.text, filename=str(block), environ=environ, base_dir=tmp_path)
 
