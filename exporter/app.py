@@ -16,7 +16,7 @@ import structlog
 
 from exporter import __version__, logs
 from exporter.api import FAMILIES
-from exporter.config.dsn import parse_dsn
+from exporter.changes import address, opened_with, refuse_fixed
 from exporter.config.load import logging_defaults
 from exporter.config.model import Config, PostgresStore, Target
 from exporter.config.redact import redacted
@@ -249,7 +249,7 @@ class App:
             try:
                 config = self._options.load()
                 logs.scrubber.learn(config)
-                _refuse_fixed(self._file, config)
+                refuse_fixed(self._file, config)
                 self._server.check(config)
             except ConfigError as e:
                 self._reload_ok = False
@@ -271,7 +271,7 @@ class App:
         new = {store.name: store for store in self._asked_stores}
         await self._vault.apply(config.vault)
         await self._ledger.set_limits(config.limits.series_per_metric, config.retention)
-        resized = _opened_with(before) != _opened_with(config)
+        resized = opened_with(before) != opened_with(config)
         for name, store in old.items():
             if new.get(name) != store or resized:
                 await self._shut(name)
@@ -282,7 +282,7 @@ class App:
             if name not in self._stores:
                 if store in self._share.stores:
                     await self._announce(store)
-                if name in old and _address(old[name]) != _address(store):
+                if name in old and address(old[name]) != address(store):
                     self._withdraw(name, keep=("settings", "executions"))
                     self._roster.forget(name)
                 self._open(store)
@@ -374,29 +374,6 @@ def _part(collector: str, config: PostgresStore, value: object, at: float | None
         interval=config.interval,
         staleness=staleness,
     )
-
-
-def _address(store: PostgresStore) -> dict[str, object]:
-    """Where a store's DSN leads. When that changes, nothing of what was there may be shown as what is here."""
-    parameters = parse_dsn(store.dsn)
-    return {name: parameters.get(name) for name in ("service", "host", "hostaddr", "port", "dbname")}
-
-
-def _opened_with(config: Config) -> tuple[object, ...]:
-    """What a store is opened with beside its own section."""
-    return config.limits, config.retention, config.connections.from_stores, config.connections.write_status
-
-
-def _refuse_fixed(before: Config, after: Config) -> None:
-    """What is bound at start cannot change with a reload."""
-    fixed = {
-        "web": (before.web, after.web),
-        "api.listen_address": (before.api.addresses, after.api.addresses),
-        "state.path": (before.state, after.state),
-    }
-    problems = [f"{key}: cannot change while running; restart to apply it" for key, (a, b) in fixed.items() if a != b]
-    if problems:
-        raise ConfigError(problems)
 
 
 async def serve(options: Options, config: Config) -> int:

@@ -7,101 +7,63 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-import msgspec
 from msgspec import Meta
 
+from exporter.config.alerting import Alerting, Alertmanager, Receiver, Slo, ThresholdOverride, Thresholds
+from exporter.config.base import (
+    Amount,
+    Dsn,
+    Duration,
+    HttpUrl,
+    ListenAddress,
+    Name,
+    Port,
+    Positive,
+    Ratio,
+    RedisUrl,
+    Remote,
+    Section,
+    Sql,
+    TelemetryPath,
+    Text,
+    TriggerUrl,
+    VaultPath,
+)
+from exporter.config.http import ActionRate, Api, Auth, ReadRate, Token, Web
 from exporter.config.secrets import Secret
 
-
-class Duration(float):
-    """Seconds. Written ``15s``, ``5m``, ``2h``, ``35d``, ``500ms``; never a bare number."""
-
-    __slots__ = ()
-
-
-class Dsn(str):
-    """A PostgreSQL connection string (URI or key=value). Its repr leaves the password out."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "<dsn>"
-
-
-# What one key alone must keep to. Formats are our own (``scalars``): msgspec bounds plain numbers only.
-Positive = Annotated[Duration, Meta(extra={"format": "positive"})]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Text = Annotated[str, Meta(min_length=1)]
-Sql = Annotated[str, Meta(min_length=1, extra={"format": "sql"})]
-ListenAddress = Annotated[str, Meta(extra={"format": "listen_address"})]
-HttpUrl = Annotated[str, Meta(min_length=1, extra={"format": "http_url"})]
-VaultPath = Annotated[str, Meta(min_length=1, extra={"format": "vault_path"})]
-TelemetryPath = Annotated[str, Meta(extra={"format": "telemetry_path"})]
-TriggerUrl = Annotated[str, Meta(extra={"format": "trigger_url"})]
-RedisUrl = Annotated[str, Meta(extra={"format": "redis_url"})]
-Port = Annotated[int, Meta(ge=1, le=65535)]
-Ratio = Annotated[float, Meta(ge=0, le=1)]
-Amount = Annotated[float, Meta(ge=0)]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The base of every section."""
-
-
-class Web(Section, frozen=True, kw_only=True):
-    """The HTTP listener: metrics, probes, page."""
-
-    listen_address: Annotated[tuple[ListenAddress, ...], Meta(min_length=1)] = ("127.0.0.1:9795",)
-    telemetry_path: TelemetryPath = "/metrics"
-    config_file: Text | None = None
-    enable_lifecycle: bool = False
-
-
-class ReadRate(Section, frozen=True, kw_only=True):
-    """How often one client may ask for JSON: ``burst`` at once, then ``per_second``; 0 is without a limit."""
-
-    per_second: Amount = 20
-    burst: Annotated[int, Meta(ge=1)] = 40
-
-
-class ActionRate(Section, frozen=True, kw_only=True):
-    """How often one client may act."""
-
-    per_second: Amount = 1
-    burst: Annotated[int, Meta(ge=1)] = 5
-
-
-class Api(Section, frozen=True, kw_only=True):
-    """JSON and actions: where they are served (None: where the metrics are), and how often one client may ask."""
-
-    listen_address: ListenAddress | tuple[ListenAddress, ...] | None = None
-    rate_limit: ReadRate = ReadRate()
-    action_rate_limit: ActionRate = ActionRate()
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """The addresses of their own; none where JSON is served beside the metrics."""
-        if isinstance(self.listen_address, str):
-            return (self.listen_address,)
-        return self.listen_address or ()
-
-
-class Token(Section, frozen=True, kw_only=True):
-    """A bearer token and what whoever has it may do; ``name`` is what the audit trail calls that one.
-
-    Without ``token`` (``${VAR:-}`` where VAR is not set) there is none.
-    """
-
-    name: Name
-    token: Secret | None = None
-    role: Literal["viewer", "admin"] = "viewer"
-
-
-class Auth(Section, frozen=True, kw_only=True):
-    """Who may read JSON and act. ``anonymous_read``: anyone may read."""
-
-    anonymous_read: bool = False
-    tokens: tuple[Token, ...] = ()
+#: All of the model is found here, wherever it is written: these stand elsewhere.
+__all__ = [
+    "ActionRate",
+    "Alerting",
+    "Alertmanager",
+    "Amount",
+    "Api",
+    "Auth",
+    "Dsn",
+    "Duration",
+    "HttpUrl",
+    "ListenAddress",
+    "Name",
+    "Port",
+    "Positive",
+    "Ratio",
+    "ReadRate",
+    "Receiver",
+    "RedisUrl",
+    "Remote",
+    "Section",
+    "Slo",
+    "Sql",
+    "TelemetryPath",
+    "Text",
+    "ThresholdOverride",
+    "Thresholds",
+    "Token",
+    "TriggerUrl",
+    "VaultPath",
+    "Web",
+]
 
 
 class State(Section, frozen=True, kw_only=True):
@@ -178,17 +140,6 @@ class VaultCredential(Section, frozen=True, kw_only=True):
     path: VaultPath | None = None
     user_field: Text = "username"
     password_field: Text = "password"  # noqa: S105 - a field's name
-
-
-class Remote(Section, frozen=True, kw_only=True):
-    """An HTTP API that is asked: a login or a bearer token at most; ``ca_file`` is trusted instead of the system's."""
-
-    url: HttpUrl
-    username: Text | None = None
-    password: Secret | None = None
-    token: Secret | None = None
-    ca_file: Text | None = None
-    timeout: Positive = Duration(5)
 
 
 class SqlTrigger(Section, frozen=True, kw_only=True):
@@ -321,69 +272,6 @@ class Vault(Section, frozen=True, kw_only=True):
     timeout: Positive = Duration(5)
     max_concurrent_requests: Annotated[int, Meta(ge=1, le=64)] = 4
     refresh: Positive = Duration(300)
-
-
-class Thresholds(Section, frozen=True, kw_only=True):
-    """What the alert rules compare against; exported as ``scheduling_alert_threshold``."""
-
-    failure_ratio: Ratio = 0.05
-    success_ratio_24h: Ratio = 0.80
-    duration_seconds: Amount = 3600
-    duration_regression: Amount = 2
-    memory_ratio: Ratio = 0.85
-    consecutive_failures: Amount = 3
-    errors_per_hour: Amount = 10
-    api_error_ratio: Ratio = 0.1
-    api_p95_seconds: Amount = 5
-    no_execution_seconds: Amount = 300
-    calendar_api_errors_10m: Amount = 5
-
-
-class ThresholdOverride(Section, frozen=True, kw_only=True):
-    """Other thresholds for one store, or one task type of it."""
-
-    store: Name
-    task_type: str = ""
-    failure_ratio: Ratio | None = None
-    success_ratio_24h: Ratio | None = None
-    duration_seconds: Amount | None = None
-    duration_regression: Amount | None = None
-    consecutive_failures: Amount | None = None
-    errors_per_hour: Amount | None = None
-    no_execution_seconds: Amount | None = None
-
-
-class Alertmanager(Remote, frozen=True, kw_only=True):
-    """Where alerts are silenced, and asked for; ``filter``: matchers that leave out other systems' alerts."""
-
-    filter: tuple[Text, ...] = ()
-
-
-class Receiver(Section, frozen=True, kw_only=True):
-    """The receiver of Alertmanager's notifications, with the bearer token that it has to send."""
-
-    token: Secret | None = None
-
-
-class Alerting(Section, frozen=True, kw_only=True):
-    """Thresholds of the shipped alert rules, and who knows of alerts."""
-
-    thresholds: Thresholds = Thresholds()
-    overrides: tuple[ThresholdOverride, ...] = ()
-    alertmanager: Alertmanager | None = None
-    prometheus: Remote | None = None
-    receiver: Receiver = Receiver()
-
-
-class Slo(Section, frozen=True, kw_only=True):
-    """A service level objective, exported as ``scheduling_slo_objective_ratio``.
-
-    ``task_type`` "" is the whole store.
-    """
-
-    store: Name
-    objective: Annotated[float, Meta(gt=0, lt=1)]
-    task_type: str = ""
 
 
 class Actions(Section, frozen=True, kw_only=True):
