@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
     _add_demo(commands.add_parser("demo", help="run a scheduler, the exporter and Prometheus to look at"))
     _add_profile(commands.add_parser("profile", help="work with store profiles"))
+    _add_targets(commands.add_parser("targets", help="look at the PostgreSQL servers that are checked"))
     _add_state(commands.add_parser("state", help="look at the state file, also while the exporter runs"))
     schema = commands.add_parser("schema", help="print the DDL of the native schema")
     schema.add_argument("--schema", default="public", help="schema to put the tables into (default: public)")
@@ -69,6 +70,17 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--analyze", action="store_true", help="run the polls' statements too: time, buffers, rows")
     check.add_argument("--json", dest="as_json", action="store_true", help="print the report as JSON")
     check.set_defaults(run=_profile_check)
+
+
+def _add_targets(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="action")
+    check = commands.add_parser(
+        "check", help="check targets once, stage by stage; exit status 1 if one fails", allow_abbrev=False
+    )
+    check.add_argument("name", nargs="*", metavar="NAME", help="only these targets, by name or id")
+    check.add_argument("--config.file", dest="config_file", default="config.yaml")
+    check.add_argument("--json", dest="as_json", action="store_true", help="print the results as JSON")
+    check.set_defaults(run=_targets_check)
 
 
 def _add_state(parser: argparse.ArgumentParser) -> None:
@@ -113,6 +125,12 @@ def _profile_check(args: argparse.Namespace) -> int:
 
     config = load_file(args.config_file)
     return asyncio.run(check_stores(config, args.store, print, analyze=args.analyze, as_json=args.as_json))
+
+
+def _targets_check(args: argparse.Namespace) -> int:
+    from exporter.targets import run  # noqa: PLC0415
+
+    return run(args)
 
 
 def _state(args: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import msgspec
 import structlog
@@ -77,8 +77,9 @@ def secrets_of(value: object) -> Iterator[str]:
             yield from secrets_of(inner)
 
 
-def configure(level: LogLevel, log_format: LogFormat) -> None:
-    """Set the process's logging up; may be called again with another level or format."""
+def configure(level: LogLevel, log_format: LogFormat, stream: TextIO | None = None) -> None:
+    """Set the process's logging up; may be called again with another level or format. ``stream``: standard output."""
+    stream = sys.stdout if stream is None else stream
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level if log_format == "console" else _upper_level,
@@ -89,26 +90,26 @@ def configure(level: LogLevel, log_format: LogFormat) -> None:
         scrubber,
     ]
     structlog.configure(
-        processors=[*shared, *_renderer(log_format)],
+        processors=[*shared, *_renderer(log_format, stream)],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderer(log_format)],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderer(log_format, stream)],
         )
     )
     logging.basicConfig(handlers=[handler], level=max(_LEVELS[level], logging.WARNING), force=True)
 
 
-def _renderer(log_format: LogFormat) -> Iterable[structlog.typing.Processor]:
+def _renderer(log_format: LogFormat, stream: TextIO) -> Iterable[structlog.typing.Processor]:
     if log_format == "console":
         return [
             structlog.dev.ConsoleRenderer(
-                colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
+                colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
             )
         ]
     order = ["timestamp", "level", "service", "component", "message"]

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from exporter.config.model import PostgresStore, Profile
-from exporter.directory import Directory, StatusWritten
+from exporter.directory import Directory, StatusWritten, StoreConnection
 from exporter.instruments import QueryInstruments
 from exporter.poller import Collected, Collector
 from exporter.stores import catalog
@@ -127,3 +127,15 @@ class Visitor:
             async with self._session.transaction() as transaction:
                 self._profile = await catalog.resolve(transaction, self.config)
         return self._profile
+
+
+async def list_connections(config: PostgresStore) -> tuple[StoreConnection, ...]:
+    """The servers that a store lists now, none where it has no such table. Raises StoreError, ProfileError."""
+    session = Session(config.name, StoreCredentials(config), config.timeout, QueryInstruments())
+    try:
+        async with session.transaction() as transaction:
+            profile = await catalog.resolve(transaction, config)
+            found = await Listing(config.name).read(transaction, profile)
+    finally:
+        await session.close()
+    return found.connections if found is not None else ()
