@@ -23,7 +23,7 @@ from benchmarks.generate import generate
 from benchmarks.kept import Database
 from benchmarks.report import Row, Sizes, run, spread
 from benchmarks.sidecar import Sidecar, kept_waiting, one_store, scratch
-from exporter.ledger.cursor import CursorState
+from exporter.ledger.cursor import BackfillState, CursorState
 from exporter.ledger.database import FILE_NAME
 
 EXECUTIONS = 1_000_000
@@ -93,10 +93,14 @@ def once(database: Database, executions: int) -> CatchUp:
 
 
 def put_back(sidecar: Sidecar) -> None:
-    """Make the state file's last poll one of an hour ago."""
+    """Make the state file's first and last poll ones of an hour ago."""
     with sqlite3.connect(sidecar.state / FILE_NAME) as state:
-        for name, text in state.execute("SELECT name, cursor FROM store").fetchall():
+        for name, text, history in state.execute("SELECT name, cursor, backfill FROM store").fetchall():
             cursor = msgspec.json.decode(text, type=CursorState)
+            backfill = msgspec.json.decode(history, type=BackfillState)
+            earlier = {
+                field: getattr(backfill, field) - DOWN_SECONDS for field in ("boundary", "position", "since", "reached")
+            }
             moved = msgspec.structs.replace(
                 cursor,
                 upto=cursor.upto - DOWN_SECONDS,
@@ -104,8 +108,15 @@ def put_back(sidecar: Sidecar) -> None:
                 floor=cursor.floor - DOWN_SECONDS,
                 read_to=None,
             )
-            state.execute("UPDATE store SET cursor = ? WHERE name = ?", (msgspec.json.encode(moved).decode(), name))
+            state.execute(
+                "UPDATE store SET cursor = ?, backfill = ? WHERE name = ?",
+                (_json(moved), _json(msgspec.structs.replace(backfill, **earlier)), name),
+            )
     state.close()
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ from exporter.snapshot import Hub, Part
 from exporter.stores.connections import StoreConnections, Visitor
 from exporter.stores.postgres import Store
 from exporter.vault import Vault
-from exporter.vitals import LoopClock, Vitals, trim_memory
+from exporter.vitals import LoopClock, Vitals, share_memory, trim_memory
 
 log = structlog.get_logger(component="app")
 
@@ -378,6 +378,7 @@ def _part(collector: str, config: PostgresStore, value: object, at: float | None
 
 async def serve(options: Options, config: Config) -> int:
     """Run until a signal; the process's exit status. Raises ConfigError when it cannot start."""
+    share_memory()
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
         await App(options, config).run()

@@ -17,6 +17,8 @@ from exporter.poller import Poller
 from exporter.snapshot import Hub
 
 _LIBC: Final = ctypes.CDLL(None)
+#: The number of glibc's arenas, as mallopt(3) knows it.
+_M_ARENA_MAX: Final = -8
 #: Seconds between two looks at the loop's clock.
 BEAT: Final = 0.5
 #: The event loop counts as blocked when it was this late (s) within the last BLOCKED_WITHIN seconds.
@@ -24,6 +26,16 @@ BLOCKED: Final = 10.0
 BLOCKED_WITHIN: Final = 60.0
 #: An unexpected error matters to the live check for so long (s).
 CRASH_MATTERS: Final = 300.0
+
+
+def share_memory() -> None:
+    """Have all threads allocate from one arena, where the C library has several (glibc): what one frees, all can use.
+
+    To be called before there are threads. They seldom allocate at the same time: the interpreter's lock is one.
+    """
+    choose = getattr(_LIBC, "mallopt", None)
+    if choose is not None:
+        choose(_M_ARENA_MAX, 1)
 
 
 def trim_memory() -> None:

@@ -6,17 +6,18 @@ Memory follows the number of series and cells, not of rows: keys that must be ke
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
 from exporter.config.model import Retention
 from exporter.domain import Counts
 from exporter.ledger import error_groups, recent
-from exporter.ledger.batch import Batch
+from exporter.ledger.batch import Batch, ended
 from exporter.ledger.cursor import BackfillState, CursorState, Position
 from exporter.ledger.finished import Finished
 from exporter.ledger.jobs import FAILING_KEPT, JobBook, JobState
@@ -28,6 +29,7 @@ from exporter.ledger.view import counts
 
 #: Keys kept for each store at most. Only a transaction that is open for hours beside a busy scheduler needs as many.
 KEYS_KEPT: Final = 2_000_000
+_COMPLETED: Final = Finished._fields.index("completed_at")
 
 
 class Totals(msgspec.Struct, kw_only=True):
@@ -47,15 +49,13 @@ class Account:
         self._budget = budget
         self.retention = retention
         self.tally = Tally(budget)
-        self.book = JobBook()
+        self.book = JobBook(self._settled)
         self.cursor: CursorState | None = None
         self.backfill: BackfillState | None = None
         self.totals = Totals()
         self.version = 0
         self._pruned = 0
         self._keys = 0
-        # What is new for the ring: over the slices of a turn, which would only push each other out of it.
-        self._ring: deque[bytes] = deque(maxlen=retention.recent_executions)
         self._load()
         self.rollups = Rollups(db, self.id, budget)
         self.statistics = StatisticsReader(self.rollups)
@@ -65,7 +65,6 @@ class Account:
         """Let another number of series in from now on, keep for another time from the next hour on."""
         self._budget = self.tally.budget = self.rollups.budget = budget
         self.retention = retention
-        self._ring = deque(self._ring, maxlen=retention.recent_executions)
         self._pruned = 0
 
     def _load(self) -> None:
@@ -83,9 +82,6 @@ class Account:
             self.tally.load(metric, label, msgspec.json.decode(data, type=list[float]))
         for job_id, data in self._db.execute("SELECT job_id, data FROM job WHERE store = ?", (self._store,)):
             self.book.jobs[job_id] = msgspec.json.decode(data, type=JobState)
-        self.book.settled = {
-            job for (job,) in self._db.execute("SELECT job_id FROM settled WHERE store = ?", (self.id,))
-        }
         self.book.settling = self._settling(self.backfill)
         self._keys = self._count_keys()
 
@@ -93,12 +89,13 @@ class Account:
         count: int = self._db.execute("SELECT count(*) FROM seen WHERE store = ?", (self._store,)).fetchone()[0]
         return count
 
-    def _slice(self, now: float, ring: deque[bytes]) -> Slice:
+    def _slice(self, now: float, *, listed: bool = True) -> Slice:
+        size = self.retention.recent_executions
         batch = Batch(
             now,
             self.book.watches,
-            recent=ring,
-            ring_floor=recent.floor(self._db, self.id, self.retention.recent_executions),
+            recent=deque(maxlen=size),
+            ring_floor=recent.floor(self._db, self.id, size) if listed else math.inf,
             minutes_from=Horizons.at(now, self.retention.statistics).minutes,
         )
         return Slice(batch)
@@ -106,23 +103,29 @@ class Account:
     # -- what is new
 
     def discard(self) -> None:
-        """Forget what was staged since the last commit, and begin a slice.
-
-        The ring keeps what it was given: those executions did end, and take their own place when they are read again.
-        """
+        """Forget what was staged since the last commit, and begin a slice."""
         self._live: Slice | None = None
         self._db.execute("DELETE FROM temp.staged WHERE store = ?", (self.id,))
 
     def stage(
-        self, rows: Sequence[Finished], *, count: bool, now: float, counted_to: Position, keep_above: Position
+        self,
+        rows: Sequence[Finished],
+        *,
+        count: bool,
+        now: float,
+        counted_to: Position,
+        keep_above: Position,
+        listed: bool = True,
     ) -> None:
         """Take in rows of the slice under way. With ``count`` False (first poll) they are history.
+
+        ``listed`` puts them into the ring of recent executions too; else :meth:`list_recent` will be called for it.
 
         What is at or below ``counted_to`` may have been read before: there keys tell what was counted. Keys above
         ``keep_above`` are kept for the polls to come.
         """
         if self._live is None:
-            self._live = self._slice(now, self._ring)
+            self._live = self._slice(now, listed=listed)
         staged = self._live
         rows = staged.distinct(rows)
         old = [row[0] for row in rows if row[1] <= counted_to]
@@ -150,17 +153,14 @@ class Account:
         )
         return dict(rows)
 
-    def commit(
-        self, cursor: CursorState, task_types: Iterable[str], *, count: bool, horizon: float, last: bool
-    ) -> CursorState:
+    def commit(self, cursor: CursorState, task_types: Iterable[str], *, count: bool, horizon: float) -> CursorState:
         """Write the staged rows and the moved cursor in one transaction, then make them the account's state.
 
         ``task_types`` were seen elsewhere (running): their counters are shown from 0. ``horizon`` is the moment back
-        to which history is wanted, which the first poll decides; ``last`` that no other slice follows in this turn, and
-        recent executions are to be written. Returns the cursor as it was written. Raises
+        to which history is wanted, which the first poll decides. Returns the cursor as it was written. Raises
         sqlite3.Error and leaves everything as it was when the file cannot be written.
         """
-        staged = self._live or self._slice(cursor.read_at, self._ring)
+        staged = self._live or self._slice(cursor.read_at)
         delta = Delta(self.tally)
         if count:
             staged.batch.into(delta)
@@ -173,12 +173,12 @@ class Account:
             duplicate=self.totals.duplicate + staged.duplicate,
             newest=_later(self.totals.newest, staged.batch.newest),
         )
-        expired = self.book.expired(cursor.read_at)
+        self.book.trim(staged.changes, cursor.read_at)
         self._db.execute("BEGIN IMMEDIATE")
         try:
             cursor = self._write_keys(cursor)
             self._write_counts(cursor, merged, totals, backfill)
-            self._write_slice(staged, cursor.read_at, expired, ring=last)
+            self._write_slice(staged, cursor.read_at)
             self._prune(cursor.read_at)
             self._db.execute("COMMIT")
         except BaseException:
@@ -186,10 +186,8 @@ class Account:
             raise
         delta.fold(merged)
         self.book.settling = self._settling(backfill)
-        self._fold(staged, expired)
+        self._fold(staged)
         self.cursor, self.totals, self.backfill = cursor, totals, backfill
-        if last:
-            self._ring.clear()
         self.discard()
         return cursor
 
@@ -227,6 +225,22 @@ class Account:
             (_json(cursor), _json(totals), _json(backfill), self._store),
         )
 
+    def list_recent(self, rows: Iterable[Finished], now: float) -> None:
+        """Put executions that have been counted into the ring."""
+        entries = (recent.entry(row, ended(cast(float | None, row[_COMPLETED]), now)) for row in rows)
+        self._db.execute("BEGIN IMMEDIATE")
+        with self._db:
+            recent.write(self._db, self.id, entries, self.retention.recent_executions)
+        self.version += 1
+
+    def listed(self) -> CursorState | None:
+        """Remember that the ring holds what has been counted; returns where the reading stands."""
+        if self.cursor is not None:
+            cursor = msgspec.structs.replace(self.cursor, unlisted=None)
+            self._db.execute("UPDATE store SET cursor = ? WHERE name = ?", (_json(cursor), self._store))
+            self.cursor = cursor
+        return self.cursor
+
     # -- history
 
     def backfill_discard(self) -> None:
@@ -236,7 +250,7 @@ class Account:
     def backfill_stage(self, rows: Sequence[Finished], now: float) -> None:
         """Take in rows of a slice of history: for statistics, jobs and error groups, never for counters."""
         if self._history is None:
-            self._history = self._slice(now, deque(maxlen=self.retention.recent_executions))
+            self._history = self._slice(now)
         staged = self._history
         rows = staged.distinct(rows)
         staged.rows += len(rows)
@@ -244,15 +258,16 @@ class Account:
 
     def backfill_commit(self, state: BackfillState, now: float) -> BackfillState:
         """Write the slice and how far history has been read now, both or neither; returns that state."""
-        staged = self._history or self._slice(now, deque(maxlen=self.retention.recent_executions))
+        staged = self._history or self._slice(now)
         self.book.apply(staged.batch.job_rows, staged.changes, now, history=True)
         staged.batch.job_rows.clear()
+        self.book.trim(staged.changes, now)
         state = msgspec.structs.replace(state, executions=state.executions + staged.rows)
         totals = msgspec.structs.replace(self.totals, newest=_later(self.totals.newest, staged.batch.newest))
         settling = self._settling(state)
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._write_slice(staged, now, [], ring=True)
+            self._write_slice(staged, now)
             if not settling:
                 self._db.execute("DELETE FROM settled WHERE store = ?", (self.id,))
             self._db.execute(
@@ -263,12 +278,18 @@ class Account:
             self._rollback()
             raise
         self.book.settling = settling
-        self._fold(staged, [])
-        if not settling:
-            self.book.settled.clear()
+        self._fold(staged)
         self.totals, self.backfill = totals, state
         self.backfill_discard()
         return state
+
+    def _settled(self, jobs: Sequence[str]) -> set[str]:
+        """Those of ``jobs`` that are written down as settled."""
+        rows = self._db.execute(
+            "SELECT job_id FROM settled WHERE store = ? AND job_id IN (SELECT value FROM json_each(?))",
+            (self.id, _json(jobs)),
+        )
+        return {job_id for (job_id,) in rows}
 
     def _settling(self, state: BackfillState | None) -> bool:
         """Whether older failures of one-time jobs may still come to light."""
@@ -276,24 +297,24 @@ class Account:
 
     # -- both
 
-    def _write_slice(self, staged: Slice, now: float, expired: list[str], *, ring: bool) -> None:
+    def _write_slice(self, staged: Slice, now: float) -> None:
         db, store, changes = self._db, self._store, staged.changes
         self.rollups.write(staged.batch.cells, staged.batch.worker_cells, Horizons.at(now, self.retention.statistics))
-        if ring:
-            recent.write(db, self.id, staged.batch.recent, self.retention.recent_executions)
+        recent.write(db, self.id, staged.batch.recent, self.retention.recent_executions)
         staged.errors.write(db, self.id)
         db.executemany(
             "INSERT OR REPLACE INTO job VALUES (?, ?, ?)",
-            [(store, job_id, _json(state)) for job_id, state in changes.states.items() if state is not None],
+            ((store, job_id, _json(state)) for job_id, state in changes.states.items() if state is not None),
         )
-        gone = [job_id for job_id, state in changes.states.items() if state is None] + expired
-        db.executemany("DELETE FROM job WHERE store = ? AND job_id = ?", [(store, job_id) for job_id in gone])
+        db.executemany(
+            "DELETE FROM job WHERE store = ? AND job_id = ?",
+            ((store, job_id) for job_id, state in changes.states.items() if state is None),
+        )
         if self.book.settling:
             db.executemany("INSERT OR IGNORE INTO settled VALUES (?, ?)", [(self.id, job) for job in changes.settled])
 
-    def _fold(self, staged: Slice, expired: list[str]) -> None:
+    def _fold(self, staged: Slice) -> None:
         self.book.fold(staged.changes)
-        self.book.forget(expired)
         hours = [minute * 60 // HOUR for minute, _, _ in staged.batch.cells]
         hours += [hour for hour, _, _ in staged.batch.worker_cells]
         if hours:

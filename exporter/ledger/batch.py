@@ -12,19 +12,22 @@ from collections.abc import Callable, Iterable
 from math import ceil, log
 from typing import Final, NamedTuple
 
-import msgspec
-
 from exporter.domain import EXECUTION_BUCKETS, FINAL_STATUSES, Exemplar
 from exporter.ledger.finished import FAILURES, STATUS_INDEX, Finished
 from exporter.ledger.jobs import JobRow
+from exporter.ledger.recent import entry
 from exporter.ledger.sketch import OFFSET, SCALE, SHORTEST
 from exporter.ledger.tally import BUCKETS, Delta
 
 #: Seconds; a difference of times above it (``infinity``, year 294276) is no duration.
 LONGEST: Final = 1e10
-_encode: Final = msgspec.json.Encoder().encode
 
 CellKey = tuple[int, str, int]
+
+
+def ended(completed: float | None, now: float) -> float:
+    """When an execution ended; ``now`` where the store does not know, or gives a time of no calendar."""
+    return completed if completed is not None and -LONGEST < completed < LONGEST else now
 
 
 class Cell:
@@ -96,7 +99,7 @@ class Batch:
         self.cells: dict[CellKey, Cell] = {}
         self.worker_cells: dict[CellKey, Cell] = {}
         self.histograms: dict[str, _Histograms] = {}
-        #: For the ring, as JSON, which takes the least room: end, key, status, task type, RecentExecution's fields.
+        #: For the ring (:func:`recent.entry`).
         self.recent = recent
         self.failed: list[Failure] = []
         self.job_rows: list[JobRow] = []
@@ -109,8 +112,8 @@ class Batch:
         minutes_from = self._minutes_from
         for row in rows:
             (
-                key, _, execution_id, job_id, job_name, recurring_id, task_type, status, attempt, due, started,
-                completed, worker, queue, message, code,
+                _, _, execution_id, job_id, job_name, recurring_id, task_type, status, attempt, due, started,
+                completed, worker, _, message, code,
             ) = row  # fmt: skip
             index = STATUS_INDEX[status]
             known = completed is not None and -LONGEST < completed < LONGEST
@@ -163,9 +166,7 @@ class Batch:
                     sums.waits[bisect_left(EXECUTION_BUCKETS, seconds)] += 1
                     sums.waits[-1] += seconds
             if at >= floor:
-                fields = (execution_id, job_id, job_name, task_type, queue, status, attempt, due, started, completed,
-                          worker, message, code)  # fmt: skip
-                recent(_encode((at, key, index, task_type, fields)))
+                recent(entry(row, at))
             if message is not None and index in FAILURES:
                 self.failed.append(Failure(at, message, code, task_type, job_id, execution_id))
             job = recurring_id or job_id

@@ -30,7 +30,8 @@ class CursorState(msgspec.Struct, frozen=True, kw_only=True):
     which is more while an old stretch is being read again; ``read_at`` is that poll's server clock; ``floor``
     is the position at and below which keys are forgotten and nothing is read again; ``trail`` holds the (clock,
     position) pairs of recent polls of an id cursor; ``greatest`` is the greatest id that the last one saw, ``epoch``
-    how often the ids have begun again.
+    how often the ids have begun again; above ``unlisted`` executions were counted that are not in the ring of recent
+    ones yet.
     """
 
     upto: Position
@@ -41,6 +42,7 @@ class CursorState(msgspec.Struct, frozen=True, kw_only=True):
     read_to: Position | None = None
     greatest: Position | None = None
     epoch: int = 0
+    unlisted: Position | None = None
 
     @property
     def counted_to(self) -> Position:

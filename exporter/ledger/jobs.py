@@ -6,7 +6,8 @@ as long as nothing but failures is known of the job, the other forwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
@@ -61,47 +62,61 @@ class Changes:
     def __init__(self) -> None:
         self.states: dict[str, JobState | None] = {}
         self.settled: set[str] = set()
+        #: So many states may come together before those above the limits are looked for.
+        self.roomy = FAILING_JOBS_KEPT
 
 
 class JobBook:
     """The remembered jobs of one store.
 
-    ``settled`` holds, as long as history is being read, the one-time jobs that ended well after a retry: their
-    failures, which come later because they are older, are over.
+    ``settling`` says that history is being read, and that one-time jobs that ended well after a retry are written down:
+    their failures, which come later because they are older, are over. ``settled`` tells which of some jobs are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settled: Callable[[Sequence[str]], Collection[str]]) -> None:
         self.jobs: dict[str, JobState] = {}
         self.recurring: frozenset[str] = frozenset()
-        self.settled: set[str] = set()
         self.settling = False
+        self._settled = settled
 
     def watches(self, job_id: str) -> bool:
         """Whether a success of this job changes anything."""
         return job_id in self.jobs or job_id in self.recurring
 
-    def apply(self, rows: Iterable[JobRow], changes: Changes, now: float, *, history: bool) -> None:
+    def apply(self, rows: Sequence[JobRow], changes: Changes, now: float, *, history: bool) -> None:
         """Put what ``rows`` change into ``changes``. The book itself stays as it is until :meth:`fold`."""
+        settled = self._settled_among(rows, changes)
         for row in sorted(rows, key=lambda r: r.ended, reverse=history):
             job_id = row.job_id
             state = changes.states[job_id] if job_id in changes.states else self.jobs.get(job_id)
             recurring = row.recurring or job_id in self.recurring
-            if state is None and not recurring and self._over(row, changes, now):
+            over = job_id in settled or job_id in changes.settled
+            if state is None and not recurring and self._nothing_new(row, changes, now, over=over and history):
                 continue
-            after = _after(state, row, recurring)
-            if after is None and self.settling:
+            after = _after(state or JobState(unbroken=not over), row, recurring)
+            if after is None and self.settling and row.status == SUCCESS:
                 changes.settled.add(job_id)
             if after is not None or job_id in self.jobs or job_id in changes.states:
                 changes.states[job_id] = after
+        if len(changes.states) > changes.roomy:  # memory must not follow the number of failures
+            self.trim(changes, now)
+            changes.roomy = len(changes.states) + FAILING_JOBS_KEPT
 
-    def _over(self, row: JobRow, changes: Changes, now: float) -> bool:
+    def _settled_among(self, rows: Sequence[JobRow], changes: Changes) -> Collection[str]:
+        if not self.settling:
+            return ()
+        failed = {row.job_id for row in rows if row.status in FAILURES}
+        asked = [job_id for job_id in failed if job_id not in self.jobs and job_id not in changes.states]
+        return self._settled(asked) if asked else ()
+
+    def _nothing_new(self, row: JobRow, changes: Changes, now: float, *, over: bool) -> bool:
         """Whether an execution of an unknown one-time job is nothing to remember."""
         old = now - row.ended > FAILING_KEPT
         if row.status == SUCCESS:
             if self.settling and not row.first_attempt and not old:
                 changes.settled.add(row.job_id)
             return True
-        return old or row.job_id in self.settled or row.job_id in changes.settled
+        return old or over
 
     def fold(self, changes: Changes) -> None:
         """Take over what :meth:`apply` found."""
@@ -110,20 +125,23 @@ class JobBook:
                 self.jobs.pop(job_id, None)
             else:
                 self.jobs[job_id] = state
-        if self.settling:
-            self.settled |= changes.settled
 
-    def forget(self, job_ids: Iterable[str]) -> None:
-        """Remember nothing of these jobs any more."""
-        for job_id in job_ids:
-            self.jobs.pop(job_id, None)
+    def trim(self, changes: Changes, now: float) -> None:
+        """Have ``changes`` forget one-time failures of long ago, and the oldest jobs above the limits, too."""
+        for job_id in self._expired(changes, now):
+            if job_id in self.jobs:
+                changes.states[job_id] = None
+            else:
+                del changes.states[job_id]
 
-    def expired(self, now: float) -> list[str]:
-        """Jobs to forget: one-time failures of long ago, and the oldest above the limits."""
+    def _expired(self, changes: Changes, now: float) -> list[str]:
         gone: list[str] = []
         failing: list[tuple[float, str]] = []
         recurring: list[tuple[float, str]] = []
-        for job_id, state in self.jobs.items():
+        unchanged = (item for item in self.jobs.items() if item[0] not in changes.states)
+        for job_id, state in chain(unchanged, changes.states.items()):
+            if state is None:
+                continue
             if state.recurring:
                 recurring.append((state.last_finished, job_id))
             elif now - state.last_failure > FAILING_KEPT:
@@ -152,10 +170,10 @@ class JobBook:
         )
 
 
-def _after(state: JobState | None, row: JobRow, recurring: bool) -> JobState | None:
+def _after(state: JobState, row: JobRow, recurring: bool) -> JobState | None:
     """The state after one more execution; None when the job is not worth remembering."""
     failed, succeeded = row.status in FAILURES, row.status == SUCCESS
-    state = JobState(unbroken=True) if state is None else msgspec.structs.replace(state)
+    state = msgspec.structs.replace(state)
     newest = row.ended >= state.last_finished
     state.recurring = state.recurring or recurring
     if newest or not state.name:

@@ -127,6 +127,11 @@ class Ledger:
         """The file's size in bytes after the latest write."""
         return self._keeper.size
 
+    @property
+    def recent_size(self) -> int:
+        """How many executions the ring of recent ones holds for each store."""
+        return self._retention.recent_executions
+
     async def look_after(self) -> None:
         """Open the state file if it is not open, and see that it is still in its place."""
         await self._in_thread(self._keeper.look_after)
@@ -156,10 +161,13 @@ class Ledger:
         now: float,
         counted_to: Position,
         keep_above: Position,
+        listed: bool = True,
     ) -> None:
         """Take in a chunk of the slice under way; see :meth:`Account.stage`."""
         await self._run(
-            lambda: self._writing(store).stage(rows, count=count, now=now, counted_to=counted_to, keep_above=keep_above)
+            lambda: self._writing(store).stage(
+                rows, count=count, now=now, counted_to=counted_to, keep_above=keep_above, listed=listed
+            )
         )
 
     async def discard(self, store: str) -> None:
@@ -173,26 +181,31 @@ class Ledger:
         *,
         count: bool,
         horizon: float,
-        last: bool = True,
         task_types: Iterable[str] = (),
         recurring: frozenset[str] = frozenset(),
     ) -> tuple[Counts, CursorState]:
         """Write what was staged and the moved cursor, both or neither; returns the new totals, and the cursor.
 
-        ``task_types`` run now, ``recurring`` are the ids of recurring jobs; ``count``, ``horizon`` and
-        ``last`` as in :meth:`Account.commit`.
+        ``task_types`` run now, ``recurring`` are the ids of recurring jobs; ``count`` and ``horizon`` as in
+        :meth:`Account.commit`.
         """
         running = tuple(task_types)
 
         def write() -> tuple[Counts, CursorState]:
             account = self._writing(store)
             account.book.recurring = recurring
-            written = self._keeper.write(
-                lambda: account.commit(cursor, running, count=count, horizon=horizon, last=last)
-            )
+            written = self._keeper.write(lambda: account.commit(cursor, running, count=count, horizon=horizon))
             return account.counts(), written
 
         return await self._run(write)
+
+    async def list_recent(self, store: str, rows: Sequence[Finished], now: float) -> None:
+        """Put executions that have been counted into the ring of recent ones."""
+        await self._run(lambda: self._keeper.write(lambda: self._writing(store).list_recent(rows, now)))
+
+    async def listed(self, store: str) -> CursorState | None:
+        """Remember that the ring holds the newest of what has been counted; returns where the reading stands."""
+        return await self._run(lambda: self._keeper.write(lambda: self._writing(store).listed()))
 
     async def backfill(self, store: str) -> BackfillState | None:
         """How far history has been read; None before the first poll."""

@@ -57,6 +57,7 @@ class Backfill:
         try:
             found = await self._rows.read(transaction, low, state.position, self._width, take, bounded=self._sliced)
         except TooManyRows:
+            await self._ledger.backfill_discard(self._store)  # not kept in memory until the next turn
             return progress(state)
         except StoreTooSlow as e:
             if self._sliced:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from exporter.domain import Counts
 from exporter.ledger.account import KEYS_KEPT
@@ -95,19 +96,17 @@ class Reader:
         started = time.monotonic()
         while True:
             end = reading.high if reading.first else min(reading.high, position + self._width.value)
-            after = reading.upto(end)
+            more = end < reading.high
+            after = replace(reading.upto(end), unlisted=self._unlisted(reading.low, more=more))
             try:
-                await self._slice(transaction, reading, position, end, after.floor)
+                await self._slice(transaction, reading, position, end, after)
             except TooManyRows:
                 continue
-            more = end < reading.high
-            last = not more or time.monotonic() - started > TURN_SECONDS
             counts, self.state = await self._ledger.commit(
                 self._store,
                 after,
                 count=not reading.first,
                 horizon=reading.read_at - self._backfill,
-                last=last,
                 task_types=task_types,
                 recurring=recurring,
             )
@@ -117,12 +116,40 @@ class Reader:
                     f" or below {self.state.floor} is not looked for"
                 )
             position = end
-            if last:
+            if not more and after.unlisted is not None:
+                await self._list(transaction, after.unlisted, reading)
+            if not more or time.monotonic() - started > TURN_SECONDS:
                 self._under_way = (reading, position) if more else None
                 return counts, more
 
+    def _unlisted(self, low: Position, *, more: bool) -> Position | None:
+        """Above which position executions are counted without a place in the ring of recent ones; None: all have one.
+
+        While catching up nearly each would only push another one out of it. The newest are read again at the end.
+        """
+        known = self.state.unlisted if self.state is not None else None
+        if known is not None:
+            return min(known, low)  # ids may have begun again
+        return low if more else None
+
+    async def _list(self, transaction: Transaction, low: Position, reading: Reading) -> None:
+        """Put the newest executions above ``low``, which have been counted, into the ring of recent ones."""
+        high, room = reading.high, self._ledger.recent_size
+
+        async def take(rows: list[Finished]) -> None:
+            await self._ledger.list_recent(self._store, rows, reading.read_at)
+
+        while room > 0 and high > low:
+            start = max(low, high - self._width.value)
+            try:
+                room -= await self._rows.read(transaction, start, high, self._width, take, bounded=True)
+            except TooManyRows:
+                continue
+            high = start
+        self.state = await self._ledger.listed(self._store)
+
     async def _slice(
-        self, transaction: Transaction, reading: Reading, low: Position, high: Position, keep_above: Position
+        self, transaction: Transaction, reading: Reading, low: Position, high: Position, after: CursorState
     ) -> None:
         async def take(rows: list[Finished]) -> None:
             await self._ledger.stage(
@@ -131,7 +158,8 @@ class Reader:
                 count=not reading.first,
                 now=reading.read_at,
                 counted_to=reading.counted_to,
-                keep_above=keep_above,
+                keep_above=after.floor,
+                listed=after.unlisted is None,
             )
 
         await self._ledger.discard(self._store)

@@ -42,7 +42,7 @@ class Width:
     @property
     def chunk(self) -> int:
         """How many rows to fetch at once: the more, the faster and the more memory."""
-        return min(2_000, self._many // 4)
+        return min(500, self._many // 4)
 
     @property
     def most(self) -> float:
