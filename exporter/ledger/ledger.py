@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
-import msgspec
 import structlog
 
 from exporter.config.model import Retention
 from exporter.domain import Counts, ErrorGroup, RecentExecution, Statistics
-from exporter.errors import LedgerError, StateUnavailable
+from exporter.errors import StateUnavailable
 from exporter.ledger import error_groups, recent
 from exporter.ledger.account import Account
 from exporter.ledger.cursor import BackfillState, CursorState, Position
 from exporter.ledger.database import MEMORY, StateFile
 from exporter.ledger.finished import Finished
+from exporter.ledger.identity import Identity, recognise
 from exporter.ledger.keeper import Keeper
 
 P = ParamSpec("P")
@@ -32,20 +31,6 @@ RETENTION: Final = Retention()
 OPENING_SECONDS: Final = 5.0
 
 log = structlog.get_logger(component="ledger")
-
-
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Which database a store's counts belong to; ``system`` is the cluster's identifier where the role may read it."""
-
-    system: str | None
-    database: str
-    oid: int
-
-    def other_than(self, known: Identity) -> bool:
-        """Whether this is certainly another database than ``known``."""
-        if self.system is not None and known.system is not None and self.system != known.system:
-            return True
-        return self.database != known.database
 
 
 class Opened(NamedTuple):
@@ -316,19 +301,7 @@ class Ledger:
                 self.on_open(news)
 
     def _recognise(self, store: str, identity: Identity) -> None:
-        row = self._keeper.db.execute("SELECT identity FROM store WHERE name = ?", (store,)).fetchone()
-        if row is None:
-            self._keeper.db.execute(
-                "INSERT INTO store (name, identity, created_at, id)"
-                " VALUES (?, ?, ?, (SELECT coalesce(max(id), 0) + 1 FROM store))",
-                (store, msgspec.json.encode(identity).decode(), time.time()),
-            )
-        elif identity.other_than(known := msgspec.json.decode(row[0], type=Identity)):
-            raise LedgerError(
-                f"store {store!r} now leads to database {identity.database!r} of system {identity.system}, but its "
-                f"counters belong to database {known.database!r} of system {known.system}. They are not mixed: name "
-                f"the new store differently, or point its dsn back"
-            )
+        recognise(self._keeper.db, store, identity)
 
     def _attach(self, store: str, identity: Identity) -> CursorState | None:
         self._recognise(store, identity)

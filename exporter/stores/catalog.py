@@ -11,7 +11,7 @@ from exporter.config.model import PostgresStore, Profile
 from exporter.config.problems import nearest
 from exporter.domain import Exactness
 from exporter.errors import ProfileError, StoreError, StoreTooSlow, StoreUnavailable
-from exporter.ledger.ledger import Identity
+from exporter.ledger.identity import Identity
 from exporter.stores.checking.apart import apart
 from exporter.stores.checking.columns import describe, refused
 from exporter.stores.profile import fill, named, shipped

@@ -18,7 +18,8 @@ from exporter.config.model import PostgresStore, Retention
 from exporter.domain import Counts, Exactness, Executions, Schedules, Workers
 from exporter.errors import ExporterError, LedgerError, StateUnavailable, StoreError, StoreUnavailable
 from exporter.instruments import QueryInstruments
-from exporter.ledger.ledger import RETENTION, Identity, Ledger
+from exporter.ledger.identity import Identity
+from exporter.ledger.ledger import RETENTION, Ledger
 from exporter.ledger.view import progress
 from exporter.poller import Collected, Collector
 from exporter.snapshot import Hub, Part

@@ -15,7 +15,8 @@ from exporter.errors import LedgerError, StateUnavailable
 from exporter.ledger.cursor import CursorState
 from exporter.ledger.database import FILE_NAME, InUse, open_state
 from exporter.ledger.finished import Finished
-from exporter.ledger.ledger import Identity, Ledger, Opened
+from exporter.ledger.identity import Identity
+from exporter.ledger.ledger import Ledger, Opened
 
 HERE = Identity(system="1", database="a", oid=1)
 

@@ -16,7 +16,8 @@ from exporter import cli
 from exporter.ledger.cursor import CursorState
 from exporter.ledger.database import FILE_NAME
 from exporter.ledger.finished import Finished
-from exporter.ledger.ledger import Identity, Ledger
+from exporter.ledger.identity import Identity
+from exporter.ledger.ledger import Ledger
 
 NOW = 1_800_000_000.0
 

@@ -12,7 +12,8 @@ from exporter.ledger import schema
 from exporter.ledger.cursor import CursorState
 from exporter.ledger.database import FILE_NAME, open_state
 from exporter.ledger.finished import Finished
-from exporter.ledger.ledger import Identity, Ledger
+from exporter.ledger.identity import Identity
+from exporter.ledger.ledger import Ledger
 
 BUCKETS = 13
 OLD_STORE = (
