@@ -74,7 +74,11 @@ class Transport:
         adapter = requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=config.max_concurrent_requests)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
-        self._session.trust_env = True  # proxies
+        paths = ssl.get_default_verify_paths()
+        # hvac takes both from the session, whatever its client is given. The environment may name proxies.
+        self._session.verify = config.ca_cert or paths.cafile or paths.capath or True
+        if config.client_cert is not None and config.client_key is not None:
+            self._session.cert = (config.client_cert, config.client_key)
 
     def call(self, call: Call, token: str = "", *, seconds: float | None = None) -> Answer:
         """What ``call`` is answered, {} where there is no content. Raises VaultError."""
@@ -95,14 +99,10 @@ class Transport:
         self._session.close()
 
     def _client(self, token: str, namespace: str | None, seconds: float | None) -> Any:
-        config = self._config
-        paths = ssl.get_default_verify_paths()
         return hvac.Client(
-            url=config.address,
+            url=self._config.address,
             token=token,
-            cert=None if config.client_cert is None else (config.client_cert, config.client_key),
-            verify=config.ca_cert or paths.cafile or paths.capath or True,
-            timeout=seconds or float(config.timeout),
+            timeout=seconds or float(self._config.timeout),
             namespace=namespace,
             session=self._session,
         )
