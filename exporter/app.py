@@ -19,8 +19,8 @@ from exporter.api import FAMILIES
 from exporter.changes import address, opened_with, refuse_fixed
 from exporter.config.load import logging_defaults
 from exporter.config.model import Config, PostgresStore, Target
+from exporter.config.model import Vault as VaultSection
 from exporter.config.redact import redacted
-from exporter.config.secrets import Secret
 from exporter.connections import ConnectionManager
 from exporter.connections.roster import Roster
 from exporter.credentials import CredentialSource
@@ -43,6 +43,7 @@ from exporter.snapshot import Hub, Part
 from exporter.stores.connections import StoreConnections, Visitor
 from exporter.stores.postgres import Store
 from exporter.vault import Vault
+from exporter.vault.references import Secrets, load
 from exporter.vitals import LoopClock, Vitals, share_memory, trim_memory
 
 log = structlog.get_logger(component="app")
@@ -74,6 +75,7 @@ class App:
         self._ledger = Ledger(config.state.path, budget=config.limits.series_per_metric, retention=config.retention)
         self._audit = AuditTrail(self._ledger)
         self._vault = Vault(config.vault, hub=self._hub)
+        self._secrets = Secrets(self._vault)
         self._connections = ConnectionManager(self._hub, self._share.connections, credentials=self._target_credentials)
         self._roster = Roster(
             self._connections,
@@ -192,10 +194,11 @@ class App:
                 instruments=self._queries,
                 budget=self._file.limits.series_per_metric,
                 retention=self._file.retention,
+                secrets=self._secrets,
                 connections=StoreConnections(config.name, self._roster, writes=writes) if lists else None,
             )
         else:
-            store = Visitor(config, self._roster, self._queries, writes=writes)
+            store = Visitor(config, self._secrets, self._roster, self._queries, writes=writes)
         wanted = [c for c in store.collectors() if c.name not in self._options.disabled]
         task = self._group.create_task(run_all(self._poller, wanted), name=f"store {config.name}")
         self._stores[config.name] = (store, task)
@@ -218,8 +221,9 @@ class App:
         }
 
     def _target_credentials(self, target: Target) -> CredentialSource | None:
+        """Who logs in to a target; None for what its configuration spells out."""
         if target.vault is None:
-            return None
+            return self._secrets.login(target.user, target.password)
         return self._vault.source(target.vault, user=target.user, connection=target.name)
 
     # -- the state file
@@ -243,11 +247,15 @@ class App:
 
     # -- reload
 
+    def _vault_at(self, section: VaultSection) -> contextlib.AbstractAsyncContextManager[Vault]:
+        """Vault as a new configuration has it: the client that is in use, if it is the same one."""
+        return contextlib.nullcontext(self._vault) if section == self._config.vault else Vault(section)
+
     async def _reload(self) -> ReloadResult:
         """Read the configuration again: all of it comes into force, or nothing."""
         async with self._reloading:
             try:
-                config = self._options.load()
+                config = await load(self._options.load, self._vault_at)
                 logs.scrubber.learn(config)
                 refuse_fixed(self._file, config)
                 self._server.check(config)
@@ -345,7 +353,7 @@ class App:
             history=self._ledger,
             audit=self._audit,
             config=config,
-            secret=_revealed,
+            secret=self._secrets.value,
             redacted_config=lambda: redacted(self._share),
             render=renderer,
             reload=reload,
@@ -356,10 +364,6 @@ class App:
             version=__version__,
             landing=Landing(hub=self._hub, config=config, version=__version__),
         )
-
-
-async def _revealed(secret: Secret) -> str:
-    return secret.reveal()
 
 
 def _part(collector: str, config: PostgresStore, value: object, at: float | None, staleness: float) -> Part:

@@ -101,13 +101,16 @@ def _add_state(parser: argparse.ArgumentParser) -> None:
 def _serve(args: argparse.Namespace) -> int:
     from exporter import logs  # noqa: PLC0415 - `schema` and `--version` answer without loading the server
     from exporter.app import serve  # noqa: PLC0415
-    from exporter.config.load import logging_defaults  # noqa: PLC0415
+    from exporter.config.load import NOT_ASKED, logging_defaults  # noqa: PLC0415
+    from exporter.vault import Vault  # noqa: PLC0415
+    from exporter.vault.references import load  # noqa: PLC0415
 
     options = options_from(args)
-    config = options.load()
     if args.config_check:
+        config = options.load(NOT_ASKED)
         print(f"{options.config_file}: valid; {len(config.stores)} stores, {len(config.connections.targets)} targets")
         return 0
+    config = asyncio.run(load(options.load, Vault))
     logs.scrubber.learn(config)
     logs.configure(*logging_defaults(config))
     return asyncio.run(serve(options, config))
@@ -122,9 +125,17 @@ def _demo(args: argparse.Namespace) -> int:
 def _profile_check(args: argparse.Namespace) -> int:
     from exporter.config.load import load_file  # noqa: PLC0415
     from exporter.stores.check import check_stores  # noqa: PLC0415
+    from exporter.vault import Vault  # noqa: PLC0415
+    from exporter.vault.references import Secrets, load  # noqa: PLC0415
 
-    config = load_file(args.config_file)
-    return asyncio.run(check_stores(config, args.store, print, analyze=args.analyze, as_json=args.as_json))
+    async def check() -> int:
+        config = await load(lambda answers: load_file(args.config_file, answers=answers), Vault)
+        async with Vault(config.vault) as vault:
+            return await check_stores(
+                config, args.store, print, analyze=args.analyze, as_json=args.as_json, secrets=Secrets(vault)
+            )
+
+    return asyncio.run(check())
 
 
 def _targets_check(args: argparse.Namespace) -> int:

@@ -6,17 +6,20 @@ import logging
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, TextIO
+from urllib.parse import quote
 
 import msgspec
 import structlog
 
-from exporter.config.dsn import parse_dsn
+from exporter.config.dsn import secrets_of_dsn
 from exporter.config.model import Config, Dsn, LogFormat, LogLevel
 from exporter.config.secrets import REDACTED, Secret
 
 SERVICE: Final = "scheduler-exporter"
 #: Shorter secrets are not searched for: they would tear ordinary words apart.
 SHORTEST: Final = 4
+#: Secrets that rotate are new ones each time. A thousand targets' passwords and their predecessors fit.
+MOST_FETCHED: Final = 5_000
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -24,16 +27,32 @@ class Scrubber:
     """Replaces every known secret in what is about to be logged: the last line of defence."""
 
     def __init__(self) -> None:
-        self._secrets: tuple[str, ...] = ()
+        #: Those that a configuration spells out, and those that were fetched: the ones used last at the end.
+        self._configured: set[str] = set()
+        self._fetched: dict[str, None] = {}
+        self._longest_first: tuple[str, ...] | None = ()
 
     def learn(self, config: Config) -> None:
         """Know the secrets of ``config`` too; those of earlier ones are not forgotten."""
-        found = {secret for secret in secrets_of(config) if len(secret) >= SHORTEST}
-        self._secrets = tuple(sorted(found.union(self._secrets), key=len, reverse=True))
+        self._configured.update(form for secret in secrets_of(config) for form in _forms(secret))
+        self._longest_first = None
+
+    def add(self, *secrets: str) -> None:
+        """Know secrets that were fetched: passwords, tokens, lease ids. The ``MOST_FETCHED`` used last are kept."""
+        for form in (form for secret in secrets for form in _forms(secret)):
+            if form not in self._fetched:
+                self._longest_first = None
+            self._fetched.pop(form, None)
+            self._fetched[form] = None
+        while len(self._fetched) > MOST_FETCHED:
+            del self._fetched[next(iter(self._fetched))]
+            self._longest_first = None
 
     def text(self, text: str) -> str:
         """``text`` without secrets."""
-        for secret in self._secrets:
+        if self._longest_first is None:
+            self._longest_first = tuple(sorted({*self._configured, *self._fetched}, key=len, reverse=True))
+        for secret in self._longest_first:
             if secret in text:
                 text = text.replace(secret, REDACTED)
         return text
@@ -51,21 +70,22 @@ class Scrubber:
         return value if isinstance(value, (int, float, bool, type(None))) else self.text(str(value))
 
 
-#: The process's scrubber: secrets are learned when a configuration is read.
+#: The process's scrubber: secrets are learned when a configuration is read, and as they are fetched.
 scrubber: Final = Scrubber()
 
 
+def _forms(secret: str) -> set[str]:
+    """A secret as it is and as a URI has it, without what is too short to be searched for."""
+    return {form for form in (secret, quote(secret, safe="")) if len(form) >= SHORTEST}
+
+
 def secrets_of(value: object) -> Iterator[str]:
-    """Every secret text inside a configuration."""
+    """Every secret text inside a configuration. What references stand for is learned as they are followed."""
     if isinstance(value, Secret):
-        yield value.reveal()
+        if value.template is None:
+            yield value.reveal()
     elif isinstance(value, Dsn):
-        try:
-            password = parse_dsn(value).get("password")
-        except ValueError:
-            return
-        if password:
-            yield str(password)
+        yield from secrets_of_dsn(value)
     elif isinstance(value, msgspec.Struct):
         for name in value.__struct_fields__:
             yield from secrets_of(getattr(value, name))

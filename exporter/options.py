@@ -13,6 +13,7 @@ import msgspec
 
 from exporter import __version__
 from exporter.config.addresses import parse_listen_address
+from exporter.config.follow import Answers
 from exporter.config.load import load_file
 from exporter.config.model import Config
 from exporter.errors import ConfigError
@@ -46,9 +47,9 @@ class Options:
     total_shards: int = 1
     disabled: frozenset[str] = frozenset()
 
-    def load(self) -> Config:
-        """Read the configuration file and put the flags over it. Raises ConfigError."""
-        config = load_file(self.config_file)
+    def load(self, answers: Answers | None) -> Config:
+        """Read the configuration file and put the flags over it; ``answers`` and errors as of ``load_file``."""
+        config = load_file(self.config_file, answers=answers)
         replace = msgspec.structs.replace
         web = {
             "listen_address": self.listen_address or None,

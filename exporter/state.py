@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from exporter.config.load import load_file
+from exporter.config.load import NOT_ASKED, load_file
 from exporter.ledger.inspection import Inspected, inspect, overview, rows
 from exporter.ledger.verification import verify
 
@@ -35,7 +35,8 @@ def _directory(args: argparse.Namespace, environ: Mapping[str, str]) -> str:
     given: str | None = args.state_path or (None if args.config_file else environ.get(_VARIABLES["state_path"]))
     if given:
         return given
-    return load_file(args.config_file or environ.get(_VARIABLES["config_file"]) or "config.yaml").state.path
+    file = args.config_file or environ.get(_VARIABLES["config_file"]) or "config.yaml"
+    return load_file(file, answers=NOT_ASKED).state.path
 
 
 def _export(state: Inspected, args: argparse.Namespace) -> int:  # noqa: ARG001

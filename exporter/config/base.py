@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from exporter.config.references import Template, written
 from exporter.config.secrets import Secret
 
 
@@ -17,9 +18,26 @@ class Duration(float):
 
 
 class Dsn(str):
-    """A PostgreSQL connection string (URI or key=value). Its repr leaves the password out."""
+    """A PostgreSQL connection string (URI or key=value). Its repr leaves the password out.
 
-    __slots__ = ()
+    One with a ``template`` is followed before each login; its text is then what the file says, references and all.
+    """
+
+    __slots__ = ("template",)
+    template: Template | None
+
+    def __new__(cls, text: str | Template) -> Dsn:
+        dsn = super().__new__(cls, text if isinstance(text, str) else written(text))
+        dsn.template = getattr(text, "template", None) if isinstance(text, str) else text
+        return dsn
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other) is True and self.template == getattr(other, "template", None)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
 
     def __repr__(self) -> str:
         return "<dsn>"

@@ -57,8 +57,14 @@ def check_store(store: Where) -> None:
     """Intervals, and one password at most."""
     check_intervals(store)
     dsn = store.get("dsn")
-    if dsn and store.get("password") is not None and parse_dsn(dsn).get("password"):
+    in_dsn = dsn is not None and parse_dsn(dsn).get("password")
+    if in_dsn and store.get("password") is not None:
         store.problem("password", "the password is in dsn too; keep one of the two")
+    if store.get("vault") is not None:
+        if in_dsn:
+            store.problem("dsn", "the password comes from vault; leave it out of dsn")
+        if store.get("password") is not None:
+            store.problem("password", "the password comes from vault; keep one of the two")
 
 
 def check_profile(profile: Where) -> None:
@@ -203,7 +209,7 @@ def check_config(config: Where) -> None:
     check_unique(stores, "name")
     check_unique(targets, "name")
     check_unique(targets, "id")
-    _check_vault_is_there(config, targets)
+    _check_vault_is_there(config, [*stores, *targets])
     _check_addresses(config)
     objectives, overrides = config.items("slo"), config.items("alerting", "overrides")
     for entries in (overrides, objectives):

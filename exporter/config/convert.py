@@ -8,13 +8,12 @@ from typing import Any
 from msgspec import Struct
 
 from exporter.config.expand import ExpandError
+from exporter.config.follow import Follower, LaterError
 from exporter.config.problems import BROKEN, KeyPath, Report, Where, nearest
-from exporter.config.scalars import RefusedError, constrain, convert, is_null, is_storable
+from exporter.config.scalars import RefusedError, constrain, convert, is_null, is_storable, late
 from exporter.config.shapes import Shape, keys_of, tag_of
 from exporter.config.yaml_lines import Entry, Mapping, Node, Scalar, Sequence
 
-#: Replaces the references of a text; says whether there were any.
-Expand = Callable[[str], tuple[str, bool]]
 #: Checks what needs more than one key of a section.
 Check = Callable[[Where], None]
 
@@ -22,9 +21,9 @@ Check = Callable[[Where], None]
 class Reader:
     """Reads values of known shape out of a tree; faults go to the report, BROKEN stands for a value."""
 
-    def __init__(self, report: Report, expand: Expand, checks: dict[type, Check]) -> None:
+    def __init__(self, report: Report, follower: Follower, checks: dict[type, Check]) -> None:
         self._report = report
-        self._expand = expand
+        self._follower = follower
         self._checks = checks
 
     def read(self, shape: Shape, node: Node, path: KeyPath) -> Any:
@@ -48,11 +47,16 @@ class Reader:
         if shape.optional and is_null(node.text, node.plain):
             return None
         try:
-            text, expanded = self._expand(node.text)
-            if expanded and shape.optional and not text:
+            parsed = self._follower.parse(node.text, path)
+            if shape.secret and self._follower.is_late(parsed, path):
+                return late(shape, parsed.template)
+            text = self._follower.follow(parsed)
+            if parsed.expanded and shape.optional and not text:
                 return None  # ${VAR:-} is how a file says "if it is set"
             # What an error shows is the reference itself, never what it stood for.
-            return convert(shape, text, None if expanded else node.plain, "" if shape.secret else node.text)
+            return convert(shape, text, None if parsed.expanded else node.plain, "" if shape.secret else node.text)
+        except LaterError:
+            return BROKEN
         except (ExpandError, RefusedError) as error:
             return self._refuse(path, str(error))
 

@@ -1,7 +1,7 @@
-"""``${VAR}``, ``${VAR:-default}`` and ``${file:/path}`` inside one string; ``$$`` is a dollar sign.
+"""The references inside one string: ``${VAR}``, ``${VAR:-default}``, ``${file:/path}``, ``${vault:path#field}``.
 
-Runs after the YAML has been parsed, so that no value can change the file's structure. What is neither ``${``
-nor ``$$`` stays: ``$1``, ``^foo$``, ``$HOME``.
+``$$`` is a dollar sign. Works on values after the YAML has been parsed, so that no value can change the file's
+structure. What is neither ``${`` nor ``$$`` stays: ``$1``, ``^foo$``, ``$HOME``.
 """
 
 from __future__ import annotations
@@ -9,46 +9,81 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from exporter.config.addresses import check_vault_path
+from exporter.config.references import FileReference, Reference, Template, VaultReference
 
 #: Bytes; a secret, a DSN or a statement is far smaller.
 LARGEST_FILE: Final = 1024 * 1024
 
 _REFERENCE: Final = re.compile(r"\$\$|\$\{([^}]*)(\}?)")
 _VARIABLE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
-# Texts below name variables and files, never a value; a malformed reference may be a password's own "${".
-_MALFORMED: Final = "expected ${VAR}, ${VAR:-default} or ${file:/path}; write $${ for a literal ${"
-_VAULT: Final = "${vault:...} needs a vault section, which this version does not have"
+# Texts below name variables, files and paths in Vault, never a value; a malformed reference may be a password's own.
+_MALFORMED: Final = "expected ${VAR}, ${VAR:-default}, ${file:/path} or ${vault:path#field}; write $${ for a literal ${"
+_VAULT_MALFORMED: Final = (
+    "expected ${vault:path#field}, the path of a secret and the name of a field in it, "
+    "such as ${vault:secret/data/scheduler#password}"
+)
 
 
 class ExpandError(Exception):
     """A reference that cannot be followed; the text is safe to show."""
 
 
-def expand(text: str, environ: Mapping[str, str], base_dir: Path) -> tuple[str, bool]:
-    """The text with its references replaced, and whether there were any; files are below ``base_dir``."""
-    if "$" not in text:
-        return text, False
-    followed = False
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A text whose variables are followed; ``references`` are what is left, ``expanded`` whether there were any."""
 
-    def replace(match: re.Match[str]) -> str:
-        nonlocal followed
+    template: Template
+    expanded: bool
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """The files and the fields in Vault that the text refers to."""
+        return tuple(part for part in self.template if not isinstance(part, str))
+
+
+def parse(text: str, environ: Mapping[str, str], base_dir: Path) -> Parsed:
+    """Take ``text`` apart. Files are below ``base_dir``, and not read. Raises ExpandError."""
+    template: list[str | Reference] = []
+    expanded = False
+    place = 0
+    for match in _REFERENCE.finditer(text):
+        template.append(text[place : match.start()])
+        place = match.end()
         if match[0] == "$$":
-            return "$"
+            template.append("$")
+            continue
         if not match[2]:
             raise ExpandError(f'"${{" without "}}": {_MALFORMED}')
-        followed = True
-        return _follow(match[1], environ, base_dir)
+        expanded = True
+        template.append(_refer(match[1], environ, base_dir))
+    template.append(text[place:])
+    return Parsed(_joined(template), expanded)
 
-    return _REFERENCE.sub(replace, text), followed
+
+def _joined(parts: list[str | Reference]) -> Template:
+    """The parts with neighbouring texts made one, and empty ones left out: equal templates then are equal values."""
+    joined: list[str | Reference] = []
+    for part in parts:
+        if isinstance(part, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += part
+        elif part != "":
+            joined.append(part)
+    return tuple(joined)
 
 
-def _follow(reference: str, environ: Mapping[str, str], base_dir: Path) -> str:
+def _refer(reference: str, environ: Mapping[str, str], base_dir: Path) -> str | Reference:
     if reference.startswith("vault:"):
-        raise ExpandError(_VAULT)
+        return _vault(reference.removeprefix("vault:"))
     if reference.startswith("file:"):
-        return _read(reference.removeprefix("file:"), base_dir)
+        name = reference.removeprefix("file:")
+        if not name:
+            raise ExpandError(_MALFORMED)
+        return FileReference(name, str(base_dir / name))
     match = _VARIABLE.fullmatch(reference)
     if match is None or "${" in reference:
         raise ExpandError(_MALFORMED)
@@ -61,23 +96,33 @@ def _follow(reference: str, environ: Mapping[str, str], base_dir: Path) -> str:
     return value
 
 
-def _read(name: str, base_dir: Path) -> str:
-    shown = "${file:%s}" % name.encode("unicode_escape").decode("ascii")  # noqa: UP031 - braces
-    if not name:
-        raise ExpandError(_MALFORMED)
+def _vault(text: str) -> VaultReference:
+    path, _, field = (part.strip() for part in text.partition("#"))
+    reference = VaultReference(path.strip("/"), field)
+    if not reference.path or not field or not reference.is_plain:
+        raise ExpandError(f"{reference}: {_VAULT_MALFORMED}")
     try:
-        with (base_dir / name).open("rb") as file:
+        check_vault_path(reference.path)
+    except ValueError as error:
+        raise ExpandError(f"{reference}: {error}") from None
+    return reference
+
+
+def read_file(reference: FileReference) -> str:
+    """The content of a file without its last line end. Raises ExpandError."""
+    try:
+        with Path(reference.path).open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
         text = content.decode("utf-8")
     except UnicodeDecodeError:
-        raise ExpandError(f"{shown}: the file is not UTF-8 text") from None
+        raise ExpandError(f"{reference}: the file is not UTF-8 text") from None
     except OSError as error:
-        raise ExpandError(f"{shown}: {os.strerror(error.errno) if error.errno else 'cannot be read'}") from None
+        raise ExpandError(f"{reference}: {os.strerror(error.errno) if error.errno else 'cannot be read'}") from None
     except ValueError:
-        raise ExpandError(f"{shown}: not a file name") from None
+        raise ExpandError(f"{reference}: not a file name") from None
     if len(content) > LARGEST_FILE:
-        raise ExpandError(f"{shown}: the file is larger than {LARGEST_FILE} bytes")
+        raise ExpandError(f"{reference}: the file is larger than {LARGEST_FILE} bytes")
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:
-        raise ExpandError(f"{shown}: the file is empty")
+        raise ExpandError(f"{reference}: the file is empty")
     return text

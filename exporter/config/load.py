@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from msgspec import Struct
 
 from exporter.config.checks import CHECKS
 from exporter.config.convert import Reader
-from exporter.config.expand import expand
+from exporter.config.follow import Answers, Follower
 from exporter.config.model import Config, LogFormat, LogLevel
 from exporter.config.problems import Report
+from exporter.config.references import VaultReference
 from exporter.config.shapes import Shape
 from exporter.config.yaml_lines import YamlFaultError, compose
 
@@ -26,28 +27,52 @@ _LOGGING: Final[dict[str, tuple[LogLevel, LogFormat]]] = {
     "test": ("error", "console"),
 }
 
+#: Vault has not been asked yet.
+NOTHING: Final[Answers] = {}
 Section = TypeVar("Section", bound=Struct)
 
 
-def load_file(path: str | Path, environ: Mapping[str, str] = os.environ) -> Config:
+#: No answers, and no wish for any: values that only Vault knows are left open, the rest of the file is checked.
+NOT_ASKED: Final[Answers | None] = None
+
+
+class UnansweredError(Exception):
+    """Keys that are no secrets have ``references`` to Vault: ask it (``config.vault`` says where), then read again."""
+
+    def __init__(self, config: Any, references: Set[VaultReference]) -> None:
+        super().__init__(f"{len(references)} references to Vault have to be followed first")
+        self.config = config
+        self.references = references
+
+
+def load_file(path: str | Path, environ: Mapping[str, str] = os.environ, answers: Answers | None = NOTHING) -> Config:
     """The configuration in the file at ``path``; relative ``${file:...}`` are read from the file's directory.
 
-    Raises ConfigError with a line for each fault: ``config.yaml:12: stores[0].intervall: unknown key; ...``.
+    Raises ConfigError with a line for each fault: ``config.yaml:12: stores[0].intervall: unknown key; ...``, and
+    UnansweredError for references to Vault that ``answers`` lacks. ``exporter.vault.references.load`` asks for them.
     """
     filename = str(path)
     report = Report(filename)
     text = _read(path, report)
     report.raise_if_any()
-    return load_text(text, filename=filename, environ=environ, base_dir=Path(path).parent)
+    return load_text(text, filename=filename, environ=environ, base_dir=Path(path).parent, answers=answers)
 
 
-def load_text(text: str, *, filename: str, environ: Mapping[str, str], base_dir: Path) -> Config:
+def load_text(
+    text: str, *, filename: str, environ: Mapping[str, str], base_dir: Path, answers: Answers | None = NOTHING
+) -> Config:
     """The configuration in ``text``; faults name ``filename``; ``base_dir`` is for relative ``${file:}``."""
-    return load_section(text, Config, filename=filename, environ=environ, base_dir=base_dir)
+    return load_section(text, Config, filename=filename, environ=environ, base_dir=base_dir, answers=answers)
 
 
 def load_section(
-    text: str, section: type[Section], *, filename: str, environ: Mapping[str, str], base_dir: Path
+    text: str,
+    section: type[Section],
+    *,
+    filename: str,
+    environ: Mapping[str, str],
+    base_dir: Path,
+    answers: Answers | None = NOTHING,
 ) -> Section:
     """Any section of the model from a YAML document of its own, such as a Profile, under the same rules."""
     report = Report(filename)
@@ -60,11 +85,15 @@ def load_section(
         if root is None:
             report.add_syntax("the file is empty; config.example.yaml shows every option")
     value = None
+    follower = Follower(environ, base_dir, answers)
     if root is not None:
         report.locate((), root[0])
-        reader = Reader(report, lambda scalar: expand(scalar, environ, base_dir), CHECKS)
-        value = reader.read(Shape(structs=(section,)), root[1], ())
+        value = Reader(report, follower, CHECKS).read(Shape(structs=(section,)), root[1], ())
+        if getattr(value, "vault", None) is None:
+            follower.refuse_without_vault(report)
     report.raise_if_any()
+    if follower.unanswered and answers is not NOT_ASKED:
+        raise UnansweredError(value, follower.unanswered)
     return cast(Section, value)
 
 

@@ -182,6 +182,7 @@ class PostgresStore(Section, frozen=True, kw_only=True):
     dsn: Dsn
     kind: Literal["postgres"] = "postgres"
     password: Secret | None = None
+    vault: VaultCredential | None = None
     profile: Text | Profile = "auto"
     parameters: dict[str, str] = {}
     interval: Positive = Duration(15)

@@ -16,6 +16,7 @@ from exporter.config.dsn import parse_dsn
 from exporter.config.durations import parse_duration
 from exporter.config.model import Dsn, Duration
 from exporter.config.problems import nearest, show
+from exporter.config.references import Template
 from exporter.config.secrets import Secret
 from exporter.config.shapes import Shape
 from exporter.config.sql import one_statement
@@ -61,6 +62,18 @@ def convert(shape: Shape, text: str, plain: bool | None, shown: str) -> Any:
     if value is _MISS:
         raise RefusedError(_mismatch(shape, text, plain is not False, shown))
     return constrain(shape, value, shown)
+
+
+def late(shape: Shape, template: Template) -> Secret | Dsn:
+    """The secret or the connection string that ``template`` will be when it is followed. Raises RefusedError."""
+    if Dsn not in shape.leaves:
+        return Secret(template)
+    dsn = Dsn(template)
+    try:
+        parse_dsn(dsn)
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
+    return dsn
 
 
 def constrain(shape: Shape, value: Any, shown: str) -> Any:

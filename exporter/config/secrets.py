@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from typing import Final
 
+from exporter.config.references import Template
+
 REDACTED: Final = "<secret>"
 
 
 class Secret:
-    """A secret text. Only ``reveal()`` gives it away; everything else shows ``<secret>``."""
+    """A secret text, or where it is to be had. Only ``reveal()`` gives it away; everything else shows ``<secret>``.
+
+    One with a ``template`` is followed each time it is needed (``exporter.vault.references.Secrets.value``). Two are
+    equal if they refer to the same: a secret that rotates is no other configuration.
+    """
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str | Template) -> None:
         self._value = value
 
+    @property
+    def template(self) -> Template | None:
+        """The text with references that has to be followed; None where the text is known."""
+        return None if isinstance(self._value, str) else self._value
+
     def reveal(self) -> str:
-        """The secret itself, for the driver that needs it."""
+        """The secret itself, for the driver that needs it. TypeError for one that has to be followed first."""
+        if not isinstance(self._value, str):
+            raise TypeError("a secret with references has no text of its own; Secrets.value follows them")
         return self._value
 
     def __repr__(self) -> str:

@@ -14,6 +14,7 @@ from typing import Final, Literal, cast
 import msgspec
 
 from exporter.config.convert import Check, Reader
+from exporter.config.follow import Verbatim
 from exporter.config.model import Duration, Section
 from exporter.config.problems import BROKEN, Report, Where, nearest
 from exporter.config.secrets import Secret
@@ -140,7 +141,7 @@ def parse_web_config(text: str, path: Path) -> WebConfig:
     else:
         if root is not None:
             # Unlike our own file this one has no ${...}: other exporters read it too, and they know none.
-            reader = Reader(report, lambda scalar: (scalar, False), _CHECKS)
+            reader = Reader(report, Verbatim(), _CHECKS)
             config = cast(WebConfig, reader.read(Shape(structs=(WebConfig,), optional=True), root[1], ()))
     report.raise_if_any()
     return _with_absolute_paths(config or WebConfig(), path.parent.absolute())

@@ -13,18 +13,22 @@ from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 
+import structlog
 from aiohttp import web
 
 from exporter.config.addresses import is_loopback
 from exporter.config.model import Config, Token
 from exporter.config.secrets import Secret
 from exporter.config.web import WebConfig
+from exporter.credentials import CredentialsError
 from exporter.errors import ConfigError
 from exporter.httpd.auth import BasicAuth
 from exporter.httpd.endpoint import Endpoint
 from exporter.httpd.problems import HttpError
 from exporter.httpd.roles import ANONYMOUS, Caller, Role
 from exporter.httpd.watch import WebConfigWatch
+
+log = structlog.get_logger(component="http")
 
 _ROLES: Final = {"viewer": Role.VIEWER, "admin": Role.ADMIN}
 _BASIC: Final = 'Basic realm="scheduler-exporter", charset="UTF-8"'
@@ -77,6 +81,7 @@ class Gate:
         self._value = value
         self._basic = BasicAuth()
         self._key = secrets.token_bytes(32)
+        self._missing: dict[str, str] = {}
         self._judged: tuple[Config, WebConfig, Role] | None = None
 
     def close(self) -> None:
@@ -127,9 +132,23 @@ class Gate:
         # compared, so that it does not tell either which one was right.
         digest, found = self._digest(given), None
         for token in tokens:
-            if token.token is not None and hmac.compare_digest(digest, self._digest(await self._value(token.token))):
+            known = await self._text(token)
+            if known is not None and hmac.compare_digest(digest, self._digest(known)):
                 found = Caller(token.name, _ROLES[token.role], known=True)
         return found
+
+    async def _text(self, token: Token) -> str | None:
+        """A token's text of now; None while it cannot be had, which is said once: the others are as good as before."""
+        try:
+            text = None if token.token is None else await self._value(token.token)
+        except CredentialsError as error:
+            if self._missing.get(token.name) != str(error):
+                log.warning("a token cannot be had", token=token.name, error=str(error))
+            self._missing[token.name] = str(error)
+            return None
+        if self._missing.pop(token.name, None) is not None:
+            log.info("a token can be had again", token=token.name)
+        return text
 
     def _digest(self, text: str) -> bytes:
         return hmac.digest(self._key, hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest(), "sha256")

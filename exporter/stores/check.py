@@ -12,6 +12,7 @@ from exporter.errors import ConfigError
 from exporter.stores.checking.examine import examine
 from exporter.stores.checking.render import text
 from exporter.stores.checking.report import StoreReport
+from exporter.vault.references import Secrets
 
 
 async def check_stores(
@@ -21,6 +22,7 @@ async def check_stores(
     *,
     analyze: bool = False,
     as_json: bool = False,
+    secrets: Secrets | None = None,
 ) -> int:
     """Check the stores of these names, all when there are none; 0 when none has a fault, else 1.
 
@@ -36,7 +38,7 @@ async def check_stores(
     for store in config.stores:
         if names and store.name not in names:
             continue
-        report = await examine(store, budget=config.limits.series_per_metric, analyze=analyze)
+        report = await examine(store, secrets or Secrets(), budget=config.limits.series_per_metric, analyze=analyze)
         if not as_json:
             say(("\n" if reports else "") + text(report))
         reports.append(report)

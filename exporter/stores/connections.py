@@ -18,6 +18,7 @@ from exporter.stores.credentials import StoreCredentials
 from exporter.stores.listing import Listing
 from exporter.stores.session import Session
 from exporter.stores.status import StatusTable
+from exporter.vault.references import Secrets
 
 #: A visitor calls at every so many intervals of the store.
 VISITED_INTERVALS: Final = 4
@@ -82,10 +83,17 @@ class Visitor:
     """
 
     def __init__(
-        self, config: PostgresStore, directory: Directory, instruments: QueryInstruments, *, writes: bool
+        self,
+        config: PostgresStore,
+        secrets: Secrets,
+        directory: Directory,
+        instruments: QueryInstruments,
+        *,
+        writes: bool,
     ) -> None:
         self.config = config
-        self._session = Session(config.name, StoreCredentials(config), config.timeout, instruments)
+        self._credentials = StoreCredentials(config, secrets)
+        self._session = Session(config.name, self._credentials, config.timeout, instruments)
         self._connections = StoreConnections(config.name, directory, writes=writes)
         self._profile: Profile | None = None
 
@@ -109,8 +117,9 @@ class Visitor:
         )
 
     async def close(self) -> None:
-        """End the connection, if there is one."""
+        """End the connection, if there is one, and what credentials were lent for it."""
         await self._session.close()
+        await self._credentials.close()
 
     async def _ask(self) -> Collected:
         try:

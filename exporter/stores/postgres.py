@@ -33,6 +33,7 @@ from exporter.stores.queries import RUNNING_COLUMNS, WORKER_COLUMNS, Wrapped
 from exporter.stores.reader import Reader
 from exporter.stores.rows import ExecutionRows
 from exporter.stores.session import Row, Session, Transaction
+from exporter.vault.references import Secrets
 
 log = structlog.get_logger(component="store")
 
@@ -61,8 +62,10 @@ class Store:
         budget: int,
         retention: Retention = RETENTION,
         connections: StoreConnections | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         self.config = config
+        self._credentials = StoreCredentials(config, secrets)
         # History that retention would not keep is not worth reading.
         self._history = min(config.counting.backfill, retention.statistics)
         self._ledger = ledger
@@ -84,12 +87,13 @@ class Store:
         self._faults: set[str] = set()
 
     def _session(self, instruments: QueryInstruments, timeout: float) -> Session:
-        return Session(self.config.name, StoreCredentials(self.config), timeout, instruments)
+        return Session(self.config.name, self._credentials, timeout, instruments)
 
     async def close(self) -> None:
-        """End both connections."""
+        """End both connections, and what credentials were lent for them."""
         await self._poll.close()
         await self._background.close()
+        await self._credentials.close()
 
     def collectors(self) -> list[Collector]:
         """The store's questions. What its profile does not map answers nothing, at no cost."""

@@ -8,62 +8,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, Final, Literal, Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Literal
 
 import psycopg
 from psycopg import errors as pg
-from psycopg.raw_cursor import AsyncRawCursor, AsyncRawServerCursor
+from psycopg.raw_cursor import AsyncRawServerCursor
 
-from exporter.config.secrets import Secret
+from exporter.credentials import Credentials
 from exporter.errors import StoreError, StoreTooSlow, StoreUnavailable
 from exporter.instruments import QueryInstruments
+from exporter.logs import scrubber
+from exporter.stores.connecting import Connection, Row, connect
+from exporter.stores.credentials import StoreCredentials
 
-Row = tuple[Any, ...]
+__all__ = ["Row", "Session", "Transaction", "explain"]
+
 #: Seconds beyond the server's own statement timeout after which the client gives the connection up.
 PATIENCE: Final = 2.0
 CHUNK: Final = 1_000
-#: Seconds for a cancel request; a server that does not take it in time is not waited for.
-CANCEL_SECONDS: Final = 1.0
-
-
-class Credentials(Protocol):
-    """What a connection needs; asked anew for each connect, so that a rotated password reaches the next one."""
-
-    async def __call__(self) -> tuple[dict[str, Any], Secret | None]:
-        """libpq's keywords without the password, and the password."""
-        ...
-
-
-class _Connection(psycopg.AsyncConnection[Row]):
-    """Leaves a server that does not answer.
-
-    When its task is cancelled psycopg asks the server to cancel the statement, for 5 s, then waits for 5 s more: too
-    long for a deadline, and for SIGTERM.
-    """
-
-    async def _try_cancel(self, *, timeout: float = CANCEL_SECONDS) -> None:
-        try:
-            await self.cancel_safe(timeout=min(timeout, CANCEL_SECONDS))
-        except psycopg.Error:
-            # Not closed, which would leave psycopg waiting on a descriptor that may be another's soon: it reads an end.
-            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self.fileno())) as shared:
-                shared.shutdown(socket.SHUT_RDWR)
 
 
 class Session:
     """A connection that is opened when needed and opened anew after it broke. One user at a time: it has a lock."""
 
-    def __init__(self, store: str, credentials: Credentials, timeout: float, clock: QueryInstruments) -> None:
+    def __init__(self, store: str, credentials: StoreCredentials, timeout: float, clock: QueryInstruments) -> None:
         self._store = store
         self._credentials = credentials
+        self._used = Credentials(None, None)
         self._timeout = timeout
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._connection: psycopg.AsyncConnection[Row] | None = None
+        self._connection: Connection | None = None
         #: Called with each new connection's first transaction; raises StoreError to refuse it.
         self.on_connect: Callable[[Transaction], Awaitable[object]] | None = None
 
@@ -114,22 +91,15 @@ class Session:
         await transaction.end("COMMIT")
 
     async def _connected(self) -> psycopg.AsyncConnection[Row]:
+        if self._connection is not None and await self._credentials.replaced(self._used):
+            await self.close()
         if self._connection is not None and not self._connection.closed:
             return self._connection
-        parameters, password = await self._credentials()
-        try:
-            async with asyncio.timeout(self._timeout):
-                connection = await _Connection.connect(
-                    **parameters,
-                    password=password.reveal() if password is not None else None,
-                    autocommit=True,
-                    prepare_threshold=None,
-                    cursor_factory=AsyncRawCursor,
-                )
-        except TimeoutError as e:
-            raise StoreUnavailable(f"no connection within {self._timeout:g} s") from e
-        except psycopg.Error as e:
-            raise StoreUnavailable(f"no connection: {explain(e, password)}") from None
+
+        async def attempt(parameters: Mapping[str, Any]) -> Connection:
+            return await connect(parameters, self._credentials.timeout)
+
+        connection, self._used = await self._credentials.login(attempt)
         self._connection = connection
         if self.on_connect is not None:
             try:
@@ -246,16 +216,14 @@ class Transaction:
             raise StoreError(f"{name}: a table is locked by another session") from e
         except psycopg.Error as e:
             kind = StoreUnavailable if self._connection.closed else StoreError
-            raise kind(f"{name}: {explain(e, None)}") from e
+            raise kind(f"{name}: {explain(e)}") from e
         finally:
             seconds = time.perf_counter() - started
             self.seconds += seconds
             self._clock.observe(query=name, seconds=seconds, store=self._store)
 
 
-def explain(error: psycopg.Error, password: Secret | None) -> str:
-    """The error in one line, with its SQLSTATE where there is one, without the password."""
-    text = error.diag.message_primary or str(error).strip().replace("\n", "; ")
-    if password is not None and (revealed := password.reveal()):
-        text = text.replace(revealed, "<secret>")
+def explain(error: psycopg.Error) -> str:
+    """The error in one line, with its SQLSTATE where there is one, without secrets."""
+    text = scrubber.text(error.diag.message_primary or str(error).strip().replace("\n", "; "))
     return f"{text} (SQLSTATE {error.sqlstate})" if error.sqlstate else text or type(error).__name__

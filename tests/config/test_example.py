@@ -72,7 +72,8 @@ def test_every_option_is_shown() -> None:
 
 def test_the_alternatives_are_the_only_options_that_are_commented_out() -> None:
     missing = set(OPTIONS) - set(shown(yaml.safe_load(TEXT)))
-    alternatives = ("stores[].profile.", "stores[].trigger.", "connections.targets[].vault", "vault")
+    stores = ("stores[].profile.", "stores[].trigger.", "stores[].vault")
+    alternatives = (*stores, "connections.targets[].vault", "vault")
     assert {name for name in missing if not name.startswith(alternatives)} == set()
 
 

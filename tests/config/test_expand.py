@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.expand import LARGEST_FILE, ExpandError, expand
+from exporter.config.expand import LARGEST_FILE, ExpandError
+from exporter.config.follow import Follower
 from exporter.config.model import Config
 from exporter.config.secrets import Secret
 
@@ -14,6 +15,13 @@ Problems = Callable[..., list[str]]
 
 
 STORE = "stores: [{name: main, dsn: host=db, %s}]\n"
+
+
+def expand(text: str, environ: dict[str, str], base_dir: Path) -> tuple[str, bool]:
+    """The text of a key that is no secret, and whether there was anything to follow."""
+    follower = Follower(environ, base_dir, {})
+    parsed = follower.parse(text, ("key",))
+    return follower.follow(parsed), parsed.expanded
 
 
 @pytest.mark.parametrize(
@@ -53,7 +61,12 @@ def test_variables(text: str, expanded: str, tmp_path: Path) -> None:
         ("${A:-${B}}", "expected ${VAR}"),
         ("${env:A}", "expected ${VAR}"),
         ("${file:}", "expected ${VAR}"),
-        ("${vault:secret/data/x#password}", "needs a vault section"),
+        ("${vault:}", "${vault:#}: expected ${vault:path#field}"),
+        ("${vault:secret/data/x}", "${vault:secret/data/x#}: expected ${vault:path#field}"),
+        ("${vault:secret/data/x#}", "${vault:secret/data/x#}: expected ${vault:path#field}"),
+        ("${vault:#password}", "${vault:#password}: expected ${vault:path#field}"),
+        ("${vault:a${b#c}", "expected ${vault:path#field}"),
+        ("${vault:a\nb#c}", r"${vault:a\nb#c}: expected ${vault:path#field}"),
         ("${file:/no/such/file}", "${file:/no/such/file}: No such file or directory"),
         ("${file:a\0b}", r"${file:a\x00b}: not a file name"),
         ("${file:.}", "${file:.}: Is a directory"),

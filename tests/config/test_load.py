@@ -12,6 +12,7 @@ from exporter.config import yaml_lines
 from exporter.config.load import LARGEST, load_file, load_section, load_text, logging_defaults
 from exporter.config.model import Config, Duration, PostgresStore, Profile, Target
 from exporter.config.problems import MOST_PROBLEMS
+from exporter.config.references import FileReference
 from exporter.config.secrets import Secret
 from exporter.errors import ConfigError
 
@@ -578,7 +579,8 @@ def test_a_file_is_read_with_its_directory_and_its_environment(tmp_path: Path) -
     path = tmp_path / "config.yaml"
     path.write_bytes(b"\xef\xbb\xbf" + STORE.encode() + b"  password: ${file:password}\n  interval: ${I}\n")
     store = load_file(path, {"I": "7s"}).stores[0]
-    assert store.password == Secret("hunter2")
+    assert store.password is not None
+    assert store.password.template == (FileReference("password", str(tmp_path / "password")),)
     assert store.interval == 7
 
 

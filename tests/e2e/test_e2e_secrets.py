@@ -291,7 +291,8 @@ MISTAKES: dict[str, str] = {
     "wrong indentation": f"{STORE}dsn: host=h\n    password: {MARK}\n  interval: 1s",
     "unclosed reference": f'{STORE}dsn: host=h\n  password: "a${{{MARK}"',
     "reference with blanks": f'{STORE}dsn: host=h\n  password: "${{ {MARK} }}"',
-    "vault": f'{STORE}dsn: host=h\n  password: "${{vault:secret/{MARK}#x}}"',
+    "vault": f'{STORE}dsn: host=h\n  password: "{MARK}${{vault:secret/data/a#x}}"',
+    "vault without a field": f'{STORE}dsn: "postgresql://u:{MARK}${{vault:secret/data/a}}@h/d"',
     **{f"begins with {c}": f"{STORE}dsn: host=h\n  password: {c}{MARK}\n  x: 1" for c in "!&*%@`|>?-,[]{}#'\""},
     **{f"value of {key}": f"{STORE}dsn: host=h\n  {key}: postgresql://u:{MARK}@h/d" for key in ("interval", "kind")},
 }

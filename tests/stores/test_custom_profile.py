@@ -8,21 +8,19 @@ import math
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import pytest
 from support.postgres import Database
 
-from exporter.config.dsn import parse_dsn
 from exporter.config.model import Cursor, Dsn, PostgresStore, Profile
-from exporter.config.secrets import Secret
 from exporter.domain import Counts, Queues, Running, Schedules
 from exporter.instruments import QueryInstruments
 from exporter.ledger.ledger import Ledger
 from exporter.poller import Collector
 from exporter.snapshot import Hub, Part
 from exporter.stores import catalog
+from exporter.stores.credentials import StoreCredentials
 from exporter.stores.postgres import Store
 from exporter.stores.profile import fill
 from exporter.stores.reader import Reader
@@ -51,13 +49,7 @@ class Pipeline:
 
 @contextlib.asynccontextmanager
 async def pipeline(database: Database, profile: Profile, late_window: float = 30.0) -> AsyncIterator[Pipeline]:
-    parameters = dict(parse_dsn(database.dsn))
-    password = Secret(str(parameters.pop("password")))
-
-    async def credentials() -> tuple[dict[str, Any], Secret | None]:
-        return dict(parameters), password
-
-    session = Session("s", credentials, 5.0, QueryInstruments())
+    session = Session("s", StoreCredentials(PostgresStore(name="s", dsn=Dsn(database.dsn))), 5.0, QueryInstruments())
     async with Ledger(":memory:", budget=500) as ledger:
         try:
             async with session.transaction() as transaction:

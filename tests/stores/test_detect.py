@@ -10,12 +10,11 @@ import pytest
 from procrastinate.schema import SchemaManager
 from support.postgres import Database
 
-from exporter.config.dsn import parse_dsn
 from exporter.config.model import Cursor, Dsn, PostgresStore, Profile
-from exporter.config.secrets import Secret
 from exporter.errors import ProfileError
 from exporter.instruments import QueryInstruments
 from exporter.stores import catalog
+from exporter.stores.credentials import StoreCredentials
 from exporter.stores.native import ddl
 from exporter.stores.profile import shipped
 from exporter.stores.session import Session, Transaction
@@ -25,13 +24,7 @@ ODD = ["public", "jobs", "My Schema", 'say "hi"', "über", "a.b", "{schema}"]
 
 @asynccontextmanager
 async def asking(dsn: str) -> AsyncIterator[Transaction]:
-    parameters = dict(parse_dsn(dsn))
-    password = Secret(str(parameters.pop("password")))
-
-    async def credentials() -> tuple[dict[str, Any], Secret | None]:
-        return parameters, password
-
-    session = Session("s", credentials, 5.0, QueryInstruments())
+    session = Session("s", StoreCredentials(PostgresStore(name="s", dsn=Dsn(dsn))), 5.0, QueryInstruments())
     try:
         async with session.transaction() as transaction:
             yield transaction

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Final
 
-from exporter.config.dsn import parse_dsn
+from exporter.config.dsn import parse_dsn, redact_dsn
 from exporter.config.model import PostgresStore
 from exporter.errors import ProfileError, StoreError, StoreUnavailable
 from exporter.instruments import QueryInstruments
@@ -24,30 +24,33 @@ from exporter.stores.queries import COLUMNS, Wrapped
 from exporter.stores.reader import CLOCK
 from exporter.stores.session import Session, Transaction
 from exporter.stores.sql import statement
+from exporter.vault.references import Secrets
 
 _SURELY_MEANT: Final = 0.8
 
 
-async def examine(store: PostgresStore, *, budget: int, analyze: bool) -> StoreReport:
+async def examine(store: PostgresStore, secrets: Secrets, *, budget: int, analyze: bool) -> StoreReport:
     """All that can be found out; what keeps the check from going on is a fault in the report, never an exception.
 
     ``budget`` is the configuration's limits.series_per_metric; ``analyze`` runs the statements too.
     """
     report = StoreReport(store=store.name, server=_address(store))
-    session = Session(
-        store.name, StoreCredentials(store, "scheduler-exporter profile check"), store.timeout, QueryInstruments()
-    )
+    credentials = StoreCredentials(store, secrets, "scheduler-exporter profile check")
+    session = Session(store.name, credentials, store.timeout, QueryInstruments())
     try:
         await _examine(store, session, report, budget, analyze)
     except (StoreError, ProfileError) as e:
         report.findings.append(fault(" ".join(str(e).split())))
     finally:
         await session.close()
+        await credentials.close()
     return report
 
 
 def _address(store: PostgresStore) -> str:
     parameters = parse_dsn(store.dsn)
+    if not parameters:
+        return redact_dsn(store.dsn)
     host = parameters.get("host") or parameters.get("hostaddr") or "the default socket"
     return f"{host}:{parameters.get('port', 5432)}"
 

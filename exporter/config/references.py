@@ -1,0 +1,56 @@
+"""What a text of the configuration may refer to, for those who follow it later: a file, a field of a secret in Vault.
+
+Values only: following them is the reader's affair for most keys (``load``), ``exporter.vault.references``' for
+secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class FileReference:
+    """``${file:name}``. ``path`` is where the file is; relative names begin at the configuration's directory."""
+
+    name: str
+    path: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return "${file:%s}" % _escaped(self.name)  # noqa: UP031 - braces
+
+
+@dataclass(frozen=True, slots=True)
+class VaultReference:
+    """``${vault:path#field}``."""
+
+    path: str
+    field: str
+
+    def __str__(self) -> str:
+        return "${vault:%s#%s}" % (_escaped(self.path), _escaped(self.field))  # noqa: UP031 - braces
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether both are printable, as everything in a URL's path has to be."""
+        return self.path.isprintable() and self.field.isprintable() and "${" not in self.path + self.field
+
+
+Reference = FileReference | VaultReference
+#: A text taken apart: what is as it is, and what stands for something. No two texts follow each other.
+Template = tuple[str | Reference, ...]
+
+
+def written(template: Template) -> str:
+    """The template as a file has it."""
+    return "".join(part.replace("$", "$$") if isinstance(part, str) else str(part) for part in template)
+
+
+def filled(template: Template, values: Mapping[Reference, str]) -> str:
+    """The text with ``values`` in place of its references."""
+    return "".join(part if isinstance(part, str) else values[part] for part in template)
+
+
+def _escaped(text: str) -> str:
+    return text.encode("unicode_escape").decode("ascii")
