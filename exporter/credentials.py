@@ -65,6 +65,14 @@ class Fixed:
         return self.credentials
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Credentials that are left alone: refused at ``since``, tried again at ``until`` (the account's clock)."""
+
+    since: float
+    until: float
+
+
 class Account:
     """One account on one server. ``refused(error)`` tells whether an error means that its credentials were not taken.
 
@@ -85,7 +93,15 @@ class Account:
         self._rejected: Credentials | None = None
         self._error: Exception | None = None
         self._pause = 0.0
+        self._refused_at = 0.0
         self._again_at = 0.0
+
+    @property
+    def rest(self) -> Rest | None:
+        """How long the credentials that were refused last are left alone; None when none are."""
+        if self._rejected is None or self._clock() >= self._again_at:
+            return None
+        return Rest(self._refused_at, self._again_at)
 
     async def login(self, attempt: Callable[[Credentials], Awaitable[T]], *, force: bool = False) -> T:
         """What ``attempt`` returns for credentials that are taken; ``force`` tries whatever was refused before.
@@ -126,6 +142,8 @@ class Account:
     def _reject(self, credentials: Credentials, error: Exception) -> None:
         again = credentials == self._rejected
         self._pause = min(self._pause * 2, LONGEST_PAUSE) if again else FIRST_PAUSE
-        self._again_at = self._clock() + self._pause
+        now = self._clock()
+        self._refused_at = self._refused_at if again else now
+        self._again_at = now + self._pause
         # Without its traceback, which would keep the attempt's whole state alive for as long as the pause lasts.
         self._rejected, self._error = credentials, error.with_traceback(None)

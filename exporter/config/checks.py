@@ -28,6 +28,7 @@ from exporter.config.model import (
     VaultAuth,
     VaultCredential,
 )
+from exporter.config.places import parse_hosts, parse_ports
 from exporter.config.problems import BROKEN, Where, nearest, quote
 
 
@@ -84,7 +85,8 @@ def check_profile(profile: Where) -> None:
 
 
 def check_target(target: Where) -> None:
-    """TLS files that go together; one origin of the credentials."""
+    """Hosts and ports that fit each other, TLS files that go together, one origin of the credentials."""
+    _check_places(target)
     check_origin(target)
     check_tls_files(target)
 
@@ -100,6 +102,20 @@ def check_tls_files(target: Where) -> None:
         for name in ("sslrootcert", "sslcert", "sslkey"):
             if target.get(name) is not None:
                 target.problem(name, "never used with sslmode disable")
+    if target.get("sslrootcert") == "system" and target.get("sslmode") not in (None, "verify-full", "disable"):
+        target.problem(
+            "sslmode", "expected verify-full with sslrootcert system: whoever has any certificate would pass"
+        )
+
+
+def _check_places(target: Where) -> None:
+    host, port = target.get("host"), target.get("port")
+    hosts = parse_hosts(host) if host is not None else ()
+    if len(hosts) > 1 and not all(hosts):
+        target.problem("host", f"expected hosts with commas in between; one is empty in {quote(host)}")
+    ports = parse_ports(port) if port is not None else ()
+    if hosts and len(ports) > 1 and len(ports) != len(hosts):
+        target.problem("port", f"expected one port, or as many as hosts; got {len(ports)} for {len(hosts)}")
 
 
 def check_origin(section: Where) -> None:

@@ -18,6 +18,7 @@ from exporter.config.base import (
     ListenAddress,
     Name,
     Port,
+    Ports,
     Positive,
     Ratio,
     RedisUrl,
@@ -46,6 +47,7 @@ __all__ = [
     "ListenAddress",
     "Name",
     "Port",
+    "Ports",
     "Positive",
     "Ratio",
     "ReadRate",
@@ -198,16 +200,22 @@ class PostgresStore(Section, frozen=True, kw_only=True):
 
 
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+SessionAttrs = Literal["any", "read-write", "read-only", "primary", "standby", "prefer-standby"]
+Reuse = Literal["auto", "always", "never"]
 
 
 class Target(Section, frozen=True, kw_only=True):
-    """A PostgreSQL server to check."""
+    """A PostgreSQL server to check, or several (``host`` and ``port`` are lists with commas then) of which one answers.
+
+    ``reuse`` overrides that of ``connections``.
+    """
 
     name: Name
     host: Text
     id: int | Text | None = None
-    port: Port = 5432
+    port: Ports = 5432
     database: Text = "postgres"
+    target_session_attrs: SessionAttrs = "any"
     user: Text | None = None
     password: Secret | None = None
     vault: VaultCredential | None = None
@@ -215,6 +223,7 @@ class Target(Section, frozen=True, kw_only=True):
     sslrootcert: Text | None = None
     sslcert: Text | None = None
     sslkey: Text | None = None
+    reuse: Reuse | None = None
 
 
 class StoreTargets(Section, frozen=True, kw_only=True):
@@ -230,12 +239,18 @@ class StoreTargets(Section, frozen=True, kw_only=True):
 
 
 class Connections(Section, frozen=True, kw_only=True):
-    """The checks of PostgreSQL connections."""
+    """The checks of PostgreSQL connections.
+
+    ``reuse`` tells whether a target's connection is kept from check to check; one that is kept is given up and made
+    anew, login included, after ``login_interval`` at most.
+    """
 
     interval: Positive = Duration(15)
     timeout: Positive = Duration(5)
     staleness: Positive = Duration(300)
     max_concurrent_checks: Annotated[int, Meta(ge=1)] = 50
+    reuse: Reuse = "auto"
+    login_interval: Positive = Duration(300)
     from_stores: bool = True
     write_status: bool = False
     store_targets: StoreTargets = StoreTargets()

@@ -15,6 +15,7 @@ from exporter.config.addresses import check_http_url, check_listen_address, chec
 from exporter.config.dsn import parse_dsn
 from exporter.config.durations import parse_duration
 from exporter.config.model import Dsn, Duration
+from exporter.config.places import check_ports
 from exporter.config.problems import nearest, show
 from exporter.config.references import Template
 from exporter.config.secrets import Secret
@@ -248,6 +249,7 @@ FORMATS: Final[dict[str, Callable[[Any], Any]]] = {
     "positive": _positive,
     "sql": one_statement,
     "listen_address": check_listen_address,
+    "ports": check_ports,
     "telemetry_path": check_telemetry_path,
     "http_url": check_http_url,
     "vault_path": check_vault_path,

@@ -1,4 +1,4 @@
-"""Checks of PostgreSQL connections: each target on a task of its own, stage by stage, one connection each.
+"""Checks of PostgreSQL connections: each target on a task of its own, stage by stage, one connection each at most.
 
 Belongs here: targets, stages, server facts, the rhythm of the checks, what is published of them. Does not:
 secrets' origin (they come through a callable), metrics (``metrics``), the scheduler's own store (``stores``).
@@ -17,6 +17,7 @@ from exporter.connections.results import (
     CheckResult,
     ConnectionState,
     Result,
+    Rhythm,
     ServerFacts,
     Stage,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "ConnectionManager",
     "ConnectionState",
     "Result",
+    "Rhythm",
     "ServerFacts",
     "Stage",
     "TargetGoneError",

@@ -22,8 +22,10 @@ Row = dict[str, str | None]
 #: server that only resembles PostgreSQL), not supported, a file that went away. The fact is absent, and the
 #: check goes on.
 _ABSENT: Final = ("42", "0A", "58")
-#: The size of a database may cost this share of one backend's time at most, and this many seconds at once.
+#: The size of a database may cost this share of one backend's time at most, and this many seconds at once; it is a
+#: round trip of its own, and changes slowly: it is not asked more often than so many seconds apart.
 _SIZE_LOAD: Final = 0.01
+_SIZE_INTERVAL: Final = 60.0
 _SIZE_TIMEOUT: Final = 1.0
 
 
@@ -40,8 +42,8 @@ _SIZE: Final = _sql("size")
 class SizeBudget:
     """When a database may be asked for its size again; until then the last answer holds.
 
-    A size that took d seconds is asked again after 100 d: with every check for nearly all databases, every
-    two minutes for one whose files take a second to look at.
+    A size that took d seconds is asked again after 100 d, at least a minute: every two minutes for a database whose
+    files take a second to look at.
     """
 
     def __init__(self) -> None:
@@ -56,7 +58,7 @@ class SizeBudget:
     def learned(self, size: int | None, seconds: float) -> None:
         """An answer (None: not to be had) that took ``seconds``."""
         self.last = size
-        self._next = time.monotonic() + seconds / _SIZE_LOAD
+        self._next = time.monotonic() + max(_SIZE_INTERVAL, seconds / _SIZE_LOAD)
 
 
 async def read_facts(pgconn: pq.abc.PGconn, remaining: Callable[[], float], size: SizeBudget) -> ServerFacts:
@@ -113,6 +115,14 @@ async def _ask(pgconn: pq.abc.PGconn, timeout: float, *statements: LiteralString
     except OperationalError as lost:
         raise failure_of("query", first_line(str(lost))) from lost
     return rows(results), error
+
+
+def hidden(facts: ServerFacts) -> tuple[str, ...]:
+    """What the role may not see, as far as one can tell: facts that every server has, and that are not there."""
+    names = ["backends", "backends_limit", "database_size", "deadlocks", "transaction_id_age"]
+    if facts.role == "replica":
+        names.append("replication_lag")
+    return tuple(name for name in names if getattr(facts, name) is None)
 
 
 def _facts(row: Row, size: int | None) -> ServerFacts:

@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from exporter.connections.results import Result, Stage
+from exporter.credentials import REFUSED
 
 MAX_MESSAGE: Final = 300
 
@@ -49,14 +50,40 @@ _BY_TEXT: Final[tuple[tuple[str, Result], ...]] = (
 _BY_STAGE: Final[dict[Stage, Result]] = {"vault": "vault", "dns": "dns", "tls": "tls", "query": "query"}
 
 
-class CheckError(Exception):
-    """A check did not reach the end; the stage is that of the check's clock. The text is safe to show."""
+#: What libpq says of a server that ``target_session_attrs`` does not want.
+_MISMATCHES: Final = (
+    "session is read-only",
+    "session is not read-only",
+    "server is in hot standby mode",
+    "server is not in hot standby mode",
+)
+#: What PgBouncer says, with SQLSTATE 08P01, of a login that it or the server behind it does not take.
+_REFUSALS: Final = ("authentication failed", "no such user")
 
-    def __init__(self, result: Result, message: str, sqlstate: str | None = None) -> None:
+
+class CheckError(Exception):
+    """A check did not reach the end. The text is safe to show. ``stage`` None is the one of the check's clock."""
+
+    def __init__(
+        self, result: Result, message: str, sqlstate: str | None = None, *, stage: Stage | None = None
+    ) -> None:
         super().__init__(message)
         self.result = result
         self.message = message
         self.sqlstate = sqlstate
+        self.stage = stage
+
+    @property
+    def is_mismatch(self) -> bool:
+        """Whether a server was there, but not one that is wanted."""
+        return self.sqlstate is None and any(text in self.message for text in _MISMATCHES)
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether a server counted a failed login: the account may be locked out by too many of them."""
+        if self.sqlstate in REFUSED:
+            return True
+        return self.sqlstate == "08P01" and any(text in self.message for text in _REFUSALS)
 
 
 def failure_of(stage: Stage, text: str, sqlstate: str | None = None) -> CheckError:

@@ -10,11 +10,13 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from exporter.config.model import Connections, Target
 from exporter.connections.check import Checker
 from exporter.connections.resolve import Resolver
-from exporter.connections.results import EMPTY_DURATIONS, CheckResult, ConnectionState, observe
+from exporter.connections.results import CheckResult, ConnectionState, Rhythm, observe
+from exporter.connections.reuse import keep_for
 from exporter.connections.runner import Schedule, Slots, TargetRunner, initial_state
 from exporter.connections.target import CheckTarget
 from exporter.credentials import CredentialSource
@@ -50,7 +52,7 @@ class ConnectionManager:
         self._resolver = resolver or Resolver()
         self._wall_clock = wall_clock
         self._slots = Slots(config.max_concurrent_checks)
-        self._durations = EMPTY_DURATIONS
+        self._checks = Rhythm()
         self._runners: dict[str, TargetRunner] = {}
         self._targets: dict[str, Target] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -62,15 +64,19 @@ class ConnectionManager:
 
     async def run(self) -> None:
         """Check until cancelled. No target's trouble ends this, or another target's checks."""
-        async with asyncio.TaskGroup() as group:
-            self._group = group
-            try:
-                await self.apply(self._config)
-                await asyncio.get_running_loop().create_future()  # for ever
-            finally:
-                self._group = None
-                for runner in self._runners.values():
-                    runner.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                try:
+                    await self.apply(self._config)
+                    await asyncio.get_running_loop().create_future()  # for ever
+                finally:
+                    self._group = None
+                    for runner in self._runners.values():
+                        runner.cancel()
+        finally:
+            for runner in self._runners.values():
+                runner.finish()
 
     async def apply(self, config: Connections) -> None:
         """Take over ``config`` as a whole.
@@ -101,18 +107,19 @@ class ConnectionManager:
         self._hub.publish(self._durations_part())
 
     async def check_now(self, name: str) -> CheckResult:
-        """Check a target now, or join the check that is going on. KeyError: none of that name."""
+        """Check a target now, with a fresh login, or join the check that is going on. KeyError: none of that name."""
         return await self._runners[name].check_now()
 
     def _runner(self, target: Target, before: TargetRunner | None) -> TargetRunner:
         check_target = CheckTarget.from_config(target, self._credentials(target))
         same = self._targets.get(target.name) == target
         return TargetRunner(
-            Checker(check_target, self._resolver, self._wall_clock),
+            Checker(check_target, self._resolver, self._wall_clock, keep=keep_for(target, self._config)),
             initial_state(check_target, before.state if before else None, same=same),
             timeout=self._config.timeout,
             slots=lambda: self._slots,
             publish=self._publish,
+            late=self._began_late,
         )
 
     def _start(self, runners: list[TargetRunner], group: asyncio.TaskGroup) -> None:
@@ -125,12 +132,15 @@ class ConnectionManager:
             runner.start(group, Schedule(now + first_within * place, now + interval * place, interval))
 
     def _publish(self, state: ConnectionState, result: CheckResult, error: str | None) -> None:
-        self._durations = observe(self._durations, result.response_seconds)
+        self._checks = replace(self._checks, durations=observe(self._checks.durations, result.response_seconds))
         part = self._part(COLLECTOR, state.name, state, result.response_seconds, error)
         self._hub.publish(part, self._durations_part())
 
+    def _began_late(self, seconds: float) -> None:
+        self._checks = replace(self._checks, lateness=observe(self._checks.lateness, max(0.0, seconds)))
+
     def _durations_part(self) -> Part:
-        return self._part(DURATIONS_COLLECTOR, DURATIONS_SOURCE, self._durations, 0.0, None)
+        return self._part(DURATIONS_COLLECTOR, DURATIONS_SOURCE, self._checks, 0.0, None)
 
     def _part(self, collector: str, source: str, value: object, duration: float, error: str | None) -> Part:
         return Part(
@@ -147,5 +157,5 @@ class ConnectionManager:
         )
 
 
-def _rhythm(config: Connections) -> tuple[float, float, float]:
-    return config.interval, config.timeout, config.staleness
+def _rhythm(config: Connections) -> tuple[object, ...]:
+    return config.interval, config.timeout, config.staleness, config.reuse, config.login_interval

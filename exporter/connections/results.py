@@ -47,11 +47,12 @@ class ServerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """One finished check. ``stages`` has the seconds of each stage it reached, the failed one included.
+    """One finished check. ``stages`` has the seconds of each stage it went through, the failed one included.
 
     ``error_message`` is the driver's or server's first line, free of secrets; ``sqlstate`` what the server
     answered with, where it did. ``tls_expiry`` is the server certificate's notAfter, None without TLS or
-    before it was read.
+    before it was read. ``last_login`` is when a login last succeeded: a check over a kept connection needs none, and
+    has no stages dns to auth then.
     """
 
     result: Result
@@ -63,6 +64,7 @@ class CheckResult:
     sqlstate: str | None = None
     facts: ServerFacts | None = None
     tls_expiry: float | None = None
+    last_login: float | None = None
 
     @property
     def is_healthy(self) -> bool:
@@ -74,7 +76,8 @@ class CheckResult:
 class ConnectionState:
     """The part that the ``connections`` collector publishes: a target, its last check and what adds up.
 
-    ``id`` is the configured one, else the name. ``result`` is None until the first check has finished.
+    ``id`` is the configured one, else the name; ``host`` and ``port`` are as configured, with commas where there are
+    several hosts. ``result`` is None until the first check has finished.
     ``deadlocks`` counts those since the first check that could see them: like every counter here it begins at 0 and
     leaves history out, which would look like an increase. ``deadlocks_seen`` is the server's own count, last time.
     """
@@ -82,7 +85,7 @@ class ConnectionState:
     id: int | str
     name: str
     host: str
-    port: int
+    port: int | str
     database: str
     result: CheckResult | None = None
     checks: int = 0
@@ -116,6 +119,14 @@ class ConnectionState:
 
 
 EMPTY_DURATIONS: Final = Histogram((0,) * (len(CHECK_BUCKETS) + 1), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """The part of all checks together, in CHECK_BUCKETS: how long they took, how late the scheduled ones began."""
+
+    durations: Histogram = EMPTY_DURATIONS
+    lateness: Histogram = EMPTY_DURATIONS
 
 
 def observe(histogram: Histogram, seconds: float) -> Histogram:

@@ -16,6 +16,7 @@ from pathlib import PurePath
 import structlog
 
 from exporter.connections.check import Checker
+from exporter.connections.facts import hidden
 from exporter.connections.results import CheckResult, ConnectionState
 from exporter.connections.target import CheckTarget
 from exporter.errors import ExporterError
@@ -25,6 +26,8 @@ log = structlog.get_logger(component="connections")
 #: Takes a target's new state, the check that made it, and the text of a fault of ours (None: the check
 #: worked).
 Publish = Callable[[ConnectionState, CheckResult, str | None], None]
+#: Takes the seconds by which a scheduled check began late.
+Late = Callable[[float], None]
 
 
 class TargetGoneError(ExporterError):
@@ -32,15 +35,17 @@ class TargetGoneError(ExporterError):
 
 
 class Slots:
-    """How many checks run at once: ``limit`` for targets that answered last time, a fifth for the others.
+    """How many checks run at once: of ``limit`` a fifth are for targets that failed last time, the rest for the others.
 
     A target that swallows packets holds its slot until the deadline; so it waits for its like, never in the
-    way of a healthy one. Checks on demand have a fifth of their own, because somebody is waiting for them.
+    way of a healthy one. Each has one slot at least. Checks on demand have a fifth beside, because somebody is waiting
+    for them.
     """
 
     def __init__(self, limit: int) -> None:
-        self.healthy = asyncio.Semaphore(limit)
-        self.failing = asyncio.Semaphore(max(1, limit // 5))
+        failing = max(1, limit // 5)
+        self.healthy = asyncio.Semaphore(max(1, limit - failing))
+        self.failing = asyncio.Semaphore(failing)
         self.on_demand = asyncio.Semaphore(max(1, limit // 5))
 
 
@@ -89,12 +94,15 @@ class TargetRunner:
         timeout: float,
         slots: Callable[[], Slots],
         publish: Publish,
+        late: Late,
     ) -> None:
         self.state = state
         self._checker = checker
         self._timeout = timeout
         self._slots = slots
         self._publish = publish
+        self._late = late
+        self._hidden: tuple[str, ...] = ()
         self._group: asyncio.TaskGroup | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._check_task: asyncio.Task[CheckResult] | None = None
@@ -110,18 +118,23 @@ class TargetRunner:
         for task in self._tasks():
             task.cancel()
 
+    def finish(self) -> None:
+        """Close the connection that was kept, once all tasks have ended."""
+        self._checker.finish()
+
     async def stop(self) -> None:
         """End all tasks of this target; nothing is published afterwards, and no connection is left."""
         self.cancel()
         if tasks := self._tasks():
             await asyncio.wait(tasks)
+        await self._checker.close()
 
     async def check_now(self) -> CheckResult:
-        """The result of the check that is going on, or else of a new one. Raises TargetGoneError."""
+        """The result of the check that is going on, or else of a new one, login included. Raises TargetGoneError."""
         if self._check_task is not None and not self._check_task.done():
             return await self._join()
         async with self._slots().on_demand:
-            return await self._join()
+            return await self._join(force=True)
 
     def _tasks(self) -> list[asyncio.Task[None] | asyncio.Task[CheckResult]]:
         return [task for task in (self._loop_task, self._check_task) if task is not None and not task.done()]
@@ -134,28 +147,29 @@ class TargetRunner:
             slots = self._slots()
             answered = self.state.result is None or self.state.result.is_healthy
             async with slots.healthy if answered else slots.failing:
+                self._late(loop.time() - due)
                 await self._join()
             due = schedule.after(due, loop.time())
 
-    async def _join(self) -> CheckResult:
+    async def _join(self, *, force: bool = False) -> CheckResult:
         """One check for all who ask at the same time. It goes on when one of them gives up."""
         if self._group is None:
             raise TargetGoneError(f"{self.state.name} is not checked any more")
         task = self._check_task
         if task is None or task.done():
-            task = self._group.create_task(self._check(), name=f"connection-check:{self.state.name}")
+            task = self._group.create_task(self._check(force), name=f"connection-check:{self.state.name}")
             self._check_task = task
         await asyncio.wait({task})
         if task.cancelled():
             raise TargetGoneError(f"{self.state.name} is not checked any more")
         return task.result()
 
-    async def _check(self) -> CheckResult:
+    async def _check(self, force: bool) -> CheckResult:
         """Check once and publish. A fault of ours is this target's result "other", no one else's trouble."""
         error: str | None = None
         started = time.perf_counter()
         try:
-            result = await self._checker.check(self._timeout)
+            result = await self._checker.check(self._timeout, force=force)
         except Exception as fault:  # the error boundary
             error = f"internal error: {_describe(fault)}"
             result = CheckResult(
@@ -166,6 +180,7 @@ class TargetRunner:
                 error_message=error,
             )
         self._log_change(self.state.result, result)
+        self._log_hidden(result)
         self.state = self.state.after(result)
         self._publish(self.state, result, error)
         return result
@@ -181,6 +196,19 @@ class TargetRunner:
             log.debug("target up", target=name)
         else:
             log.info("target up again", target=name, was=before.result)
+
+    def _log_hidden(self, result: CheckResult) -> None:
+        """Tell once what the role may not see of the server, and when it may."""
+        if result.facts is None:
+            return
+        before, self._hidden = self._hidden, hidden(result.facts)
+        if self._hidden == before:
+            return
+        if self._hidden:
+            log.warning("target does not show everything", target=self.state.name, facts=list(self._hidden),
+                        remedy="GRANT pg_monitor to the role that checks it")  # fmt: skip
+        else:
+            log.info("target shows everything", target=self.state.name)
 
 
 def _describe(fault: Exception) -> str:

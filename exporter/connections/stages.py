@@ -1,21 +1,20 @@
 """Connecting stage by stage: libpq's own state machine, driven from the event loop, tells where it stands.
 
-Belongs here: the clock of a check and the way from an address to a session. Does not: what an error means
-(``failure``), what is asked once connected (``facts``).
+Belongs here: the clock of a check and the way from one place to a connection. Does not: which place is
+tried (``login``), what an error means (``failure``), what is asked once connected (``facts``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from typing import Final
 
 from psycopg import pq
 
 from exporter.connections.failure import CheckError, failure_of
 from exporter.connections.results import Stage
-from exporter.connections.target import CheckTarget, conninfo
+from exporter.connections.target import CheckTarget, Place, conninfo, tries_tls_first
 from exporter.credentials import Credentials
 from exporter.libpq import show_sqlstates, wait_ready
 
@@ -30,14 +29,18 @@ _WAITING_FOR: Final[dict[int, Stage]] = {
 }
 
 
+#: Who is named to libpq, which wants a name, where nobody logs in.
+NOBODY: Final = Credentials("nobody", None)
+
+
 class StageClock:
     """Which stage a check is in, and the seconds each stage took. Coming back to a stage adds to it.
 
-    ``address`` is the one that the check last tried to reach.
+    ``place`` is the one that the check last tried to reach.
     """
 
     def __init__(self) -> None:
-        self.address: str | None = None
+        self.place: Place | None = None
         self.seconds: dict[Stage, float] = {}
         self.current: Stage | None = None
         self._since = time.perf_counter()
@@ -56,67 +59,53 @@ class StageClock:
             self.seconds[self.current] += now - self._since
         self._since = now
 
+    def pause(self) -> None:
+        """What follows, up to the next stage, is none of the check's."""
+        self.stop()
+        self.current = None
+
     @property
     def total(self) -> float:
         """The seconds of all stages."""
         return sum(self.seconds.values())
 
 
-async def connect(
-    target: CheckTarget,
-    login: Credentials,
-    addresses: Sequence[str | None],
-    clock: StageClock,
-    deadline: float,
+async def connect_to(
+    target: CheckTarget, login: Credentials | None, place: Place, clock: StageClock, tcp_deadline: float | None
 ) -> pq.abc.PGconn:
-    """A session with the first of ``addresses`` that takes a TCP connection.
+    """A connection to ``place`` that is logged in; a TCP connection must be there by ``tcp_deadline`` (loop's clock).
 
-    ``deadline`` is on the loop's clock and kept by the caller; while there are addresses left, each gets an
-    equal share of the time. A server that was reached has the last word: the next address is not asked for
-    another one. Raises CheckError, in the stage the clock shows; the connection is closed then, as on
-    cancellation.
+    Without a ``login`` it is no more than a TCP connection, on which nothing has been said.
+
+    Raises CheckError, in the stage the clock shows; the connection is closed then, as on cancellation.
     """
-    loop = asyncio.get_running_loop()
-    for left, address in zip(range(len(addresses), 1, -1), addresses, strict=False):
-        tcp_deadline = loop.time() + (deadline - loop.time()) / left
-        try:
-            return await _connect_to(target, login, address, clock, tcp_deadline)
-        except CheckError:
-            if clock.current != "tcp":
-                raise
-    return await _connect_to(target, login, addresses[-1], clock, None)
-
-
-async def _connect_to(
-    target: CheckTarget,
-    login: Credentials,
-    address: str | None,
-    clock: StageClock,
-    tcp_deadline: float | None,
-) -> pq.abc.PGconn:
     clock.enter("tcp")
-    clock.address = address
-    pgconn = pq.PGconn.connect_start(conninfo(target, login, address))
+    clock.place = place
+    pgconn = pq.PGconn.connect_start(conninfo(target, login or NOBODY, place))
     try:
         show_sqlstates(pgconn)
         async with asyncio.timeout_at(tcp_deadline) as limit:
-            await _poll(pgconn, target, clock, limit)
+            await _poll(pgconn, tries_tls_first(target, place.host), clock, limit, reach_only=login is None)
     except BaseException as error:
         pgconn.finish()
         if isinstance(error, TimeoutError):
-            raise CheckError("timeout", f"no answer from {address}") from error
+            raise CheckError("timeout", f"no answer from {place.address}") from error
         raise
     return pgconn
 
 
-async def _poll(pgconn: pq.abc.PGconn, target: CheckTarget, clock: StageClock, limit: asyncio.Timeout) -> None:
+async def _poll(
+    pgconn: pq.abc.PGconn, tls_first: bool, clock: StageClock, limit: asyncio.Timeout, *, reach_only: bool
+) -> None:
     """Take the connection to its end; ``limit`` is lifted once there is one. Raises CheckError."""
     state = pq.PollingStatus.WRITING  # what PQconnectStart asks for, and failed ones are told by PQstatus
     while True:
         if pgconn.status == pq.ConnStatus.BAD:
             text = pgconn.error_message.decode("utf-8", "replace")
             raise failure_of(clock.current or "tcp", text)
-        _follow(pgconn.status, target, clock)
+        if reach_only and pgconn.status == pq.ConnStatus.MADE:
+            return
+        _follow(pgconn.status, tls_first, clock)
         if state == pq.PollingStatus.OK:
             return
         if clock.current != "tcp":
@@ -125,8 +114,8 @@ async def _poll(pgconn: pq.abc.PGconn, target: CheckTarget, clock: StageClock, l
         state = pq.PollingStatus(pgconn.connect_poll())
 
 
-def _follow(status: int, target: CheckTarget, clock: StageClock) -> None:
+def _follow(status: int, tls_first: bool, clock: StageClock) -> None:
     if status == pq.ConnStatus.MADE:  # connected just now, or done with TLS
-        clock.enter("tls" if clock.current == "tcp" and target.tries_tls_first else "auth")
+        clock.enter("tls" if clock.current == "tcp" and tls_first else "auth")
     elif stage := _WAITING_FOR.get(status):
         clock.enter(stage)

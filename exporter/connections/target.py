@@ -8,21 +8,48 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 
-from exporter.config.model import SslMode, Target
+from exporter.config.model import SessionAttrs, SslMode, Target
+from exporter.config.places import places
 from exporter.credentials import Credentials, CredentialSource
 
 APPLICATION_NAME = "scheduler-exporter"
 
 
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One of a target's hosts: a name, an address, or a unix socket's directory (or, with @, its abstract name)."""
+
+    name: str
+    port: int
+
+    @property
+    def is_socket(self) -> bool:
+        """Whether it is reached without the network."""
+        return self.name.startswith(("/", "@"))
+
+    @property
+    def literal_address(self) -> str | None:
+        """``name`` where it is an address already and no name to look up."""
+        try:
+            return str(ipaddress.ip_address(self.name))
+        except ValueError:
+            return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckTarget:
-    """A PostgreSQL server to check. ``login`` is used where there are no ``credentials`` to ask for."""
+    """A PostgreSQL server, or several of which one is wanted. ``login`` is used where there are no ``credentials``.
+
+    ``host`` and ``port`` are as configured, ``hosts`` what they mean.
+    """
 
     id: int | str
     name: str
     host: str
-    port: int
+    port: int | str
+    hosts: tuple[Host, ...]
     database: str
+    session_attrs: SessionAttrs = "any"
     sslmode: SslMode = "prefer"
     sslrootcert: str | None = None
     sslcert: str | None = None
@@ -38,7 +65,9 @@ class CheckTarget:
             name=target.name,
             host=target.host,
             port=target.port,
+            hosts=tuple(Host(name, port) for name, port in places(target.host, target.port)),
             database=target.database,
+            session_attrs=target.target_session_attrs,
             sslmode=target.sslmode,
             sslrootcert=target.sslrootcert,
             sslcert=target.sslcert,
@@ -47,39 +76,39 @@ class CheckTarget:
             credentials=credentials,
         )
 
-    @property
-    def is_socket(self) -> bool:
-        """Whether ``host`` is a unix socket's directory (or, with @, its abstract name)."""
-        return self.host.startswith(("/", "@"))
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one connection goes: ``address`` is None for a unix socket; ``session_attrs`` is what libpq demands there.
+
+    ``server_name`` is what a server with several certificates chooses by, None where no name is known.
+    """
+
+    host: Host
+    address: str | None
+    session_attrs: SessionAttrs
 
     @property
-    def literal_address(self) -> str | None:
-        """``host`` where it is an address already and no name to look up."""
-        try:
-            return str(ipaddress.ip_address(self.host))
-        except ValueError:
-            return None
-
-    @property
-    def tries_tls_first(self) -> bool:
-        """Whether TLS is what libpq asks for as soon as it has a connection."""
-        return not self.is_socket and self.sslmode not in ("disable", "allow")
+    def server_name(self) -> str | None:
+        """The host's name, if it is one."""
+        return None if self.host.literal_address else self.host.name
 
 
-def conninfo(target: CheckTarget, login: Credentials, address: str | None) -> bytes:
-    """libpq's connection string; ``address`` is the one to connect to, None for a unix socket.
+def conninfo(target: CheckTarget, login: Credentials, place: Place) -> bytes:
+    """libpq's connection string for one place.
 
     Empty values are deliberate: they keep the environment (PGHOSTADDR, PGOPTIONS, PGPASSWORD) from reaching
     targets that nobody meant them for. ~/.pgpass names its hosts, so it stays in use where no password is
     configured. GSS encryption is off: it is one more round trip, and one more connection where it fails.
     """
     parameters = {
-        "host": target.host,
-        "hostaddr": address or "",
-        "port": str(target.port),
+        "host": place.host.name,
+        "hostaddr": place.address or "",
+        "port": str(place.host.port),
         "dbname": target.database,
         "user": login.user,
         "password": login.password.reveal() if login.password else "",
+        "target_session_attrs": place.session_attrs,
         "sslmode": target.sslmode,
         "sslrootcert": target.sslrootcert,
         "sslcert": target.sslcert,
@@ -100,6 +129,11 @@ def has_nul(target: CheckTarget, login: Credentials) -> bool:
     password = login.password.reveal() if login.password else None
     texts = (target.host, target.database, login.user, password, *files)
     return any("\0" in text for text in texts if text)
+
+
+def tries_tls_first(target: CheckTarget, host: Host) -> bool:
+    """Whether TLS is what libpq asks for as soon as it has a connection."""
+    return not host.is_socket and target.sslmode not in ("disable", "allow")
 
 
 def _quoted(value: str) -> str:

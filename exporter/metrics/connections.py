@@ -28,12 +28,14 @@ INFO: Final = _family(
     *("host", "port", "database", "server_version", "role"),
 )
 RESPONSE: Final = _family(
-    "connection_response_seconds", "gauge", "Duration of the last check from end to end, successful or not."
+    "connection_response_seconds",
+    "gauge",
+    "Duration of the last check from end to end, successful or not; over a kept connection no login is in it.",
 )
 STAGE: Final = _family(
     "connection_check_stage_seconds",
     "gauge",
-    "Duration of each stage that the last check reached; a failed check ends in the last one present.",
+    "Duration of each stage that the last check went through: over a kept connection vault and query alone.",
     "stage",
 )
 CHECKS: Final = _family("connection_checks_total", "counter", "Checks of the target since the start.")
@@ -50,6 +52,11 @@ LAST_SUCCESS: Final = _family(
     "connection_last_success_timestamp_seconds",
     "gauge",
     "When the last successful check of the target ended.",
+)
+LAST_LOGIN: Final = _family(
+    "connection_last_login_timestamp_seconds",
+    "gauge",
+    "When a check last logged in; those since then went over the connection kept from it.",
 )
 TLS_EXPIRY: Final = _family(
     "connection_tls_expiry_timestamp_seconds",
@@ -125,6 +132,7 @@ def _gauges(state: ConnectionState) -> Families:
     if result is not None:
         yield RESPONSE, [((name,), result.response_seconds)]
         yield STAGE, [((name, stage), result.stages[stage]) for stage in STAGES if stage in result.stages]
+        yield from _known(LAST_LOGIN, name, result.last_login)
         yield from _known(TLS_EXPIRY, name, result.tls_expiry)
 
 

@@ -184,7 +184,7 @@ ONE_FAULT = {
     ),
     "port": (
         STORE + "connections: {targets: [{name: a, host: b, port: 65536}]}\n",
-        "port: expected at most 65535",
+        "port: expected ports from 1 to 65535",
     ),
     "objective": (
         STORE + "slo: [{store: main, objective: 1}]\n",

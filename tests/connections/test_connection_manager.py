@@ -112,7 +112,7 @@ async def test_each_target_shows_its_own_trouble_and_the_healthy_one_is_on_time(
         assert healthy.last_check == healthy.last_success
         durations = hub.current.part("connection_checks", "")
         assert durations is not None
-        assert durations.value.count == sum(s.checks for s in (state_of(hub, t.name) for t in config.targets))
+        assert durations.value.durations.count == sum(s.checks for s in (state_of(hub, t.name) for t in config.targets))
 
 
 async def test_black_holes_do_not_take_the_slots_of_others(make_target: Any, black_hole_port: int) -> None:
@@ -191,10 +191,10 @@ async def test_a_fault_of_ours_is_one_targets_trouble(
 ) -> None:
     original = Checker.check
 
-    async def check(self: Checker, timeout: float) -> Any:
+    async def check(self: Checker, timeout: float, *, force: bool = False) -> Any:
         if self.target.name == "broken":
             raise ZeroDivisionError(password)
-        return await original(self, timeout)
+        return await original(self, timeout, force=force)
 
     monkeypatch.setattr(Checker, "check", check)
     with capture_logs() as logs:
@@ -239,12 +239,12 @@ async def test_credentials_are_asked_for_each_time(make_target: Any, password: s
 
 async def test_only_changes_are_logged(make_target: Any, database: Database, roles: dict[str, str]) -> None:
     with capture_logs() as logs, database.connect() as admin:
-        async with running(connections(make_target(), interval=0.1)) as (manager, _):
+        async with running(connections(make_target(), interval=0.1, reuse="never")) as (manager, _):
             await until(lambda: manager.states and manager.states["target"].checks >= 2)
             admin.execute(f'ALTER ROLE "{roles["monitor"]}" NOLOGIN')
             await until(lambda: sum(manager.states["target"].failures.values()) >= 3)
             admin.execute(f'ALTER ROLE "{roles["monitor"]}" LOGIN')
-            await until(lambda: manager.states["target"].result.is_healthy)  # type: ignore[union-attr]
+            assert (await manager.check_now("target")).is_healthy  # who asks is told: the credentials rest for others
     told = [(entry["event"], entry["log_level"]) for entry in logs if entry["log_level"] != "debug"]
     assert told == [("target down", "warning"), ("target up again", "info")]
     assert logs[-2]["result"] == "auth"

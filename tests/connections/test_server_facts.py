@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from support import ports
-from support.faulty_servers import LOCALHOST, give, unprivileged
-from support.postgres import Database, running_server
+from support.faulty_servers import LOCALHOST
+from support.postgres import Database
+from support.replica import running_replica
 
 from exporter.config.model import Target
 from exporter.config.secrets import Secret
@@ -22,7 +21,6 @@ from exporter.connections.check import Checker
 from exporter.connections.facts import SizeBudget
 from exporter.connections.resolve import Resolver
 from exporter.connections.target import CheckTarget
-from exporter.demo.binaries import find_binaries
 
 
 async def facts_of(check: Any, **changes: Any) -> ServerFacts:
@@ -105,15 +103,18 @@ async def test_functions_of_the_same_name_are_not_called(check: Any, database: D
     assert (await facts_of(check)).role == "primary"
 
 
-def test_a_slow_size_is_asked_seldom() -> None:
+def test_the_size_is_asked_seldom_and_a_slow_one_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("exporter.connections.facts.time.monotonic", lambda: clock[0])
     budget = SizeBudget()
-    due = [budget.due]
-    budget.learned(5, 0.0)
-    due.append(budget.due)
-    budget.learned(7, 1.0)
-    due.append(budget.due)
-    assert due == [True, True, False]
-    assert budget.last == 7
+    assert budget.due
+    for size, took, pause in ((5, 0.001, 60), (7, 1.0, 100)):
+        budget.learned(size, took)
+        assert budget.last == size
+        clock[0] += pause - 1
+        assert not budget.due
+        clock[0] += 1
+        assert budget.due
 
 
 async def test_through_pgbouncer(check: Any, make_pgbouncer: Any, database: Database, free_port: Any) -> None:
@@ -171,30 +172,11 @@ async def test_no_server_behind_pgbouncer(
 @pytest.fixture
 def replica(open_directory: Callable[[str], Path]) -> Iterator[tuple[Any, Target]]:
     """A primary of its own, and its streaming replica as a target."""
-    directory = open_directory("replica")
-    with running_server() as primary:
-        binaries = find_binaries(None, directory)
-        give(directory)
-        common: dict[str, Any] = {"cwd": directory, "stdin": subprocess.DEVNULL, **unprivileged()}
-        source = primary.dsn("replication").replace("/replication", "/postgres")
-        subprocess.run(
-            [binaries / "pg_basebackup", "-d", source, "-D", directory / "data", "-R", "-c", "fast", "-X", "stream"],
-            check=True,
-            **common,
+    with running_replica(open_directory("replica")) as (primary, port):
+        yield (
+            primary,
+            Target(name="replica", host=LOCALHOST, port=port, user="postgres", password=Secret(primary.password)),
         )
-        port = ports.free_port()
-        with (directory / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [binaries / "postgres", "-D", directory / "data", "-p", str(port)], stdout=log, stderr=log, **common
-            )
-        try:
-            yield (
-                primary,
-                Target(name="replica", host=LOCALHOST, port=port, user="postgres", password=Secret(primary.password)),
-            )
-        finally:
-            server.send_signal(3)
-            server.wait(30)
 
 
 async def test_replica(replica: tuple[Any, Target]) -> None:

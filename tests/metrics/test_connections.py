@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from exporter.connections import CHECK_BUCKETS, CheckResult, ConnectionState, ServerFacts
-from exporter.connections.results import EMPTY_DURATIONS, observe
+from exporter.connections.results import EMPTY_DURATIONS, Rhythm, observe
 from exporter.metrics import connection_checks, connections
 from exporter.metrics.family import View
 from exporter.snapshot import Part
@@ -146,11 +146,13 @@ def test_not_checked_yet() -> None:
 
 
 def test_durations() -> None:
-    durations = EMPTY_DURATIONS
+    durations = lateness = EMPTY_DURATIONS
     for seconds in (0.001, 0.005, 0.3, 11.0):
         durations = observe(durations, seconds)
-    part = part_of(connection_checks.INPUTS[0], "", durations)
-    [(family, found)] = connection_checks.collect(View("", {part.collector: part}, frozenset()))
+    lateness = observe(lateness, 0.2)
+    part = part_of(connection_checks.INPUTS[0], "", Rhythm(durations, lateness))
+    [(family, found), late] = connection_checks.collect(View("", {part.collector: part}, frozenset()))
+    assert late == (connection_checks.LATENESS, [((), lateness)])
     assert family.name == "scheduling_connection_check_duration_seconds"
     assert family.buckets == CHECK_BUCKETS
     assert {0.1, 0.5, 1, 2, 5}.issubset(family.buckets)
