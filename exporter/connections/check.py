@@ -51,6 +51,7 @@ class _Attempt:
     login: Credentials | None = None
     #: Whether a server was asked to take a login.
     tried: bool = False
+    reused: bool = False
     uses_tls: bool = False
     place: Place | None = None
     facts: ServerFacts | None = None
@@ -115,6 +116,7 @@ class Checker:
             error_message=_without_password(failure.message, attempt.login) if failure else None,
             sqlstate=failure.sqlstate if failure else None,
             facts=attempt.facts,
+            reused=attempt.reused,
             last_login=self._last_login,
         )
         await self._learn_expiry(attempt, result)
@@ -157,6 +159,7 @@ class Checker:
             return None
         try:
             if await self._holds(session, attempt):
+                attempt.reused = True
                 attempt.facts = await self._ask(session, attempt)
                 if session.suits(attempt.facts):
                     return session
@@ -168,8 +171,8 @@ class Checker:
         except BaseException:
             session.finish()
             raise
-        attempt.facts = None
-        attempt.clock.pause()
+        attempt.facts, attempt.reused = None, False
+        attempt.clock.begin_again()
         await session.close()
         return None
 

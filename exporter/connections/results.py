@@ -17,6 +17,8 @@ Role = Literal["primary", "replica"]
 
 #: In the order in which a check goes through them; a target skips those it does not need.
 STAGES: Final[tuple[Stage, ...]] = ("vault", "dns", "tcp", "tls", "auth", "query")
+#: Those that a kept connection went through once.
+LOGIN_STAGES: Final[tuple[Stage, ...]] = ("dns", "tcp", "tls", "auth")
 #: The states that ``ServerFacts.backends`` counts, in its order.
 BACKEND_STATES: Final = ("active", "idle", "idle_in_transaction", "other")
 #: Upper bounds of the check-duration histogram in seconds; +Inf is implied.
@@ -51,8 +53,8 @@ class CheckResult:
 
     ``error_message`` is the driver's or server's first line, free of secrets; ``sqlstate`` what the server
     answered with, where it did. ``tls_expiry`` is the server certificate's notAfter, None without TLS or
-    before it was read. ``last_login`` is when a login last succeeded: a check over a kept connection needs none, and
-    has no stages dns to auth then.
+    before it was read. ``reused`` tells that it went over a kept connection, with no stage of a login then;
+    ``last_login`` is when a login last succeeded.
     """
 
     result: Result
@@ -64,6 +66,7 @@ class CheckResult:
     sqlstate: str | None = None
     facts: ServerFacts | None = None
     tls_expiry: float | None = None
+    reused: bool = False
     last_login: float | None = None
 
     @property
@@ -77,7 +80,8 @@ class ConnectionState:
     """The part that the ``connections`` collector publishes: a target, its last check and what adds up.
 
     ``id`` is the configured one, else the name; ``host`` and ``port`` are as configured, with commas where there are
-    several hosts. ``result`` is None until the first check has finished.
+    several hosts. ``result`` is None until the first check has finished. ``stages`` are those of the last check; where
+    it went over a kept connection, those of the connection's login are among them, as old as ``last_login``.
     ``deadlocks`` counts those since the first check that could see them: like every counter here it begins at 0 and
     leaves history out, which would look like an increase. ``deadlocks_seen`` is the server's own count, last time.
     """
@@ -88,6 +92,7 @@ class ConnectionState:
     port: int | str
     database: str
     result: CheckResult | None = None
+    stages: dict[Stage, float] = field(default_factory=dict)
     checks: int = 0
     failures: dict[Result, int] = field(default_factory=dict)
     deadlocks: int | None = None
@@ -104,6 +109,7 @@ class ConnectionState:
         return replace(
             self,
             result=result,
+            stages={**self._login_stages(), **result.stages} if result.reused else result.stages,
             checks=self.checks + 1,
             failures=failures,
             deadlocks=self.deadlocks if seen is None else (self.deadlocks or 0) + self._new_deadlocks(seen),
@@ -111,6 +117,9 @@ class ConnectionState:
             last_check=result.finished_at,
             last_success=result.finished_at if result.is_healthy else self.last_success,
         )
+
+    def _login_stages(self) -> dict[Stage, float]:
+        return {stage: self.stages[stage] for stage in LOGIN_STAGES if stage in self.stages}
 
     def _new_deadlocks(self, seen: int) -> int:
         """How many are new to us; a lower count than before means that the server's statistics were reset."""

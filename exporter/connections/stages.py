@@ -43,6 +43,7 @@ class StageClock:
         self.place: Place | None = None
         self.seconds: dict[Stage, float] = {}
         self.current: Stage | None = None
+        self._before = 0.0
         self._since = time.perf_counter()
 
     def enter(self, stage: Stage) -> None:
@@ -59,15 +60,16 @@ class StageClock:
             self.seconds[self.current] += now - self._since
         self._since = now
 
-    def pause(self) -> None:
-        """What follows, up to the next stage, is none of the check's."""
+    def begin_again(self) -> None:
+        """The check goes back to the first stage: the seconds so far are in the total alone."""
         self.stop()
-        self.current = None
+        self._before += sum(self.seconds.values())
+        self.seconds, self.current = {}, None
 
     @property
     def total(self) -> float:
-        """The seconds of all stages."""
-        return sum(self.seconds.values())
+        """The seconds of all stages, and of what was begun in vain."""
+        return self._before + sum(self.seconds.values())
 
 
 async def connect_to(

@@ -35,7 +35,7 @@ RESPONSE: Final = _family(
 STAGE: Final = _family(
     "connection_check_stage_seconds",
     "gauge",
-    "Duration of each stage that the last check went through: over a kept connection vault and query alone.",
+    "Duration of each stage that the last check reached; over a kept connection dns to auth are those of its login.",
     "stage",
 )
 CHECKS: Final = _family("connection_checks_total", "counter", "Checks of the target since the start.")
@@ -131,7 +131,7 @@ def _gauges(state: ConnectionState) -> Families:
     yield from _known(LAST_SUCCESS, name, state.last_success)
     if result is not None:
         yield RESPONSE, [((name,), result.response_seconds)]
-        yield STAGE, [((name, stage), result.stages[stage]) for stage in STAGES if stage in result.stages]
+        yield STAGE, [((name, stage), state.stages[stage]) for stage in STAGES if stage in state.stages]
         yield from _known(LAST_LOGIN, name, result.last_login)
         yield from _known(TLS_EXPIRY, name, result.tls_expiry)
 

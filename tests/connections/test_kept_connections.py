@@ -16,6 +16,7 @@ from exporter.config.model import Connections, Duration, Target
 from exporter.config.secrets import Secret
 from exporter.connections.check import Checker
 from exporter.connections.resolve import Resolver
+from exporter.connections.results import CheckResult, ConnectionState
 from exporter.connections.reuse import LARGE_STORE, keep_for
 from exporter.connections.target import CheckTarget
 from exporter.credentials import Credentials, CredentialSource
@@ -66,6 +67,7 @@ async def test_one_backend_and_no_login_for_many_checks(make_checker: MakeChecke
         assert result.is_healthy, result
         assert list(result.stages) == ["query"], "stages that it did not go through are not shown as if they were fresh"
         assert result.response_seconds == pytest.approx(result.stages["query"])
+        assert result.reused
         assert result.last_login == first.last_login
         assert result.facts is not None
         assert result.facts.backends is not None
@@ -104,7 +106,9 @@ async def test_an_ended_connection_is_no_failure(make_checker: MakeChecker, data
     end_backends(database)
     result = await checker.check(5)
     assert result.is_healthy, result
-    assert set(result.stages) == {"tcp", "auth", "query"}
+    assert list(result.stages) == ["tcp", "auth", "query"]
+    assert not result.reused
+    assert result.response_seconds > sum(result.stages.values()), "what was tried in vain took time too"
     assert result.last_login != first.last_login
     assert len(backends(database)) == 1
 
@@ -178,6 +182,7 @@ async def test_a_statement_that_takes_too_long_is_a_failure(make_checker: MakeCh
         blocker.execute("BEGIN; LOCK TABLE pg_catalog.pg_stat_wal_receiver IN ACCESS EXCLUSIVE MODE")
         result = await checker.check(0.5)
     assert (result.result, result.failed_stage, result.sqlstate) == ("timeout", "query", "57014")
+    assert result.reused
     assert (await checker.check(5)).is_healthy
 
 
@@ -236,6 +241,34 @@ async def test_nothing_is_left_after_cancellation(make_checker: MakeChecker, dat
         with pytest.raises(asyncio.CancelledError):
             await task
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_is_shown_of_stages() -> None:
+    """The login's stages stay with the connection that it made; a failure shows where it came to its end."""
+
+    def checked(reused: bool, **stages: float) -> CheckResult:
+        return CheckResult(result="ok", finished_at=1, response_seconds=1, stages=stages, reused=reused)  # type: ignore[arg-type]
+
+    state = ConnectionState(id=1, name="t", host="h", port=1, database="d")
+    shown = []
+    for result in (
+        checked(False, vault=1, dns=1, tcp=1, auth=1, query=1),
+        checked(True, vault=2, query=2),
+        checked(True, query=3),
+        checked(False, tcp=4),
+        checked(False, tcp=5, tls=5, auth=5, query=5),
+        checked(True, query=6),
+    ):
+        state = state.after(result)
+        shown.append("".join(f"{stage[0:2]}{seconds}" for stage, seconds in state.stages.items()))
+    assert shown == [
+        "va1dn1tc1au1qu1",
+        "dn1tc1au1va2qu2",
+        "dn1tc1au1qu3",
+        "tc4",
+        "tc5tl5au5qu5",
+        "tc5tl5au5qu6",
+    ]
 
 
 def test_what_auto_means(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
