@@ -55,7 +55,7 @@ TelemetryPath = Annotated[str, Meta(extra={"format": "telemetry_path"})]
 TriggerUrl = Annotated[str, Meta(extra={"format": "trigger_url"})]
 RedisUrl = Annotated[str, Meta(extra={"format": "redis_url"})]
 Port = Annotated[int, Meta(ge=1, le=65535)]
-Ports = Annotated[int | str, Meta(extra={"format": "ports"})]
+Ports = Port | Annotated[str, Meta(extra={"format": "ports"})]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 Amount = Annotated[float, Meta(ge=0)]
 

@@ -28,7 +28,7 @@ from exporter.config.model import (
     VaultAuth,
     VaultCredential,
 )
-from exporter.config.places import parse_hosts, parse_ports
+from exporter.config.places import DEFAULT_PORT, parse_hosts, places
 from exporter.config.problems import BROKEN, Where, nearest, quote
 
 
@@ -110,12 +110,17 @@ def check_tls_files(target: Where) -> None:
 
 def _check_places(target: Where) -> None:
     host, port = target.get("host"), target.get("port")
-    hosts = parse_hosts(host) if host is not None else ()
-    if len(hosts) > 1 and not all(hosts):
-        target.problem("host", f"expected hosts with commas in between; one is empty in {quote(host)}")
-    ports = parse_ports(port) if port is not None else ()
-    if hosts and len(ports) > 1 and len(ports) != len(hosts):
-        target.problem("port", f"expected one port, or as many as hosts; got {len(ports)} for {len(hosts)}")
+    if host is None:
+        return
+    try:
+        parse_hosts(host)
+    except ValueError as error:
+        target.problem("host", f"{error} in {quote(host)}")
+        return
+    try:
+        places(host, DEFAULT_PORT if port is None else port)
+    except ValueError as error:
+        target.problem("port", str(error))
 
 
 def check_origin(section: Where) -> None:

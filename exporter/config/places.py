@@ -28,13 +28,18 @@ def check_ports(value: int | str) -> int | str:
 
 
 def parse_hosts(value: str) -> tuple[str, ...]:
-    """The hosts of ``db.example`` or ``a.example,b.example``; an empty entry is for the caller to refuse."""
-    return tuple(entry.strip() for entry in value.split(","))
+    """The hosts of ``db.example`` or ``a.example,b.example``. Raises ValueError: "" would be this machine to libpq."""
+    hosts = tuple(entry.strip() for entry in value.split(","))
+    if not all(hosts):
+        raise ValueError("expected a host, or several with commas in between; one is empty")
+    return hosts
 
 
 def places(host: str, port: int | str) -> tuple[tuple[str, int], ...]:
-    """Each host with its port. Raises ValueError where their numbers differ and there is more than one port."""
+    """Each host with its port. Raises ValueError, also where their numbers differ and there is more than one port."""
     hosts, ports = parse_hosts(host), parse_ports(port)
     if len(ports) == 1:
         ports *= len(hosts)
+    if len(ports) != len(hosts):
+        raise ValueError(f"expected one port, or as many as hosts; got {len(ports)} for {len(hosts)}")
     return tuple(zip(hosts, ports, strict=True))

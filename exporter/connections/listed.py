@@ -9,6 +9,7 @@ import msgspec
 
 from exporter.config.addresses import check_vault_path
 from exporter.config.model import StoreTargets, Target, VaultCredential
+from exporter.config.places import places
 from exporter.directory import StoreConnection
 from exporter.errors import ExporterError
 
@@ -36,8 +37,11 @@ def target_of(store: str, row: StoreConnection, defaults: StoreTargets) -> Targe
     }
     try:
         target = msgspec.convert({name: value for name, value in given.items() if value is not None}, Target)
+        places(target.host, target.port)
     except msgspec.ValidationError as error:
         raise RowError(_explained(error)) from error
+    except ValueError as error:
+        raise RowError(f"host: {error}") from error
     replace = msgspec.structs.replace
     if not row.vault_path:
         return replace(target, id=row.id, password=defaults.password)

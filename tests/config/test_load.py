@@ -182,9 +182,33 @@ ONE_FAULT = {
         STORE + "connections: {max_concurrent_checks: 0}\n",
         "max_concurrent_checks: expected at least 1",
     ),
+    "empty host": (
+        STORE + "connections: {targets: [{name: a, host: 'b,,c'}]}\n",
+        "connections.targets[0].host: expected a host, or several with commas in between; one is empty",
+    ),
+    "ports": (
+        STORE + "connections: {targets: [{name: a, host: 'b,c', port: '1,2,3'}]}\n",
+        "connections.targets[0].port: expected one port, or as many as hosts; got 3 for 2",
+    ),
+    "ports beyond": (
+        STORE + "connections: {targets: [{name: a, host: 'b,c', port: '1,65536'}]}\n",
+        "connections.targets[0].port: expected ports from 1 to 65535",
+    ),
+    "no ports": (
+        STORE + "connections: {targets: [{name: a, host: 'b,c', port: '1,x'}]}\n",
+        "connections.targets[0].port: expected a port, or one for each host",
+    ),
+    "system authorities": (
+        STORE + "connections: {targets: [{name: a, host: b, sslmode: require, sslrootcert: system}]}\n",
+        "connections.targets[0].sslmode: expected verify-full with sslrootcert system",
+    ),
+    "session attributes": (
+        STORE + "connections: {targets: [{name: a, host: b, target_session_attrs: master}]}\n",
+        "connections.targets[0].target_session_attrs: expected one of any, read-write",
+    ),
     "port": (
         STORE + "connections: {targets: [{name: a, host: b, port: 65536}]}\n",
-        "port: expected ports from 1 to 65535",
+        "port: expected at most 65535",
     ),
     "objective": (
         STORE + "slo: [{store: main, objective: 1}]\n",
