@@ -164,6 +164,50 @@ class RecentExecution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedExecution(RecentExecution):
+    """A finished execution as the store has it; ``result`` is JSON or any other text, cut after a while."""
+
+    result: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as the store has it."""
+
+    id: str
+    name: str | None
+    task_type: str | None
+    queue: str | None
+    status: str | None
+    type: str | None
+    schedule: str | None
+    time_zone: str | None
+    priority: int | None
+    connection_id: str | None
+    next_run_at: float | None
+    last_run_at: float | None
+    created_at: float | None
+    updated_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobTotals:
+    """One job's finished executions added up: ``counts`` for each of FINAL_STATUSES; durations in seconds.
+
+    ``retries`` is None where the store does not tell attempts apart; ``capped``: only the newest ones were looked at.
+    """
+
+    counts: tuple[int, ...]
+    retries: int | None
+    mean: float | None
+    max: float | None
+    min: float | None
+    first: float | None
+    last: float | None
+    capped: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorGroup:
     """Failures whose messages differ only in numbers, ids and quoted parts; ``message`` is what they share.
 
@@ -292,6 +336,9 @@ class RunningExecution:
     attempt: int | None
     started_at: float | None
     worker_id: str | None
+    job_name: str | None = None
+    connection_id: str | None = None
+    scheduled_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,7 +362,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """A worker as the store knows it; ``state`` is one of WORKER_STATES."""
+    """A worker as the store knows it; ``state`` is one of WORKER_STATES, ``platform_properties`` a JSON object."""
 
     id: str
     host: str | None
@@ -326,6 +373,7 @@ class Worker:
     is_draining: bool | None
     can_accept_work: bool | None
     actions_completed: int | None
+    platform_properties: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,9 +385,28 @@ class Workers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operations:
-    """Operations by stage."""
+    """Operations by stage; ``executing`` has the ids of those that a worker is busy with, by worker."""
 
     by_stage: dict[str, int]
+    executing: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """An operation as the store has it; ``stage`` is one of OPERATION_STAGES, ``timeout`` seconds."""
+
+    operation_id: str | None
+    client_operation_id: str | None
+    stage: str | None
+    worker_id: str | None
+    action_digest: str | None
+    command_digest: str | None
+    input_root_digest: str | None
+    priority: int | None
+    timeout: int | None
+    platform_properties: str | None
+    load_timestamp: float | None
+    insert_timestamp: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,6 +95,8 @@ class Cursor(Section, frozen=True, kw_only=True):
 class Profile(Section, frozen=True, kw_only=True):
     """A mapping of a scheduler's tables onto the canonical columns, one SELECT for each entity.
 
+    ``job_by_id`` gives jobs by a bare, indexed id, for requests that ask for one. It is not needed where ``jobs`` has
+    such an id.
     ``connections`` lists servers to check, and may be missing where ``connections_require`` is not met;
     ``connection_status`` is the table that results of those checks go into.
     """
@@ -103,6 +105,7 @@ class Profile(Section, frozen=True, kw_only=True):
     description: str = ""
     jobs: Sql | None = None
     live_jobs: Sql | None = None
+    job_by_id: Sql | None = None
     executions: Sql | None = None
     running: Sql | None = None
     workers: Sql | None = None

@@ -70,8 +70,8 @@ class RunningTally:
         self._listed: list[RunningExecution] = []
 
     def add(self, rows: Iterable[Row]) -> None:
-        """(id, job_id, task_type, queue, attempt, started_at, worker_id) rows."""
-        for row_id, job_id, task_type, queue, attempt, started, worker in rows:
+        """Rows of RUNNING_COLUMNS."""
+        for row_id, job_id, task_type, queue, attempt, started, worker, name, connection, due in rows:
             kind = task_type or ""
             numbers = self._types.setdefault(kind, [0, 0, 0, math.inf])
             numbers[0] += 1
@@ -86,7 +86,7 @@ class RunningTally:
             self._listed.append(
                 RunningExecution(
                     id=row_id, job_id=job_id or row_id, task_type=kind, queue=queue, attempt=attempt,
-                    started_at=started, worker_id=worker,
+                    started_at=started, worker_id=worker, job_name=name, connection_id=connection, scheduled_at=due,
                 )
             )  # fmt: skip
         self._listed.sort(key=lambda e: e.started_at or 0.0)
@@ -111,9 +111,9 @@ class RunningTally:
 
 
 def workers(rows: Iterable[Row], now: float, lost_after: float) -> tuple[Worker, ...]:
-    """(id, host, last_seen, connected_at, is_paused, is_draining, can_accept_work, actions_completed) rows."""
+    """Rows of WORKER_COLUMNS."""
     found = []
-    for worker_id, host, seen, connected, paused, draining, accepts, completed in rows:
+    for worker_id, host, seen, connected, paused, draining, accepts, completed, properties in rows:
         silent = now - seen if seen is not None else 0.0
         if silent > max(WORKER_FORGOTTEN, lost_after):
             continue
@@ -127,14 +127,21 @@ def workers(rows: Iterable[Row], now: float, lost_after: float) -> tuple[Worker,
             Worker(
                 id=worker_id, host=host, last_seen=seen, connected_at=connected, state=state, is_paused=paused,
                 is_draining=draining, can_accept_work=accepts, actions_completed=completed,
+                platform_properties=properties,
             )
         )  # fmt: skip
     return tuple(found)
 
 
-def operations(rows: Iterable[Row]) -> Operations:
-    """(stage, n) rows; every known stage is there, at 0 when the store has none."""
-    return Operations(by_stage={**dict.fromkeys(OPERATION_STAGES, 0), **{stage: n for stage, n in rows if stage}})
+def operations(rows: Iterable[Row], executing: Iterable[Row]) -> Operations:
+    """(stage, n) rows; every known stage is there, at 0 when the store has none. (worker, operation) rows."""
+    by_worker: dict[str, list[str]] = {}
+    for worker, operation in executing:
+        by_worker.setdefault(worker, []).append(operation)
+    return Operations(
+        by_stage={**dict.fromkeys(OPERATION_STAGES, 0), **{stage: n for stage, n in rows if stage}},
+        executing={worker: tuple(sorted(found)) for worker, found in by_worker.items()},
+    )
 
 
 def recurring(

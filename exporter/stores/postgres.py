@@ -1,6 +1,6 @@
 """A scheduler's store in PostgreSQL: its questions, each as a collector for the poller.
 
-Two connections at most: one for the polls, one for the full count, which may take long.
+Two connections at most: one for the polls, one for requests, the full count and history (``second``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from exporter.config.model import PostgresStore, Retention
+from exporter.domain import Backfill as Progress
 from exporter.domain import Counts, Exactness, Executions, Schedules, Workers
 from exporter.errors import ExporterError, LedgerError, StateUnavailable, StoreError, StoreUnavailable
 from exporter.instruments import QueryInstruments
@@ -31,7 +32,9 @@ from exporter.stores.connections import StoreConnections
 from exporter.stores.credentials import StoreCredentials
 from exporter.stores.queries import RUNNING_COLUMNS, WORKER_COLUMNS, Wrapped
 from exporter.stores.reader import Reader
+from exporter.stores.reads import Reads
 from exporter.stores.rows import ExecutionRows
+from exporter.stores.second import GaveWay, SecondConnection
 from exporter.stores.session import Row, Session, Transaction
 from exporter.vault.references import Secrets
 
@@ -77,6 +80,9 @@ class Store:
         self._background = self._session(instruments, max(config.timeout, 30.0))
         self._poll.on_connect = self._prepare
         self._background.on_connect = self._verify
+        self._second = SecondConnection(self._background, self._poll)
+        #: What requests ask.
+        self.reads = Reads(self._second, self._ready, timeout=config.timeout)
         self._identity: Identity | None = None
         self._wrapped: Wrapped | None = None
         self._reader: Reader | None = None
@@ -260,12 +266,17 @@ class Store:
             return Collected(value=progress(state))
         if self._reader.behind:  # one slice in memory at a time, and what is new comes first
             return Collected(value=progress(state), wait=BUSY_WAIT)
-        async with self._background.transaction() as transaction:
+
+        async def step(transaction: Transaction) -> Progress:
             if self._backfill is None:
                 in_slices = await sliced(transaction, wrapped, state.position - 1, state.position)
                 self._backfill = Backfill(self._rows, self._ledger, sliced=in_slices)
-            value = await self._backfill.step(transaction, state, self._recurring or frozenset())
-        seconds = transaction.seconds
+            return await self._backfill.step(transaction, state, self._recurring or frozenset())
+
+        try:
+            value, seconds = await self._second.background("backfill", step)
+        except GaveWay:  # what it has written, if anything, the state file tells
+            return Collected(value=progress(state), wait=MIN_WAIT)
         rest = seconds / self.config.max_db_load - seconds
         wait = None if value.complete else max(MIN_WAIT, rest)
         return Collected(value=value, load_seconds=seconds, wait=wait)
@@ -315,16 +326,24 @@ class Store:
     async def _jobs(self, wrapped: Wrapped) -> Collected:
         if not wrapped.has("jobs"):
             return ABSENT
-        async with self._background.transaction() as transaction:
-            rows = await transaction.fetch("jobs", wrapped.job_counts())
-        return Collected(value=answers.job_counts(rows), load_seconds=transaction.seconds)
+
+        async def count(transaction: Transaction) -> list[Row]:
+            return await transaction.fetch("jobs", wrapped.job_counts())
+
+        while True:
+            with contextlib.suppress(GaveWay):
+                rows, seconds = await self._second.background("jobs", count)
+                return Collected(value=answers.job_counts(rows), load_seconds=seconds)
 
     async def _operations(self, wrapped: Wrapped) -> Collected:
         if not wrapped.has("operations"):
             return ABSENT
         async with self._poll.transaction() as transaction:
             rows = await transaction.fetch("operations", wrapped.operation_counts())
-        return Collected(value=answers.operations(rows), load_seconds=transaction.seconds)
+            executing: list[Row] = []
+            if {"operation_id", "worker_id"} <= wrapped.columns["operations"].keys():
+                executing = await transaction.fetch("operations", wrapped.executing(), answers.RUNNING_LISTED)
+        return Collected(value=answers.operations(rows, executing), load_seconds=transaction.seconds)
 
     async def _schedules(self, wrapped: Wrapped) -> Collected:
         if not wrapped.has("jobs") or "type" not in wrapped.columns["jobs"]:

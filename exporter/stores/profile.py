@@ -15,7 +15,7 @@ from exporter.errors import ProfileError
 
 #: ``{schema}`` is a quoted identifier, ``{prefix:jobs}`` the quoted identifier of the prefix followed by "jobs".
 PLACEHOLDER: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
-ENTITIES: Final = ("jobs", "live_jobs", "executions", "running", "workers", "operations")
+ENTITIES: Final = ("jobs", "live_jobs", "job_by_id", "executions", "running", "workers", "operations")
 #: What a store of a fitting profile may be without: it is described apart, and its faults stop nothing else.
 OPTIONAL: Final = ("connections",)
 

@@ -17,10 +17,12 @@ from exporter.domain import LIVE_STATUSES
 from exporter.errors import ProfileError
 from exporter.ledger.cursor import Position
 
-#: canonical column -> how it is read; "time" is any timestamp, or a number of seconds, "brief" the beginning of a text.
+#: canonical column -> how it is read; "time" is any timestamp, or a number of seconds, "brief" the beginning of a text,
+#: "json" a JSON value as text.
 JOB_COLUMNS: Final = {
     "id": "text", "name": "text", "task_type": "text", "queue": "text", "status": "text", "type": "text",
     "schedule": "text", "time_zone": "text", "next_run_at": "time", "last_run_at": "time", "created_at": "time",
+    "updated_at": "time", "priority": "integer", "connection_id": "text",
 }  # fmt: skip
 EXECUTION_COLUMNS: Final = {
     "id": "text", "job_id": "text", "job_name": "text", "recurring_id": "text", "task_type": "text",
@@ -29,25 +31,33 @@ EXECUTION_COLUMNS: Final = {
 }  # fmt: skip
 RUNNING_COLUMNS: Final = {
     "id": "text", "job_id": "text", "task_type": "text", "queue": "text", "attempt": "integer", "started_at": "time",
-    "worker_id": "text",
+    "worker_id": "text", "job_name": "text", "connection_id": "text", "scheduled_at": "time",
 }  # fmt: skip
 WORKER_COLUMNS: Final = {
     "id": "text", "host": "text", "last_seen": "time", "connected_at": "time", "is_paused": "boolean",
     "is_draining": "boolean", "can_accept_work": "boolean", "actions_completed": "integer",
+    "platform_properties": "json",
 }  # fmt: skip
-OPERATION_COLUMNS: Final = {"operation_id": "text", "stage": "text"}
+OPERATION_COLUMNS: Final = {
+    "operation_id": "text", "client_operation_id": "text", "stage": "text", "worker_id": "text",
+    "action_digest": "text", "command_digest": "text", "input_root_digest": "text", "priority": "integer",
+    "timeout": "integer", "platform_properties": "json", "load_timestamp": "time", "insert_timestamp": "time",
+}  # fmt: skip
 CONNECTION_COLUMNS: Final = {
     "id": "text", "name": "text", "host": "text", "port": "integer", "database": "text", "user": "text",
     "sslmode": "text", "vault_path": "text",
 }  # fmt: skip
 
-#: Characters of a text that is read in brief.
+#: Characters of a text that is read in brief, and of a JSON value, one more if there is more.
 BRIEF: Final = 500
+JSON_CHARACTERS: Final = 65_536
 
 COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
     "jobs": JOB_COLUMNS,
     "live_jobs": JOB_COLUMNS,
-    "executions": EXECUTION_COLUMNS,
+    "job_by_id": JOB_COLUMNS,
+    # A poll has no use for results.
+    "executions": {**EXECUTION_COLUMNS, "result": "json"},
     "running": RUNNING_COLUMNS,
     "workers": WORKER_COLUMNS,
     "operations": OPERATION_COLUMNS,
@@ -56,6 +66,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
 REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "jobs": ("id", "status"),
     "live_jobs": ("id", "status"),
+    "job_by_id": ("id", "status"),
     "executions": ("id", "status"),
     "running": ("id",),
     "workers": ("id",),
@@ -123,8 +134,9 @@ class Wrapped:
             cursor = self.profile.cursor if entity == "executions" else None
             milliseconds = cursor is not None and cursor.kind == "epoch_ms" and cursor.column == name
             return f"q.{name}::float8 / 1000" if milliseconds else f"q.{name}::float8"
-        if kind == "brief":
-            return "NULL::text" if actual is None else f"left(q.{name}::text, {BRIEF})"
+        if kind in ("brief", "json"):
+            most = BRIEF if kind == "brief" else JSON_CHARACTERS + 1
+            return "NULL::text" if actual is None else f"left(q.{name}::text, {most})"
         cast = {"integer": "int8"}.get(kind, kind)
         return f"NULL::{cast}" if actual is None else f"q.{name}::{cast}"
 
@@ -149,25 +161,32 @@ class Wrapped:
 
     def finished(self) -> str:
         """Finished executions with the cursor in ($1, $2]: key, position, then the columns of ``Finished``."""
-        cursor, columns = self.cursor, self.columns["executions"]
-        keys = " || chr(31) || ".join(f"coalesce(q.{quoted(name)}::text, '')" for name in self._key(columns))
+        keys = " || chr(31) || ".join(f"coalesce(q.{quoted(name)}::text, '')" for name in self._key())
         listed = ", ".join(self.column("executions", name) for name in EXECUTION_COLUMNS)
-        bare = f"q.{quoted(cursor.column)}"
-        position = {
+        return (
+            f"SELECT {keys}, {self.position}, {listed} FROM ({self.source('executions')}) q"
+            f" WHERE {self.between('$1', '$2')}"
+        )
+
+    @property
+    def position(self) -> str:
+        """A finished execution's position: the cursor in seconds, or the id."""
+        bare = f"q.{quoted(self.cursor.column)}"
+        return {
             "timestamp": f"extract(epoch FROM {bare})::float8",
             "naive_timestamp": f"extract(epoch FROM {bare})::float8",
             "epoch": f"{bare}::float8",
             "epoch_ms": f"{bare}::float8 / 1000",
             "id": f"{bare}::int8",
-        }[cursor.kind]
-        low, high = (self._bound(n, columns[cursor.column]) for n in ("$1", "$2"))
-        return (
-            f"SELECT {keys}, {position}, {listed} FROM ({self.source('executions')}) q"
-            f" WHERE {bare} > {low} AND {bare} <= {high}"
-        )
+        }[self.cursor.kind]
 
-    def _key(self, columns: Mapping[str, str]) -> tuple[str, ...]:
-        return tuple(name for name in self.profile.key if name in columns) or ("id",)
+    def between(self, low: str, high: str) -> str:
+        """The condition that the cursor lies in (``low``, ``high``], two parameters, in seconds or ids."""
+        kind, bare = self.columns["executions"][self.cursor.column], f"q.{quoted(self.cursor.column)}"
+        return f"{bare} > {self._bound(low, kind)} AND {bare} <= {self._bound(high, kind)}"
+
+    def _key(self) -> tuple[str, ...]:
+        return tuple(name for name in self.profile.key if name in self.columns["executions"]) or ("id",)
 
     def _bound(self, parameter: str, column_type: str) -> str:
         kind = self.cursor.kind
@@ -241,6 +260,11 @@ class Wrapped:
     def operation_counts(self) -> str:
         """Operations by stage."""
         return f"SELECT {self.column('operations', 'stage')}, count(*) FROM ({self.source('operations')}) q GROUP BY 1"
+
+    def executing(self) -> str:
+        """Worker and id of operations that are being executed, at most $1 of them."""
+        where = "WHERE q.stage::text = 'executing' AND q.worker_id IS NOT NULL LIMIT $1::int8"
+        return self.select("operations", ("worker_id", "operation_id"), where)
 
 
 def bounds(cursor: Cursor, low: Position, high: Position) -> tuple[Position, Position]:

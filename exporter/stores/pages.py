@@ -1,0 +1,161 @@
+"""A store's finished executions, newest first, page after page, and its jobs in the order of their ids.
+
+Each page is a transaction of its own: between two pages the connection belongs to others, and a client that reads
+slowly, or not at all, holds nothing. A page of executions is a stretch of the cursor, as in the backfill: so an index
+serves every shape of profile, and no page reads again what another one has read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+from exporter.domain import Job, LoggedExecution
+from exporter.errors import StoreTooSlow
+from exporter.ledger.cursor import Position
+from exporter.stores import read_queries
+from exporter.stores.answers import finite
+from exporter.stores.queries import Wrapped, bounds
+from exporter.stores.read_queries import LOGGED_FIELDS, Conditions
+from exporter.stores.reader import CLOCK
+from exporter.stores.reads import job_of, logged
+from exporter.stores.rows import TooManyRows, Width
+from exporter.stores.second import SecondConnection
+from exporter.stores.session import Row, Transaction
+
+#: Rows that a page of executions should have; and those of a page of jobs.
+PAGE_ROWS: Final = (500, 1_500)
+JOBS_PAGE: Final = 1_000
+#: Rows fetched at once.
+CHUNK: Final = 500
+_COMPLETED: Final = LOGGED_FIELDS.index("completed_at") + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which executions: ended at or after ``since`` (Unix seconds), of a status, of a task type, with a text in them."""
+
+    since: float
+    status: str | None = None
+    task_type: str | None = None
+    text: str | None = None
+
+
+class Pages:
+    """One store's pages. ``profile`` is the wrapped one, ``timeout`` that of each statement in seconds."""
+
+    def __init__(self, second: SecondConnection, profile: Wrapped, *, timeout: float) -> None:
+        self._second = second
+        self._profile = profile
+        self._timeout = timeout
+
+    async def executions(self, wanted: Wanted) -> AsyncIterator[list[LoggedExecution]]:
+        """Pages of finished executions, newest first; a page may be empty."""
+        if not self._profile.has("executions"):
+            return
+        stretch = _Stretch(self._profile, wanted)
+        async with self._second.request(self._timeout) as transaction:
+            await stretch.begin(transaction)
+        while not stretch.over:
+            try:
+                async with self._second.request(self._timeout) as transaction:
+                    rows = await stretch.read(transaction)
+            except TooManyRows:
+                continue
+            except StoreTooSlow:
+                if not stretch.narrower():
+                    raise
+                continue
+            yield rows
+
+    async def jobs(self) -> AsyncIterator[list[Job]]:
+        """Pages of jobs in the order of their ids."""
+        entity = "job_by_id" if self._profile.has("job_by_id") else "jobs"
+        if not self._profile.has(entity):
+            return
+        last: list[object] = []
+        while True:
+            sql = read_queries.jobs_after(self._profile, entity, first=not last)
+            async with self._second.request(self._timeout) as transaction:
+                rows = await transaction.fetch("export", sql, JOBS_PAGE, *last)
+            if rows:
+                yield [job_of(row) for row in rows]
+            if len(rows) < JOBS_PAGE:
+                return
+            last = [rows[-1][0]]
+
+
+class _Stretch:
+    """How far down the cursor has been read."""
+
+    def __init__(self, profile: Wrapped, wanted: Wanted) -> None:
+        self._profile = profile
+        self._wanted = wanted
+        self._ids = profile.cursor.kind == "id"
+        self._width = Width("id" if self._ids else "time", *PAGE_ROWS)
+        self._high: Position = 0
+        self._conditions, self._bound = _conditions(profile, wanted)
+        self.over = False
+
+    async def begin(self, transaction: Transaction) -> None:
+        """Begin at the newest execution there is."""
+        if self._profile.cursor.position is not None:
+            self._high = int((await transaction.fetch("position", self._profile.cursor.position))[0][0] or 0)
+        else:
+            # A stamp of a clock that goes ahead belongs to the newest ones.
+            self._high = float((await transaction.fetch("clock", CLOCK))[0][0]) + 60.0
+
+    def narrower(self) -> bool:
+        """After a stretch that took too long: False when it cannot be any shorter."""
+        before = self._width.value
+        self._width.too_wide()
+        return self._width.value < before
+
+    async def read(self, transaction: Transaction) -> list[LoggedExecution]:
+        """The next stretch, newest first. TooManyRows: it is narrower at the next try."""
+        low = max(self._end, self._high - self._width.value)
+        parameters = [*bounds(self._profile.cursor, low, self._high), *self._bound]
+        sql = read_queries.slice_of(self._profile, self._conditions)
+        rows: list[Row] = []
+        most = self._width.most
+        async with aclosing(transaction.stream("export", sql, *parameters, chunk=CHUNK)) as stream:
+            async for chunk in stream:
+                rows += chunk
+                if len(rows) > most:
+                    self._width.too_wide()
+                    raise TooManyRows
+                await asyncio.sleep(0)
+        self._width.found(len(rows))
+        self._high = low
+        self.over = low <= self._end or (self._ids and bool(rows) and self._old(rows))
+        rows.sort(key=_newest, reverse=True)
+        return [logged(row[1:]) for row in rows if self._in_period(row)]
+
+    @property
+    def _end(self) -> Position:
+        return -1 if self._ids else self._wanted.since
+
+    def _old(self, rows: Sequence[Row]) -> bool:
+        return not any(self._in_period(row) for row in rows)
+
+    def _in_period(self, row: Row) -> bool:
+        ended = row[_COMPLETED]
+        return ended is None or ended >= self._wanted.since
+
+
+def _newest(row: Row) -> tuple[float, float]:
+    return finite(row[_COMPLETED]) or math.inf, row[0]
+
+
+def _conditions(profile: Wrapped, wanted: Wanted) -> tuple[list[str], list[object]]:
+    conditions = Conditions(parameters=[None, None])  # the two bounds come first
+    for name, value in (("status", wanted.status), ("task_type", wanted.task_type)):
+        if value is not None:
+            conditions.add(f"{profile.column('executions', name)} = {conditions.bind(value)}::text")
+    if wanted.text is not None:
+        conditions.add(read_queries.searched(profile, conditions.bind(wanted.text.lower())))
+    return conditions.texts, conditions.parameters[2:]
