@@ -164,50 +164,6 @@ class RecentExecution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedExecution(RecentExecution):
-    """A finished execution as the store has it; ``result`` is JSON or any other text, cut after a while."""
-
-    result: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A job as the store has it."""
-
-    id: str
-    name: str | None
-    task_type: str | None
-    queue: str | None
-    status: str | None
-    type: str | None
-    schedule: str | None
-    time_zone: str | None
-    priority: int | None
-    connection_id: str | None
-    next_run_at: float | None
-    last_run_at: float | None
-    created_at: float | None
-    updated_at: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobTotals:
-    """One job's finished executions added up: ``counts`` for each of FINAL_STATUSES; durations in seconds.
-
-    ``retries`` is None where the store does not tell attempts apart; ``capped``: only the newest ones were looked at.
-    """
-
-    counts: tuple[int, ...]
-    retries: int | None
-    mean: float | None
-    max: float | None
-    min: float | None
-    first: float | None
-    last: float | None
-    capped: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorGroup:
     """Failures whose messages differ only in numbers, ids and quoted parts; ``message`` is what they share.
 
@@ -389,24 +345,6 @@ class Operations:
 
     by_stage: dict[str, int]
     executing: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """An operation as the store has it; ``stage`` is one of OPERATION_STAGES, ``timeout`` seconds."""
-
-    operation_id: str | None
-    client_operation_id: str | None
-    stage: str | None
-    worker_id: str | None
-    action_digest: str | None
-    command_digest: str | None
-    input_root_digest: str | None
-    priority: int | None
-    timeout: int | None
-    platform_properties: str | None
-    load_timestamp: float | None
-    insert_timestamp: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.domain import Job, LoggedExecution
 from exporter.errors import StoreTooSlow
 from exporter.ledger.cursor import Position
 from exporter.stores import read_queries
 from exporter.stores.answers import finite
+from exporter.stores.found import Job, LoggedExecution
 from exporter.stores.queries import Wrapped, bounds
 from exporter.stores.read_queries import LOGGED_FIELDS, Conditions
 from exporter.stores.reader import CLOCK
@@ -37,7 +37,7 @@ _COMPLETED: Final = LOGGED_FIELDS.index("completed_at") + 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which executions: ended at or after ``since`` (Unix seconds), of a status, of a task type, with a text in them."""
+    """Which executions: ended at or after ``since`` (Unix seconds), of a status, a task type, with a text in them."""
 
     since: float
     status: str | None = None

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from exporter.domain import Job, LoggedExecution, Operation
+from exporter.stores.found import Job, LoggedExecution, Operation
 from exporter.stores.queries import COLUMNS, Wrapped, quoted
 
 JOB_FIELDS: Final = tuple(Job.__dataclass_fields__)

@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from exporter.domain import Job, JobTotals, LoggedExecution, Operation
 from exporter.errors import StoreTooSlow
 from exporter.stores import read_queries
 from exporter.stores.answers import finite
 from exporter.stores.flights import Flights
+from exporter.stores.found import Job, JobTotals, LoggedExecution, Operation
 from exporter.stores.queries import Wrapped
 from exporter.stores.read_queries import COUNTED_MOST, SUMMED_MOST, Conditions
 from exporter.stores.second import SecondConnection
