@@ -29,9 +29,10 @@ from exporter.errors import ConfigError, StateUnavailable
 from exporter.httpd.context import Context, ReloadResult
 from exporter.httpd.server import Server
 from exporter.instruments import ApiInstruments, QueryInstruments
+from exporter.ledger.alerts import AlertHistory
 from exporter.ledger.audit import AuditTrail
 from exporter.ledger.ledger import Ledger, Opened
-from exporter.metrics import COLLECTORS
+from exporter.metrics import COLLECTORS, probe
 from exporter.metrics.exposure import Exposure
 from exporter.metrics.process import objectives, sample, thresholds
 from exporter.metrics.render import Renderer
@@ -363,6 +364,10 @@ class App:
             started_at=self._started_at,
             version=__version__,
             landing=Landing(hub=self._hub, config=config, version=__version__),
+            reads=lambda name: self._stores[name][0].reads if name in self._stores else None,
+            connections=self._connections,
+            alert_history=AlertHistory(self._ledger),
+            probe=lambda target: probe.page(self._hub.current, target),
         )
 
 

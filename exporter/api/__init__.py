@@ -11,14 +11,47 @@ from __future__ import annotations
 
 from typing import Final
 
-from exporter.api import exposition, health, lifecycle, scheduler_monitoring, system, workers
+from exporter.api import (
+    dashboard,
+    discovery,
+    export,
+    exposition,
+    health,
+    jobs,
+    lifecycle,
+    monitoring_connections,
+    monitoring_tasks,
+    nativelink,
+    nativelink_operations,
+    scheduler_errors,
+    scheduler_health,
+    scheduler_jobs,
+    scheduler_metrics,
+    scheduler_monitoring,
+    system,
+    system_health,
+    workers,
+)
 from exporter.httpd.endpoint import Declare
 
 FAMILIES: Final[tuple[Declare, ...]] = (
     exposition.endpoints,
     health.endpoints,
     lifecycle.endpoints,
+    discovery.endpoints,
+    system_health.endpoints,
     system.endpoints,
     workers.endpoints,
+    jobs.endpoints,
+    monitoring_tasks.endpoints,
+    monitoring_connections.endpoints,
+    nativelink.endpoints,
+    nativelink_operations.endpoints,
     scheduler_monitoring.endpoints,
+    scheduler_metrics.endpoints,
+    scheduler_jobs.endpoints,
+    scheduler_health.endpoints,
+    scheduler_errors.endpoints,
+    export.endpoints,
+    dashboard.endpoints,
 )

@@ -16,8 +16,12 @@ from exporter.domain import (
     Counts,
     Executions,
     JobCounts,
+    Operations,
+    OverdueJob,
     Queues,
+    RecurringJob,
     Running,
+    RunningExecution,
     Schedules,
     StoreSettings,
     Workers,
@@ -27,6 +31,8 @@ from exporter.snapshot import Part, Snapshot
 
 T = TypeVar("T")
 
+#: Parts whose duration is that of a few statements and nothing else.
+_QUESTIONS = ("workers", "running", "queues", "schedules")
 #: Parts that are no answer of the store to a question: what is known without it, and what it answered long ago.
 _NO_ANSWERS = ("store", "settings", "backfill")
 
@@ -82,6 +88,18 @@ class Known:
         return self._fresh("workers", Workers)
 
     @property
+    def operations(self) -> Operations | None:
+        """Operations by stage."""
+        return self._fresh("operations", Operations)
+
+    def maps(self, collector: str) -> bool | None:
+        """Whether the profile maps what this collector asks; None before it was asked."""
+        part = self.snapshot.part(collector, self.store)
+        if part is None or part.collected_at is None:
+            return None
+        return part.value is not None
+
+    @property
     def counts(self) -> Counts | None:
         """What has been counted, whatever its age: it stays counted."""
         part = self.snapshot.part("executions", self.store)
@@ -98,13 +116,19 @@ class Known:
     @property
     def failing(self) -> bool:
         """Whether a question to the store is without an answer at present."""
-        return any(part.error is not None for part in self._parts())
+        return any(part.error is not None for part in self.parts)
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds that the quickest of the latest questions took; None while the store is not up."""
+        asked = [p for p in self.parts if p.collector in _QUESTIONS and p.success and p.value is not None]
+        return min((part.duration for part in asked), default=None) if self.up else None
 
     @property
     def answered_at(self) -> float | None:
         """When the store last answered a question, Unix seconds."""
         # What the profile does not map is answered, with nothing, without asking.
-        told = [part for part in self._parts() if part.collector not in _NO_ANSWERS and part.value is not None]
+        told = [part for part in self.parts if part.collector not in _NO_ANSWERS and part.value is not None]
         return max((part.collected_at for part in told if part.collected_at is not None), default=None)
 
     @property
@@ -138,7 +162,30 @@ class Known:
         """Jobs past their next run."""
         return overdue_count(self.queues, self._fresh("schedules", Schedules))
 
-    def _parts(self) -> list[Part]:
+    @property
+    def overdue_jobs(self) -> list[OverdueJob]:
+        """Jobs past their next run, the longest first, as far as they are listed one by one."""
+        listed = list(self.queues.overdue) if self.queues is not None else []
+        schedules = self._fresh("schedules", Schedules)
+        listed += [
+            OverdueJob(job_id=job.job_id, job_name=job.name, task_type=job.task_type, due=job.overdue_since)
+            for job in (schedules.jobs if schedules is not None else ())
+            if job.overdue_since is not None
+        ]
+        return sorted(listed, key=lambda job: job.due)
+
+    def recurring_job(self, job_id: str) -> RecurringJob | None:
+        """The recurring job of this id, if there is one."""
+        schedules = self._fresh("schedules", Schedules)
+        return next((job for job in schedules.jobs if job.job_id == job_id), None) if schedules is not None else None
+
+    def running_of(self, job_id: str) -> list[RunningExecution]:
+        """A job's executions that run now, as far as they are listed one by one."""
+        return [e for e in self.running.oldest if e.job_id == job_id] if self.running is not None else []
+
+    @property
+    def parts(self) -> list[Part]:
+        """Everything that is known of it."""
         return [part for (name, source), part in self.snapshot.parts.items()
                 if source == self.store and name != "connections"]  # fmt: skip
 

@@ -46,9 +46,7 @@ def endpoints(context: Context) -> list[Endpoint]:
         return web.Response(text=context.redacted_config())
 
     async def landing(_: Query[Nothing]) -> web.StreamResponse:
-        html = context.landing()
-        headers = {"Content-Security-Policy": _policy(html)}
-        return web.Response(text=html, content_type="text/html", headers=headers)
+        return landing_page(context)
 
     get = partial(Endpoint, family=FAMILY, role=Role.ANYONE)
     change = partial(get, path="/-/reload", handler=reload, answers=_RELOADED)
@@ -66,6 +64,13 @@ def endpoints(context: Context) -> list[Endpoint]:
             answers={200: _TEXT},
         ),
     ]
+
+
+def landing_page(context: Context) -> web.Response:
+    """The status page."""
+    html = context.landing()
+    headers = {"Content-Security-Policy": _policy(html)}
+    return web.Response(text=html, content_type="text/html", headers=headers)
 
 
 async def _reload(call: Query[Nothing], context: Context) -> web.Response:

@@ -62,7 +62,7 @@ class StatusAnswer(msgspec.Struct, rename="camel"):
 
 
 def endpoints(context: Context) -> list[Endpoint]:
-    """The one path so far."""
+    """The one path; the family's others are in modules of their own."""
 
     async def status(call: Query[StoreAsked]) -> web.StreamResponse:
         config, snapshot = context.config(), context.hub.current
@@ -70,8 +70,7 @@ def endpoints(context: Context) -> list[Endpoint]:
         if call.params.store is not None:
             names = [store_asked(call.params.store, config)]
         known = [Known(snapshot, name) for name in names]
-        answer = _status(known, config.setting, context.started_at)
-        return snapshot_response(msgspec.json.encode(answer), snapshot.published_at)
+        return snapshot_response(msgspec.json.encode(status_of(context, known)), snapshot.published_at)
 
     return [
         Endpoint(
@@ -86,14 +85,15 @@ def endpoints(context: Context) -> list[Endpoint]:
     ]
 
 
-def _status(stores: list[Known], environment: str, started_at: float) -> StatusAnswer:
+def status_of(context: Context, stores: list[Known]) -> StatusAnswer:
+    """The state of these stores."""
     now = time.time()
     jobs = [job_numbers(store.jobs, store.queues).by_status for store in stores]
     stuck, overdue = _total(store.stuck for store in stores), _total(store.overdue for store in stores)
     return StatusAnswer(
         status=_verdict(stores, troubled=bool(stuck or overdue)),
-        environment=environment,
-        uptime_seconds=max(0, int(now - started_at)),
+        environment=context.config().environment,
+        uptime_seconds=max(0, int(now - context.started_at)),
         stores=[_store(store, now) for store in stores],
         jobs={status: _total(numbers[status] for numbers in jobs) for status in JOB_STATUSES},
         running=_total(store.running_count for store in stores),

@@ -164,6 +164,11 @@ def ended(counts: Sequence[int]) -> tuple[int, int, int]:
     return success + failed + timeout, success, failed + timeout
 
 
+def attempts_unknown(counted: Counts | None) -> bool:
+    """Whether the profile does not say which attempt an execution was: no task type with known ones was counted."""
+    return counted is not None and bool(counted.executions) and not counted.retries
+
+
 def _stats(
     period: str, found: Statistics, jobs: JobCounts | None, queues: Queues | None, counted: Counts | None
 ) -> Stats:
@@ -175,7 +180,7 @@ def _stats(
         jobs=_jobs(jobs, queues),
         executions=_executions(found, counted),
         executions_by_task_type=_by_task_type(found),
-        hourly_trend=_trend(found),
+        hourly_trend=trend_of(found),
     )
 
 
@@ -195,15 +200,13 @@ def _jobs(jobs: JobCounts | None, queues: Queues | None) -> Jobs:
 def _executions(found: Statistics, counted: Counts | None) -> ExecutionFigures:
     figures = found.overall
     total, success, _ = ended(figures.counts)
-    # No task type with known attempts has been counted: the profile does not say which attempt an execution was.
-    attempts_unknown = counted is not None and bool(counted.executions) and not counted.retries
     return ExecutionFigures(
         total=total,
         success=success,
         failed=figures.counts[1],
         timeout=figures.counts[2],
         cancelled=figures.counts[3],
-        retries=None if attempts_unknown and not figures.retries else figures.retries,
+        retries=None if attempts_unknown(counted) and not figures.retries else figures.retries,
         success_rate=percent(success, total),
         avg_duration=milliseconds(figures.mean),
         max_duration=milliseconds(figures.max),
@@ -220,7 +223,8 @@ def _by_task_type(found: Statistics) -> list[TaskTypeFigures]:
     return sorted(rows, key=lambda row: (-row.count, row.task_type))
 
 
-def _trend(found: Statistics) -> list[TrendPoint]:
+def trend_of(found: Statistics) -> list[TrendPoint]:
+    """The hours in which something ended, cancelled executions left out."""
     points = [((iso(hour.start) or "")[:13].replace("T", " ") + ":00", ended(hour.counts)) for hour in found.trend]
     return [TrendPoint(name, *numbers) for name, numbers in points if numbers[0]]
 

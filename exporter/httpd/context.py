@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from exporter.config.model import Config
 from exporter.config.secrets import Secret
-from exporter.domain import AuditEntry, Statistics
+from exporter.connections import CheckResult, ConnectionState
+from exporter.domain import AuditEntry, ErrorGroup, RecentExecution, Statistics
+from exporter.ledger.alerts import AlertHistory
+from exporter.ledger.jobs import JobState
 from exporter.snapshot import Hub
+from exporter.stores.reads import Reads
 
 
 class Page(Protocol):
@@ -58,6 +62,28 @@ class History(Protocol):
     async def workers(self, store: str, seconds: float) -> Statistics | None:
         """The same by worker."""
 
+    async def errors(self, store: str, seconds: float) -> list[ErrorGroup]:
+        """The error groups of the last ``seconds``, the most frequent ones first."""
+
+    async def recent(
+        self, store: str, *, limit: int, offset: int = 0, status: str | None = None, task_type: str | None = None
+    ) -> list[RecentExecution]:
+        """The newest finished executions, newest first, of one final status and task type if they are given."""
+
+    async def job(self, store: str, job_id: str) -> JobState | None:
+        """What is remembered of a job: of recurring and of failing ones."""
+
+
+class Connections(Protocol):
+    """The checked targets."""
+
+    @property
+    def states(self) -> Mapping[str, ConnectionState]:
+        """What is known of each target, by name, in the configuration's order."""
+
+    async def check_now(self, name: str) -> CheckResult:
+        """The result of a check that ends after now. KeyError, TargetGoneError: no such target (any more)."""
+
 
 class Audit(Protocol):
     """Who did what: in the log at once, in the state file as soon as that can be written. Never fails."""
@@ -97,7 +123,9 @@ class Context:
     ``hub`` has what is true now, ``history`` what was counted, ``audit`` takes who did what; ``config`` is the
     configuration in force, ``secret`` gives the text of one of its secrets, ``redacted_config`` its YAML without them;
     ``reload`` reads the file again and is safe to call twice at once; ``started_at`` is Unix seconds; ``landing`` is
-    the page at ``/`` as HTML, whose only style sheet is a ``<style>`` element in its head.
+    the page at ``/`` as HTML, whose only style sheet is a ``<style>`` element in its head;
+    ``reads`` asks a store, None where it is not read here; ``connections`` are the checked targets, ``probe`` a
+    target's metrics in the text format, ``alert_history`` what Alertmanager told.
     """
 
     hub: Hub
@@ -114,3 +142,7 @@ class Context:
     started_at: float
     version: str
     landing: Callable[[], str]
+    reads: Callable[[str], Reads | None]
+    connections: Connections
+    alert_history: AlertHistory
+    probe: Callable[[str], bytes]

@@ -21,6 +21,7 @@ from exporter.ledger.cursor import BackfillState, CursorState, Position
 from exporter.ledger.database import MEMORY, StateFile
 from exporter.ledger.finished import Finished
 from exporter.ledger.identity import Identity, recognise
+from exporter.ledger.jobs import JobState
 from exporter.ledger.keeper import Keeper
 
 P = ParamSpec("P")
@@ -236,6 +237,11 @@ class Ledger:
             )
 
         return await self._run(read)
+
+    async def job(self, store: str, job_id: str) -> JobState | None:
+        """What is remembered of a job: of recurring and of failing ones."""
+        account = await self._run(self._known, store)
+        return account.book.jobs.get(job_id) if account is not None else None
 
     async def _answer(self, store: str, name: str, seconds: float, ask: Callable[[str, float], T]) -> T:
         account = self._accounts.get(store)

@@ -40,11 +40,12 @@ class ProcessState:
 
     ``state_up`` says whether the state file is open and its latest write succeeded; ``state_writes`` counts
     (successful, failed) writes of it. ``client`` holds the client library's process and platform metrics,
-    ``instruments`` those of ``exporter.instruments``.
+    ``instruments`` those of ``exporter.instruments``; ``cpu_percent`` is of one core, since the sample before.
     """
 
     revision: str
     rss: int
+    cpu_percent: float
     memory_limit: int
     memory_usage: float
     cpu_cores: int | None
@@ -81,7 +82,8 @@ def sample(
     memory = psutil.virtual_memory()
     return ProcessState(
         revision=os.environ.get("SCHEDULER_EXPORTER_REVISION", "unknown"),
-        rss=psutil.Process().memory_info().rss,
+        rss=_PROCESS.memory_info().rss,
+        cpu_percent=_PROCESS.cpu_percent(),
         memory_limit=memory_limit(Path("/"), memory.total) or configured_memory or memory.total,
         memory_usage=(memory.total - memory.available) / memory.total,
         cpu_cores=psutil.cpu_count(),
@@ -97,6 +99,10 @@ def sample(
         client=tuple(from_client(_CLIENT)),
         instruments=tuple(found for registry in instruments for found in from_client(registry)),
     )
+
+
+#: Kept, for it measures what the processor did since it was asked the last time.
+_PROCESS = psutil.Process()
 
 
 def _load() -> tuple[float, float, float] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -20,9 +20,8 @@ from exporter.stores import read_queries
 from exporter.stores.answers import finite
 from exporter.stores.found import Job, LoggedExecution
 from exporter.stores.queries import Wrapped, bounds
-from exporter.stores.read_queries import LOGGED_FIELDS, Conditions
+from exporter.stores.read_queries import LOGGED_FIELDS, Conditions, job_of, logged
 from exporter.stores.reader import CLOCK
-from exporter.stores.reads import job_of, logged
 from exporter.stores.rows import TooManyRows, Width
 from exporter.stores.second import SecondConnection
 from exporter.stores.session import Row, Transaction
@@ -52,8 +51,10 @@ class Pages:
         self._second = second
         self._profile = profile
         self._timeout = timeout
+        #: Seconds for which a single answer may turn pages.
+        self.patience = timeout
 
-    async def executions(self, wanted: Wanted) -> AsyncIterator[list[LoggedExecution]]:
+    async def executions(self, wanted: Wanted) -> AsyncGenerator[list[LoggedExecution], None]:
         """Pages of finished executions, newest first; a page may be empty."""
         if not self._profile.has("executions"):
             return
@@ -72,7 +73,7 @@ class Pages:
                 continue
             yield rows
 
-    async def jobs(self) -> AsyncIterator[list[Job]]:
+    async def jobs(self) -> AsyncGenerator[list[Job], None]:
         """Pages of jobs in the order of their ids."""
         entity = "job_by_id" if self._profile.has("job_by_id") else "jobs"
         if not self._profile.has(entity):

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from exporter.stores.found import Job, LoggedExecution, Operation
-from exporter.stores.queries import COLUMNS, Wrapped, quoted
+from exporter.stores.queries import Wrapped, quoted
+from exporter.stores.session import Row
 
 JOB_FIELDS: Final = tuple(Job.__dataclass_fields__)
 LOGGED_FIELDS: Final = tuple(LoggedExecution.__dataclass_fields__)
@@ -200,6 +201,11 @@ def searched(wrapped: Wrapped, parameter: str) -> str:
     return f"strpos(lower({joined}), {parameter}::text) > 0"
 
 
-def known_columns(wrapped: Wrapped, entity: str) -> frozenset[str]:
-    """The canonical columns that the live store gave an entity."""
-    return frozenset(wrapped.columns.get(entity, {})) & frozenset(COLUMNS[entity])
+def job_of(row: Row) -> Job:
+    """A row of JOB_FIELDS."""
+    return Job(**dict(zip(JOB_FIELDS, row, strict=True)))
+
+
+def logged(row: Row) -> LoggedExecution:
+    """A row of LOGGED_FIELDS."""
+    return LoggedExecution(**dict(zip(LOGGED_FIELDS, row, strict=True)))

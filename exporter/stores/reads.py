@@ -16,8 +16,9 @@ from exporter.stores import read_queries
 from exporter.stores.answers import finite
 from exporter.stores.flights import Flights
 from exporter.stores.found import Job, JobTotals, LoggedExecution, Operation
+from exporter.stores.pages import Pages
 from exporter.stores.queries import Wrapped
-from exporter.stores.read_queries import COUNTED_MOST, SUMMED_MOST, Conditions
+from exporter.stores.read_queries import COUNTED_MOST, SUMMED_MOST, Conditions, job_of, logged
 from exporter.stores.second import SecondConnection
 from exporter.stores.session import Row, Transaction
 
@@ -98,6 +99,10 @@ class Reads:
         return await self._once(
             ("operations", limit, given), lambda wrapped: self._operations(wrapped, limit, dict(given))
         )
+
+    async def pages(self) -> Pages:
+        """Pages of history and of jobs, for answers that are longer than one."""
+        return Pages(self._second, await self.profile(), timeout=self._timeout)
 
     async def integral(self, entity: str, column: str) -> bool | None:
         """Whether a column of ids holds whole numbers; None where the profile does not have it."""
@@ -265,16 +270,6 @@ def _of_job(wrapped: Wrapped, job_id: str, wanted: LogFilter) -> Conditions | No
         if value is not None and begun is not None:
             conditions.add(read_queries.moment(wrapped, "executions", begun, operator, conditions.bind(value)))
     return conditions
-
-
-def job_of(row: Row) -> Job:
-    """A row of JOB_FIELDS."""
-    return Job(**dict(zip(read_queries.JOB_FIELDS, row, strict=True)))
-
-
-def logged(row: Row) -> LoggedExecution:
-    """A row of LOGGED_FIELDS."""
-    return LoggedExecution(**dict(zip(read_queries.LOGGED_FIELDS, row, strict=True)))
 
 
 #: What a job without executions adds up to.

@@ -1,0 +1,146 @@
+"""``/api/scheduler-monitoring/metrics``: executions of a period in detail, workers, the process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from exporter.api.asking import PERIODS, PeriodAsked, from_state, polled, snapshot_response, store_asked
+from exporter.api.examples import example
+from exporter.api.known import Known
+from exporter.api.scheduler_monitoring import FAMILY
+from exporter.api.system import attempts_unknown, ended
+from exporter.api.wire import milliseconds, percent
+from exporter.domain import Counts, Figures
+from exporter.httpd.context import Context
+from exporter.httpd.endpoint import Answer, Endpoint, Query
+
+
+class ExecutionMetrics(msgspec.Struct, rename="camel"):
+    """Executions that ended in the period; ``total`` = success + failed + timeout. Quantiles are within 2%."""
+
+    total: int
+    success: int
+    failed: int
+    timeout: int
+    cancelled: int
+    retries: int | None
+    success_rate: str
+    avg_duration_ms: int | None
+    p50_ms: int | None
+    p95_ms: int | None
+    p99_ms: int | None
+    max_ms: int | None
+    per_minute: float
+
+
+class TaskTypeMetrics(ExecutionMetrics, kw_only=True, rename="camel"):
+    """The same of one task type."""
+
+    task_type: str
+
+
+class WorkerMetrics(msgspec.Struct):
+    """Workers now. ``utilisation``: the share of active ones that run something, 0 to 1."""
+
+    active: int | None
+    lost: int | None
+    utilisation: float | None
+
+
+class ProcessMetrics(msgspec.Struct, rename="camel"):
+    """The sidecar's process; ``cpuPercent`` of one core, since the sample before."""
+
+    rss_bytes: int | None
+    cpu_percent: float | None
+    event_loop_lag_ms: float | None
+
+
+class MetricsAnswer(msgspec.Struct, rename="camel"):
+    """``GET /api/scheduler-monitoring/metrics``."""
+
+    period: str
+    executions: ExecutionMetrics
+    by_task_type: list[TaskTypeMetrics]
+    workers: WorkerMetrics
+    process: ProcessMetrics
+
+
+def endpoints(context: Context) -> list[Endpoint]:
+    """The one path."""
+
+    async def metrics(call: Query[PeriodAsked]) -> web.StreamResponse:
+        store = store_asked(call.params.store, context.config())
+        answer, at = await metrics_of(context, store, call.params.period)
+        return snapshot_response(msgspec.json.encode(answer), at)
+
+    return [
+        Endpoint(
+            family=FAMILY,
+            path="/api/scheduler-monitoring/metrics",
+            handler=from_state(metrics),
+            params=PeriodAsked,
+            summary="Executions of a period with quantiles, by task type; workers; the process",
+            answers={200: Answer(kind=MetricsAnswer, example=example("scheduler_monitoring_metrics"))},
+            fails=(404, 503),
+        )
+    ]
+
+
+async def metrics_of(context: Context, store: str, period: str) -> tuple[MetricsAnswer, float]:
+    """The answer, and when it was true. HttpError 503 before the first poll."""
+    found = polled(await context.history.statistics(store, PERIODS[period]), store)
+    known = Known(context.hub.current, store)
+    minutes = max(1.0, (found.end - found.start) / 60)
+    by_type = [
+        TaskTypeMetrics(**_numbers(figures, minutes, known.counts), task_type=name)
+        for name, figures in found.by_label.items()
+    ]
+    answer = MetricsAnswer(
+        period=period,
+        executions=ExecutionMetrics(**_numbers(found.overall, minutes, known.counts)),
+        by_task_type=sorted(by_type, key=lambda row: (-row.total, row.task_type)),
+        workers=workers_in_short(known),
+        process=_process(context),
+    )
+    return answer, found.end
+
+
+def _numbers(figures: Figures, minutes: float, counted: Counts | None) -> dict[str, Any]:
+    total, success, _ = ended(figures.counts)
+    return {
+        "total": total,
+        "success": success,
+        "failed": figures.counts[1],
+        "timeout": figures.counts[2],
+        "cancelled": figures.counts[3],
+        "retries": None if attempts_unknown(counted) and not figures.retries else figures.retries,
+        "success_rate": percent(success, total),
+        "avg_duration_ms": milliseconds(figures.mean),
+        "p50_ms": milliseconds(figures.p50),
+        "p95_ms": milliseconds(figures.p95),
+        "p99_ms": milliseconds(figures.p99),
+        "max_ms": milliseconds(figures.max),
+        "per_minute": round(total / minutes, 3),
+    }
+
+
+def workers_in_short(known: Known) -> WorkerMetrics:
+    """Workers now."""
+    if known.workers is None:
+        return WorkerMetrics(None, None, None)
+    active = [worker.id for worker in known.workers.workers if worker.state == "active"]
+    lost = sum(worker.state == "lost" for worker in known.workers.workers)
+    busy = sum(known.running.by_worker.get(name, 0) > 0 for name in active) if known.running is not None else None
+    return WorkerMetrics(len(active), lost, round(busy / len(active), 4) if active and busy is not None else None)
+
+
+def _process(context: Context) -> ProcessMetrics:
+    part = context.hub.current.part("process", "")
+    if part is None or part.value is None:
+        return ProcessMetrics(None, None, None)
+    sampled: Any = part.value
+    lag = sampled.loop_lag
+    return ProcessMetrics(sampled.rss, sampled.cpu_percent, None if lag is None else round(lag * 1000, 3))
