@@ -62,7 +62,8 @@ def health_of(context: Context, *, details: bool) -> HealthAnswer:
     """The answer; with ``details`` errors are told in their own words."""
     components = [
         *(_check(check) for check in context.liveness()),
-        *(_check(check) for check in context.readiness() if ":" not in check.name),
+        # Stores and connections are told in more detail.
+        *(_check(check) for check in context.readiness() if not check.name.startswith(("store ", "connection "))),
         *_stores(context, details=details),
         *_connections(context, details=details),
     ]

@@ -110,6 +110,7 @@ async def metrics_of(context: Context, store: str, period: str) -> tuple[Metrics
 
 def _numbers(figures: Figures, minutes: float, counted: Counts | None) -> dict[str, Any]:
     total, success, _ = ended(figures.counts)
+    quantiles = ((50, figures.p50), (95, figures.p95), (99, figures.p99))
     return {
         "total": total,
         "success": success,
@@ -119,12 +120,15 @@ def _numbers(figures: Figures, minutes: float, counted: Counts | None) -> dict[s
         "retries": None if attempts_unknown(counted) and not figures.retries else figures.retries,
         "success_rate": percent(success, total),
         "avg_duration_ms": milliseconds(figures.mean),
-        "p50_ms": milliseconds(figures.p50),
-        "p95_ms": milliseconds(figures.p95),
-        "p99_ms": milliseconds(figures.p99),
+        **{f"p{q}_ms": milliseconds(_within(value, figures.max)) for q, value in quantiles},
         "max_ms": milliseconds(figures.max),
         "per_minute": round(total / minutes, 3),
     }
+
+
+def _within(quantile: float | None, longest: float | None) -> float | None:
+    """A quantile, which is true within 2%, not above the longest duration."""
+    return quantile if quantile is None or longest is None else min(quantile, longest)
 
 
 def workers_in_short(known: Known) -> WorkerMetrics:

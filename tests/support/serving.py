@@ -16,14 +16,17 @@ from aiohttp import web
 from exporter.api import FAMILIES
 from exporter.config.model import Config, Web
 from exporter.config.secrets import Secret
-from exporter.domain import AuditEntry, Statistics
+from exporter.connections import CheckResult, ConnectionState
+from exporter.domain import Alert, AuditEntry, ErrorGroup, RecentExecution, Statistics
 from exporter.errors import StateUnavailable
 from exporter.httpd.context import Check, Context, Page, ReloadResult
 from exporter.httpd.endpoint import Call, Declare, Endpoint, Family, Nothing
 from exporter.httpd.limits import Timeouts
 from exporter.httpd.roles import Role
 from exporter.httpd.server import Server
+from exporter.ledger.jobs import JobState
 from exporter.snapshot import Hub
+from exporter.stores.reads import Reads
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,9 @@ class FakeHistory:
 
     by_task_type: dict[tuple[str, float], Statistics] = field(default_factory=dict)
     by_worker: dict[tuple[str, float], Statistics] = field(default_factory=dict)
+    groups: list[ErrorGroup] = field(default_factory=list)
+    executions: list[RecentExecution] = field(default_factory=list)
+    jobs: dict[str, JobState] = field(default_factory=dict)
     usable: bool = True
     hangs: bool = False
 
@@ -86,6 +92,40 @@ class FakeHistory:
 
     async def workers(self, store: str, seconds: float) -> Statistics | None:
         return self.by_worker.get((store, seconds))
+
+    async def errors(self, store: str, seconds: float) -> list[ErrorGroup]:
+        return self.groups
+
+    async def recent(
+        self, store: str, *, limit: int, offset: int = 0, status: str | None = None, task_type: str | None = None
+    ) -> list[RecentExecution]:
+        found = [e for e in self.executions if status in (None, e.status) and task_type in (None, e.task_type)]
+        return found[offset : offset + limit]
+
+    async def job(self, store: str, job_id: str) -> JobState | None:
+        return self.jobs.get(job_id)
+
+
+@dataclass
+class FakeConnections:
+    """Targets, and what their next check finds."""
+
+    states: dict[str, ConnectionState] = field(default_factory=dict)
+    found: dict[str, CheckResult] = field(default_factory=dict)
+    checks: int = 0
+
+    async def check_now(self, name: str) -> CheckResult:
+        self.checks += 1
+        result = self.found[name]
+        self.states[name] = self.states[name].after(result)
+        return result
+
+
+class FakeAlertHistory:
+    """No alert was ever told."""
+
+    async def read(self, *, limit: int, offset: int = 0) -> tuple[list[Alert], int]:
+        return [], 0
 
 
 @dataclass
@@ -116,6 +156,8 @@ class World:
     hub: Hub = field(default_factory=Hub)
     history: FakeHistory = field(default_factory=FakeHistory)
     audit: FakeAudit = field(default_factory=FakeAudit)
+    connections: FakeConnections = field(default_factory=FakeConnections)
+    reads: dict[str, Reads] = field(default_factory=dict)
     config: Config | None = None
 
     async def secret(self, secret: Secret) -> str:
@@ -142,6 +184,10 @@ class World:
             started_at=time.time() - 3600,
             version="1.2.3",
             landing=lambda: self.page,
+            reads=self.reads.get,
+            connections=self.connections,
+            alert_history=FakeAlertHistory(),  # type: ignore[arg-type]
+            probe=lambda target: f"# {target}\n".encode(),
         )
 
 
