@@ -43,7 +43,6 @@ from exporter.sharding import owner, share
 from exporter.snapshot import Hub, Part
 from exporter.stores.connections import StoreConnections, Visitor
 from exporter.stores.postgres import Store
-from exporter.stores.reads import Reads
 from exporter.vault import Vault
 from exporter.vault.references import Secrets, load
 from exporter.vitals import LoopClock, Vitals, share_memory, trim_memory
@@ -228,11 +227,6 @@ class App:
             return self._secrets.login(target.user, target.password)
         return self._vault.source(target.vault, user=target.user, connection=target.name)
 
-    def _reads(self, name: str) -> Reads | None:
-        """What requests may ask of a store; None where another process reads it."""
-        store = self._stores[name][0] if name in self._stores else None
-        return store.reads if isinstance(store, Store) else None
-
     # -- the state file
 
     async def _look_after_state(self) -> None:
@@ -370,7 +364,7 @@ class App:
             started_at=self._started_at,
             version=__version__,
             landing=Landing(hub=self._hub, config=config, version=__version__),
-            reads=self._reads,
+            reads=lambda name: self._stores[name][0].reads if name in self._stores else None,
             connections=self._connections,
             alert_history=AlertHistory(self._ledger),
             probe=lambda target: probe.page(self._hub.current, target),

@@ -16,6 +16,7 @@ from exporter.poller import Collected, Collector
 from exporter.stores import catalog
 from exporter.stores.credentials import StoreCredentials
 from exporter.stores.listing import Listing
+from exporter.stores.reads import Reads
 from exporter.stores.session import Session
 from exporter.stores.status import StatusTable
 from exporter.vault.references import Secrets
@@ -81,6 +82,9 @@ class Visitor:
     Rows change seldom, and every shard but one reads them beside the one that polls the store: so they are read at
     every fourth interval, unless results have to be written.
     """
+
+    #: It answers no requests.
+    reads: Reads | None = None
 
     def __init__(
         self,
