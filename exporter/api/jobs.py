@@ -215,7 +215,7 @@ def endpoints(context: Context) -> list[Endpoint]:
                 task_type=about.task_type if about else None,
                 status=None if about is None or isinstance(about, RecentExecution) else about.status,
             ),
-            logs=[_entry(e, call.caller, context.config().environment) for e in page.executions] if page else [],
+            logs=[_entry(e, call.caller, context.config().setting) for e in page.executions] if page else [],
             pagination=Pagination(
                 total=page.total if page else 0,
                 total_capped=page is not None and page.capped,

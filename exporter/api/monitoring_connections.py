@@ -139,5 +139,5 @@ def _row(context: Context, state: ConnectionState, caller: Caller) -> Connection
         last_check=iso_second(state.last_check),
         response_time_ms=milliseconds(result.response_seconds) if result is not None else None,
         server_version=result.facts.server_version if result is not None and result.facts is not None else None,
-        error_message=shown_message(state, caller, context.config().environment),
+        error_message=shown_message(state, caller, context.config().setting),
     )

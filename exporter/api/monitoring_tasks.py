@@ -92,7 +92,7 @@ def endpoints(context: Context) -> list[Endpoint]:
         results = await _results(reads, finished)
         rows = [_running_row(e, ids) for e in running]
         rows += [
-            _row(e, results.get((e.id, e.attempt)), ids, call.caller, context.config().environment) for e in finished
+            _row(e, results.get((e.id, e.attempt)), ids, call.caller, context.config().setting) for e in finished
         ]
         return json_response(rows)
 
@@ -110,7 +110,7 @@ def endpoints(context: Context) -> list[Endpoint]:
         ids = await _Ids.of(reads)
         finished = page.executions[: limit - len(running)] if page is not None else ()
         rows = [_running_row(e, ids) for e in running]
-        rows += [_row(e, e.result, ids, caller, context.config().environment) for e in finished]
+        rows += [_row(e, e.result, ids, caller, context.config().setting) for e in finished]
         return json_response(rows)
 
     async def now(call: Query[StoreAsked]) -> web.StreamResponse:

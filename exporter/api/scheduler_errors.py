@@ -84,7 +84,7 @@ def endpoints(context: Context) -> list[Endpoint]:
         page = groups[asked.offset : asked.offset + asked.limit]
         many = config.alerting.thresholds.errors_per_hour
         answer = ErrorsAnswer(
-            [_group(group, end, PERIODS[asked.period], many, call.caller, config.environment) for group in page],
+            [_group(group, end, PERIODS[asked.period], many, call.caller, config.setting) for group in page],
             Pagination(len(groups), asked.limit, asked.offset, len(groups) > asked.offset + asked.limit),
         )
         return snapshot_response(msgspec.json.encode(answer), end)

@@ -98,7 +98,7 @@ def endpoints(context: Context) -> list[Endpoint]:
         total = len(found) if end else await _counted(context, store, asked)
         if total is not None:  # counted apart from the page: at least what the page shows
             total = max(total, asked.offset + len(page) + more if page else 0)
-        environment = context.config().environment
+        environment = context.config().setting
         return json_response(
             HistoryAnswer(
                 [_entry(execution, call.caller, environment) for execution in page],

@@ -92,7 +92,7 @@ def status_of(context: Context, stores: list[Known]) -> StatusAnswer:
     stuck, overdue = _total(store.stuck for store in stores), _total(store.overdue for store in stores)
     return StatusAnswer(
         status=_verdict(stores, troubled=bool(stuck or overdue)),
-        environment=context.config().environment,
+        environment=context.config().setting,
         uptime_seconds=max(0, int(now - context.started_at)),
         stores=[_store(store, now) for store in stores],
         jobs={status: _total(numbers[status] for numbers in jobs) for status in JOB_STATUSES},

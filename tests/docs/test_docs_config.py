@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from docs.conftest import Documents
 
 KINDS = ("yaml config", "yaml profile", "yaml web", "yaml prometheus")
-ROW = re.compile(r"^\| `(\w+)`( \*)? \| (text|time|integer|boolean) \|", re.MULTILINE)
+ROW = re.compile(r"^\| `(\w+)`( \*)? \| (text|time|integer|boolean|JSON) \|", re.MULTILINE)
 
 
 def test_every_yaml_block_says_what_it_is(documents: Documents) -> None:
@@ -81,7 +81,7 @@ def test_the_columns_of_every_entity_are_documented(documents: Documents) -> Non
     by_entity = {entity: body for title, body in sections.items() for entity in title.split(", ")}
     assert by_entity.keys() == COLUMNS.keys()
     for entity, columns in COLUMNS.items():
-        types = {name: "text" if kind == "brief" else kind for name, kind in columns.items()}
+        types = {name: {"brief": "text", "json": "JSON"}.get(kind, kind) for name, kind in columns.items()}
         expected = {name: (kind, name in REQUIRED[entity]) for name, kind in types.items()}
         assert columns_in(by_entity[entity]) == expected, entity
 

@@ -34,6 +34,7 @@ WITHOUT: Final[Mapping[str, Mapping[str, str]]] = {
         "last_run_at": "a missed run is noticed only from the exporter's start on, unless executions tell the start",
     },
     "live_jobs": _LIVE,
+    "job_by_id": {},
     "executions": {
         "job_id": "failures in a row, last success",
         "job_name": "names of failing jobs (their ids are shown)",
