@@ -49,7 +49,7 @@ class ConnectionRow(msgspec.Struct):
     connection_id: int | str
     name: str
     host: str
-    port: int
+    port: int | str
     database: str
     is_healthy: bool | None
     last_check: str | None
