@@ -91,9 +91,7 @@ def endpoints(context: Context) -> list[Endpoint]:
         ) else []  # fmt: skip
         results = await _results(reads, finished)
         rows = [_running_row(e, ids) for e in running]
-        rows += [
-            _row(e, results.get((e.id, e.attempt)), ids, call.caller, context.config().setting) for e in finished
-        ]
+        rows += [_row(e, results.get((e.id, e.attempt)), ids, call.caller, context.config().setting) for e in finished]
         return json_response(rows)
 
     async def task(call: Query[TaskAsked]) -> web.StreamResponse:
