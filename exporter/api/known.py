@@ -35,6 +35,8 @@ T = TypeVar("T")
 _QUESTIONS = ("workers", "running", "queues", "schedules")
 #: Parts that are no answer of the store to a question: what is known without it, and what it answered long ago.
 _NO_ANSWERS = ("store", "settings", "backfill")
+#: What the store is told, not asked.
+_TOLD = "connection_status"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +118,7 @@ class Known:
     @property
     def failing(self) -> bool:
         """Whether a question to the store is without an answer at present."""
-        return any(part.error is not None for part in self.parts)
+        return any(part.error is not None for part in self.parts if part.collector != _TOLD)
 
     @property
     def latency(self) -> float | None:

@@ -7,9 +7,10 @@ from typing import Any
 
 from support.exposition import Metrics
 from support.polling import until
+from support.ports import free_port
 from support.postgres import Database
-from support.scheduler import PASSWORD, NativeStore
-from support.sidecar import NAME, StartSidecar, one_store, target
+from support.scheduler import PASSWORD, NativeStore, backends
+from support.sidecar import NAME, Sidecar, StartSidecar, one_store, target
 
 from exporter.config.dsn import parse_dsn
 
@@ -173,3 +174,80 @@ def test_targets_outlive_their_store(own_native: NativeStore, database: Database
     before = checks(sidecar.metrics(), "elsewhere")
     until(lambda: checks(sidecar.metrics(), "elsewhere") >= before + 2, SOON)
     assert up(sidecar.metrics()) == {"elsewhere": 1}
+
+
+def names(sidecar: Sidecar) -> set[str]:
+    """The targets that this sidecar has checked."""
+    return set(up(sidecar.metrics()))
+
+
+def test_each_row_is_one_shard_s_which_writes_its_result(native: NativeStore, start_sidecar: StartSidecar) -> None:
+    grant(native)
+    rows = {f"server {n}" for n in range(12)}
+    for name in sorted(rows):
+        add(native, name)
+    config = configuration(native, target("fixed", free_port(), user="nobody"), write_status=True)
+    shards = [start_sidecar(config, f"--shard={n}", "--total-shards=3") for n in range(3)]
+    until(lambda: sum(len(names(shard)) for shard in shards) == 13, 2 * SOON)
+    shares = [names(shard) for shard in shards]
+    assert set().union(*shares) == rows | {"fixed"} and all(shares), shares
+    until(lambda: statuses(native).keys() == rows, SOON)
+    assert all(healthy for healthy, *_ in statuses(native).values())
+    assert [bool(shard.metrics().series("scheduling_store_up")) for shard in shards] == [True, False, False]
+
+    # What one shard lets go of goes on to be written by the others alone.
+    mine = next(share for share in shares[1:] if share & rows)
+    run(native, "DELETE FROM connections WHERE name = %s", min(mine & rows))
+    until(lambda: set().union(*map(names, shards)) == rows - {min(mine & rows)} | {"fixed"}, SOON)
+
+
+def test_a_shard_that_only_reads_the_list_leaves_no_connection_behind(
+    native: NativeStore, start_sidecar: StartSidecar
+) -> None:
+    for n in range(6):
+        add(native, f"refused {n}", port=free_port())
+    sidecar = start_sidecar(configuration(native), "--shard=1", "--total-shards=2")
+    until(lambda: names(sidecar), SOON)
+    share = names(sidecar)
+    with native.database.connect() as connection:
+        seen: list[list[int]] = []
+        began = time.monotonic()
+        while time.monotonic() < began + 5:  # two visits or three: every fourth interval of half a second
+            seen.append(backends(connection))
+            time.sleep(0.01)
+    counts = [len(pids) for pids in seen]
+    assert max(counts) <= 1 and counts.count(0) > len(counts) / 2
+    assert len({pid for pids in seen for pid in pids}) <= 4
+    assert names(sidecar) == share
+
+
+def test_a_reload_turns_the_rows_off_and_on(native: NativeStore, start_sidecar: StartSidecar) -> None:
+    add(native, "listed")
+    sidecar = start_sidecar(configuration(native, target("fixed", free_port(), user="nobody")))
+    until(lambda: names(sidecar) == {"fixed", "listed"}, SOON)
+    fixed = target("fixed", free_port(), user="nobody")
+    sidecar.configure(configuration(native, fixed, from_stores=False))
+    assert sidecar.reload().status == 200
+    until(lambda: names(sidecar) == {"fixed"}, SOON)
+    sidecar.configure(configuration(native, fixed))
+    assert sidecar.reload().status == 200
+    until(lambda: names(sidecar) == {"fixed", "listed"}, SOON)
+    sidecar.configure(configuration(native, fixed, from_stores=False, write_status=True))
+    assert sidecar.reload().status != 200
+    assert "connections.write_status: needs from_stores" in sidecar.log
+
+
+def test_rows_with_one_name_and_rows_that_cannot_be_checked(native: NativeStore, start_sidecar: StartSidecar) -> None:
+    first, second = (add(native, name) for name in ("wanted", "odd"))
+    run(native, "ALTER TABLE connections DROP CONSTRAINT connections_name_key")
+    third = add(native, "wanted")
+    run(native, "UPDATE connections SET port = 70000 WHERE id = %s", second)
+    covered = add(native, "fixed")
+    fixed = target("fixed", native.database.server.port, user=role(native), password=PASSWORD, id=first)
+    sidecar = start_sidecar(configuration(native, fixed))
+    until(lambda: names(sidecar) == {"fixed", "wanted", f"wanted (main/{third})"}, SOON)
+    time.sleep(1)
+    said = sidecar.events("connections of the store need a look")
+    assert len(said) == 1
+    assert said[0]["rows"] == 4 and set(said[0]["by_id"]) == {str(n) for n in (first, second, third, covered)}
+    assert said[0]["by_id"][str(second)].startswith("not checked: port: expected")
