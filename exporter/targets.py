@@ -26,6 +26,7 @@ from exporter.directory import StoreConnection
 from exporter.errors import ExporterError
 from exporter.stores.connections import list_connections
 from exporter.vault import Vault
+from exporter.vault.references import Secrets, load
 
 #: So many names are told to somebody who gave one that no target has.
 NAMES_SHOWN: Final = 10
@@ -58,24 +59,26 @@ class _Known:
 def run(args: argparse.Namespace) -> int:
     """Run the command; its exit status: 0 all answer, 1 one does not, 2 a name is wrong. Raises ConfigError."""
     logs.configure("error", "console", sys.stderr)
-    config = load_file(args.config_file)
-    logs.scrubber.learn(config)
     try:
-        return asyncio.run(_run(config, args.name, as_json=args.as_json))
+        return asyncio.run(_run(args.config_file, args.name, as_json=args.as_json))
     except UnknownTargetError as error:
         print(f"scheduler-exporter: {error}", file=sys.stderr)
         return 2
 
 
-async def _run(config: Config, names: Sequence[str], *, as_json: bool) -> int:
-    known = await _known(config, names)
-    try:
-        chosen = known.chosen(names)
-    except UnknownTargetError:
-        if not known.silent:
-            raise
-        chosen = []  # it may be one that a silent store lists
-    done = await _check_all(config, chosen, known.merged, tell=not as_json)
+async def _run(file: str, names: Sequence[str], *, as_json: bool) -> int:
+    config = await load(lambda answers: load_file(file, answers=answers), Vault)
+    logs.scrubber.learn(config)
+    async with Vault(config.vault) as vault:
+        secrets = Secrets(vault)
+        known = await _known(config, secrets, names)
+        try:
+            chosen = known.chosen(names)
+        except UnknownTargetError:
+            if not known.silent:
+                raise
+            chosen = []  # it may be one that a silent store lists
+        done = await _check_all(config, secrets, chosen, known.merged, tell=not as_json)
     ok = not known.silent and all(checked.result.is_healthy for checked in done)
     if as_json:
         answer = {"ok": ok, "targets": [as_object(checked) for checked in done], "silent_stores": known.silent}
@@ -104,13 +107,14 @@ def _tell_end(done: Sequence[Checked], known: _Known, *, remarks: bool) -> None:
             _say(f"store {store}, connection {row}: {remark}", sys.stderr)
 
 
-async def _known(config: Config, names: Sequence[str]) -> _Known:
+async def _known(config: Config, secrets: Secrets, names: Sequence[str]) -> _Known:
     """The targets; stores are asked for theirs, unless the configuration alone has all that is asked for."""
     configured = {name for target in config.connections.targets for name in (target.name, str(target.id))}
     rows: dict[str, Sequence[StoreConnection]] = {}
     silent: dict[str, str] = {}
     if config.connections.from_stores and not (names and configured.issuperset(names)):
-        answers = await asyncio.gather(*map(list_connections, config.stores), return_exceptions=True)
+        asked = [list_connections(store, secrets) for store in config.stores]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
         for store, answer in zip(config.stores, answers, strict=True):
             if isinstance(answer, ExporterError):
                 silent[store.name] = " ".join(str(answer).split())
@@ -121,27 +125,28 @@ async def _known(config: Config, names: Sequence[str]) -> _Known:
     return _Known(merge(config.connections, rows), silent)
 
 
-async def _check_all(config: Config, targets: Sequence[Target], merged: Merged, *, tell: bool) -> list[Checked]:
+async def _check_all(
+    config: Config, secrets: Secrets, targets: Sequence[Target], merged: Merged, *, tell: bool
+) -> list[Checked]:
     """Check ``targets`` side by side, as many at a time as ``serve`` would; each is told in its turn."""
     slots, resolver = asyncio.Semaphore(config.connections.max_concurrent_checks), Resolver()
 
-    async def check(vault: Vault, target: Target) -> Checked:
+    async def check(target: Target) -> Checked:
         async with slots:
-            source = None
-            if target.vault is not None:
-                source = vault.source(target.vault, user=target.user, connection=target.name)
+            lent = secrets.source(target.vault, user=target.user) if target.vault is not None else None
+            source = lent or secrets.login(target.user, target.password)
             try:
                 checker = Checker(CheckTarget.from_config(target, source), resolver)
                 result = await checker.check(config.connections.timeout)
             finally:
-                if source is not None:
-                    await vault.release(source)
+                if lent is not None:
+                    await secrets.release(lent)
         store, row = merged.origins.get(target.name, (None, None))
         return Checked(target=target, result=result, store=store, row=row)
 
     done: list[Checked] = []
-    async with Vault(config.vault) as vault, asyncio.TaskGroup() as group:
-        for task in [group.create_task(check(vault, target)) for target in targets]:
+    async with asyncio.TaskGroup() as group:
+        for task in [group.create_task(check(target)) for target in targets]:
             done.append(await task)
             if tell:
                 _say(("\n" if len(done) > 1 else "") + text(done[-1], _style()))

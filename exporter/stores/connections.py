@@ -142,13 +142,15 @@ class Visitor:
         return self._profile
 
 
-async def list_connections(config: PostgresStore) -> tuple[StoreConnection, ...]:
+async def list_connections(config: PostgresStore, secrets: Secrets) -> tuple[StoreConnection, ...]:
     """The servers that a store lists now, none where it has no such table. Raises StoreError, ProfileError."""
-    session = Session(config.name, StoreCredentials(config), config.timeout, QueryInstruments())
+    credentials = StoreCredentials(config, secrets)
+    session = Session(config.name, credentials, config.timeout, QueryInstruments())
     try:
         async with session.transaction() as transaction:
             profile = await catalog.resolve(transaction, config)
             found = await Listing(config.name).read(transaction, profile)
     finally:
         await session.close()
+        await credentials.close()
     return found.connections if found is not None else ()

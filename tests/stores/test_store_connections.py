@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from support.postgres import Database
 
-from exporter.config.dsn import parse_dsn
 from exporter.config.model import Dsn, PostgresStore, Profile
-from exporter.config.secrets import Secret
 from exporter.directory import ConnectionStatus, StatusWritten, StoreConnection
 from exporter.errors import StoreError
 from exporter.instruments import QueryInstruments
 from exporter.stores.connections import StoreConnections, list_connections
+from exporter.stores.credentials import StoreCredentials
 from exporter.stores.listing import REFUSED_POLLS
 from exporter.stores.profile import fill, named
 from exporter.stores.session import Session
+from exporter.vault.references import Secrets
 
 STATUS = ConnectionStatus(
     connection_id=1,
@@ -55,12 +55,7 @@ class Directory:
 
 @contextlib.asynccontextmanager
 async def session(database: Database, dsn: str | None = None) -> AsyncIterator[Session]:
-    parameters = dict(parse_dsn(dsn or database.dsn))
-    password = Secret(str(parameters.pop("password")))
-
-    async def credentials() -> tuple[dict[str, Any], Secret | None]:
-        return dict(parameters), password
-
+    credentials = StoreCredentials(PostgresStore(name="main", dsn=Dsn(dsn or database.dsn)))
     made = Session("main", credentials, 5.0, QueryInstruments())
     try:
         yield made
@@ -135,7 +130,7 @@ async def test_what_cannot_be_read_is_said_once_and_seldom_tried_again(
 
 async def test_the_shipped_profiles_without_the_table_cost_one_look(database: Database) -> None:
     store = PostgresStore(name="main", dsn=Dsn(database.dsn), profile=Profile(jobs="SELECT 1 AS id, 'x' AS status"))
-    assert await list_connections(store) == ()
+    assert await list_connections(store, Secrets()) == ()
     directory = Directory()
     table = StoreConnections("main", directory, writes=False)
     async with session(database) as opened:
