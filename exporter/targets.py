@@ -141,7 +141,8 @@ async def _check_all(
             finally:
                 if lent is not None:
                     await secrets.release(lent)
-        store, row = merged.origins.get(target.name, (None, None))
+        listed = target.name not in merged.configured
+        store, row = merged.origins[target.name] if listed else (None, None)
         return Checked(target=target, result=result, store=store, row=row)
 
     done: list[Checked] = []

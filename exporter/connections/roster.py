@@ -42,9 +42,13 @@ class Manager(Protocol):
 
 @dataclass(slots=True)
 class Merged:
-    """All targets by name; where those of stores come from: name -> (store, id there); remarks: store -> id -> text."""
+    """All targets by name; which rows they are: name -> (store, id there); remarks: store -> id -> text.
+
+    ``configured`` are the names of the configuration's own; one of them may be a row too, that of the same server.
+    """
 
     targets: dict[str, Target]
+    configured: frozenset[str]
     origins: dict[str, tuple[str, int | str]] = field(default_factory=dict)
     remarks: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -52,17 +56,18 @@ class Merged:
 def merge(config: Connections, rows: Mapping[str, Sequence[StoreConnection]]) -> Merged:
     """The targets of the configuration, then those of ``rows``, store by store.
 
-    A row named as a target of the configuration is not checked: the configuration says how. Of several rows with one
-    name the first keeps it, another is called "NAME (STORE/ID)". Where an id is taken, a row's name is its id.
+    A row named as a target of the configuration is checked as that says; the result is the row's if the server is. Of
+    several rows with one name the first keeps it, another is called "NAME (STORE/ID)". Where an id is taken, a row's
+    name is its id.
     """
-    merged = Merged({target.name: target for target in config.targets})
+    targets = {target.name: target for target in config.targets}
+    merged = Merged(targets, frozenset(targets))
     ids = {str(target.name if target.id is None else target.id) for target in config.targets}
-    configured = frozenset(merged.targets)
     for store, connections in rows.items():
         remarks = merged.remarks.setdefault(store, {})
         for row in connections:
             try:
-                target, remark = _distinct(target_of(store, row, config.store_targets), store, merged, configured)
+                target, remark = _distinct(target_of(store, row, config.store_targets), store, merged)
             except RowError as error:
                 remarks[str(row.id)] = f"not checked: {error}"
                 continue
@@ -77,10 +82,13 @@ def merge(config: Connections, rows: Mapping[str, Sequence[StoreConnection]]) ->
     return merged
 
 
-def _distinct(target: Target, store: str, merged: Merged, configured: frozenset[str]) -> tuple[Target, str | None]:
+def _distinct(target: Target, store: str, merged: Merged) -> tuple[Target, str | None]:
     """``target`` under a name of its own, and a remark if that is not the row's. Raises RowError."""
     name = target.name
-    if name in configured:
+    if name in merged.configured:
+        if _place(merged.targets[name]) == _place(target):
+            assert target.id is not None  # noqa: S101 - every row has one
+            merged.origins.setdefault(name, (store, target.id))
         raise RowError(f"a target of the configuration has the name {name!r}, and says how it is checked")
     if name not in merged.targets:
         return target, None
@@ -88,6 +96,10 @@ def _distinct(target: Target, store: str, merged: Merged, configured: frozenset[
     if other in merged.targets:
         raise RowError(f"another row has the id {target.id} and the name {name!r} too")
     return msgspec.structs.replace(target, name=other), f"checked as {other!r}: another row is named {name!r}"
+
+
+def _place(target: Target) -> tuple[str, int | str, str]:
+    return target.host, target.port, target.database
 
 
 class Roster:

@@ -166,8 +166,8 @@ async def test_each_row_is_one_shard_s_and_few_move() -> None:
 
 async def test_results_are_those_of_the_store_s_own_rows() -> None:
     manager = Manager()
-    roster = Roster(manager, configured("fixed"), ["main", "second"])
-    roster.listed("main", (row(5, "one"), row(6, "unchecked"), row(7, "fixed")))
+    roster = Roster(manager, configured("fixed", "same"), ["main", "second"])
+    roster.listed("main", (row(5, "one"), row(6, "unchecked"), row(7, "fixed"), row(8, "same", host="c", port=5432)))
     roster.listed("second", (row("x", "two"),))
     facts = ServerFacts(server_version="15.4")
     good = CheckResult(result="ok", finished_at=9.0, response_seconds=0.5, stages={}, facts=facts)
@@ -180,9 +180,10 @@ async def test_results_are_those_of_the_store_s_own_rows() -> None:
 
     manager.states = {
         "one": state("one", good), "two": state("two", bad), "fixed": state("fixed", good),
-        "unchecked": state("unchecked", None),
+        "unchecked": state("unchecked", None), "same": state("same", bad),
     }  # fmt: skip
-    (one,) = roster.checked("main")
+    one, same = roster.checked("main")
+    assert (same.connection_id, same.is_healthy) == (8, False), "the row that the configuration overrides"
     assert (one.connection_id, one.is_healthy, one.last_check, one.server_version) == (5, True, 9.0, "15.4")
     (two,) = roster.checked("second")
     assert (two.connection_id, two.is_healthy, two.error_message, two.failed_stage) == ("x", False, "no", "auth")

@@ -11,6 +11,7 @@ from support.ports import free_port
 from support.postgres import Database
 from support.scheduler import PASSWORD, NativeStore, backends
 from support.sidecar import NAME, Sidecar, StartSidecar, one_store, target
+from support.vault_server import running_vault
 
 from exporter.config.dsn import parse_dsn
 
@@ -251,3 +252,34 @@ def test_rows_with_one_name_and_rows_that_cannot_be_checked(native: NativeStore,
     assert len(said) == 1
     assert said[0]["rows"] == 4 and set(said[0]["by_id"]) == {str(n) for n in (first, second, third, covered)}
     assert said[0]["by_id"][str(second)].startswith("not checked: port: expected")
+
+
+def test_rows_take_credentials_from_vault(native: NativeStore, start_sidecar: StartSidecar) -> None:
+    server = native.database.server
+    with running_vault() as vault:
+        vault.enable_kv()
+        vault.enable_database(server)
+        made = vault.dynamic_role()
+        kept = vault.put("secret/data/databases/reports", username=role(native), password=PASSWORD)
+        paths = {"made": made, "made too": made, "kept": kept, "forbidden": "secret/data/other"}
+        for name, path in paths.items():
+            add(native, name)
+            run(native, "UPDATE connections SET vault_path = %s WHERE name = %s", path, name)
+        config = configuration(native)
+        config["connections"]["store_targets"] = {"vault_paths": ["database/creds/*", "secret/data/databases/*"]}
+        config["vault"] = {"address": vault.address, "auth": {"method": "token", "token": vault.new_token()}}
+        sidecar = start_sidecar(config)
+        until(lambda: up(sidecar.metrics()) == {"made": 1, "made too": 1, "kept": 1}, 2 * SOON)
+        assert len(vault.leases(made)) == 1, "rows with one role share a lease"
+
+        # The secret rotates; the next check has it.
+        run(native, f"ALTER ROLE \"{role(native)}\" PASSWORD 'rotated-password'")
+        vault.put(kept, username=role(native), password="rotated-password")
+        seen = checks(sidecar.metrics(), "kept")
+        until(lambda: checks(sidecar.metrics(), "kept") >= seen + 4, SOON)
+        assert up(sidecar.metrics())["kept"] == 1
+
+        run(native, "DELETE FROM connections WHERE name = 'made'")
+        until(lambda: "made" not in up(sidecar.metrics()), SOON)
+        assert len(vault.leases(made)) == 1
+        assert "secret/data/other" in sidecar.log and "rotated-password" not in sidecar.log
