@@ -162,7 +162,8 @@ async def load(
 
 async def _answer(vault: Client, reference: VaultReference) -> str | ExpandError:
     try:
-        return _field(reference, (await vault.read(reference.path)).fields)
+        # A reload means now, whatever is remembered.
+        return _field(reference, (await vault.read(reference.path, fetched_after=time.monotonic())).fields)
     except CredentialsError as error:
         told = str(error) if str(reference) in str(error) else f"{reference}: {error}"
         return ExpandError(f"{told}; {_REMEDY}")
