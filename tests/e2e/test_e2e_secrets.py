@@ -4,82 +4,22 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import bcrypt
-import psutil
 import pytest
 import yaml
 from psycopg import sql
 from support.polling import until
 from support.scheduler import NativeStore
-from support.sidecar import HOST, Response, Sidecar, StartSidecar, arguments_of, one_store, run_command, store, target
+from support.sentinel import DIGITS, MARK, Seen
+from support.sidecar import HOST, Sidecar, StartSidecar, one_store, run_command, store, target
 
-#: Is searched for. Every secret here contains it, whatever is around it and however it is encoded.
-MARK = "Sentinel9zK"
 PLAIN = f"plain-{MARK}-secret"
 #: What people's passwords look like to a parser.
 AWKWARD = f"p@ss/{MARK}:wörd?&#%'\\ \"${{x"
-DIGITS = 918273645546372819
-
-PATHS = (
-    "/",
-    "/metrics",
-    "/config",
-    "/health",
-    "/health/ready",
-    "/health/live",
-    "/-/healthy",
-    "/-/ready",
-    "/openapi.json",
-    "/sd",
-    "/probe?target=ours",
-    "/api/system/health",
-    "/api/system/stats",
-    "/api/v1/monitoring/connections/status",
-    "/api/scheduler-monitoring/status",
-    "/nothing",
-)
-ACCEPTED = ("text/plain", "text/html", "application/json", "application/openmetrics-text;version=1.0.0")
-
-
-@dataclass
-class Seen:
-    """Everything that anybody could see: by where it was, so that a failure names the place."""
-
-    texts: dict[str, str] = field(default_factory=dict)
-
-    def answer(self, where: str, response: Response) -> None:
-        """An answer over HTTP, headers included."""
-        self.texts[where] = f"{response.headers}\n{response.body.decode(errors='replace')}"
-
-    def pages(self, sidecar: Sidecar, **headers: str) -> None:
-        """Every page, in every form."""
-        for path in PATHS:
-            for accept in ACCEPTED:
-                self.answer(f"GET {path} as {accept}", sidecar.get(path, headers={"Accept": accept, **headers}))
-
-    def process(self, sidecar: Sidecar) -> None:
-        """Its command line and its children's, its log, and the files of its state."""
-        process = psutil.Process(sidecar.process.pid)
-        for each in (process, *process.children(recursive=True)):
-            self.texts[f"arguments of {each.pid}"] = " ".join(arguments_of(each.pid))
-        self.log(sidecar)
-
-    def log(self, sidecar: Sidecar) -> None:
-        """The log, and the files of its state."""
-        self.texts["log"] = sidecar.log
-        for file in (sidecar.directory / "state").glob("*"):
-            self.texts[f"state file {file.name}"] = file.read_bytes().decode(errors="replace")
-
-    def assert_clean(self, *secrets: str) -> None:
-        """None of it holds a secret."""
-        for where, text in self.texts.items():
-            for secret in (MARK, str(DIGITS), *secrets):
-                assert secret not in text, f"{where}: ...{text[max(0, text.index(secret) - 200) :][:400]}..."
 
 
 @pytest.fixture
