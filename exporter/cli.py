@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from exporter import __version__
 from exporter.errors import ConfigError, ExporterError
@@ -98,9 +100,29 @@ def _add_state(parser: argparse.ArgumentParser) -> None:
         command.set_defaults(run=_state)
 
 
+@contextlib.contextmanager
+def _no_certificates() -> Iterator[None]:
+    """Keep aiohttp from reading the system's certificates when it is imported: 2 MB for a context of its client's.
+
+    Our own requests make a context each (``outbound``).
+    """
+    variable = "SSL_CERT_FILE"
+    before = os.environ.get(variable)
+    os.environ[variable] = os.devnull
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before
+
+
 def _serve(args: argparse.Namespace) -> int:
     from exporter import logs  # noqa: PLC0415 - `schema` and `--version` answer without loading the server
-    from exporter.app import serve  # noqa: PLC0415
+
+    with _no_certificates():
+        from exporter.app import serve  # noqa: PLC0415
     from exporter.config.load import NOT_ASKED, logging_defaults  # noqa: PLC0415
     from exporter.vault import Vault  # noqa: PLC0415
     from exporter.vault.references import load  # noqa: PLC0415

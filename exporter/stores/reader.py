@@ -30,7 +30,7 @@ log = structlog.get_logger(component="reader")
 
 CLOCK: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
 #: Rows that a slice should give; its width is doubled or halved to stay near.
-SLICE_ROWS: Final = (10_000, 30_000)
+SLICE_ROWS: Final = (6_000, 18_000)
 #: A poll gives way to the store's other questions after so many seconds of slices.
 TURN_SECONDS: Final = 1.0
 
