@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos check bench measure generate clean
+.PHONY: help demo test chaos soak check bench measure generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: $(VENV)/test.stamp ## The whole test suite; STRICT_SKIPS=1 makes a skipped
 
 chaos: $(VENV)/test.stamp ## Kills, crashes and jumping clocks: is every execution counted once? ARGS="--seconds 1800"
 	@PYTHONPATH=tests exec $(BIN)/python -m chaos $(ARGS)
+
+soak: $(VENV)/test.stamp ## Three minutes of checks with leases of 20 s from Vault
+	@exec $(BIN)/python -m pytest tests/e2e/test_e2e_vault.py -k leases_that_end --soak -s $(ARGS)
 
 check: $(VENV)/test.stamp ## Style, types and the direction of imports
 	$(BIN)/ruff check .

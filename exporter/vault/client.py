@@ -27,7 +27,7 @@ LOGGING_OUT: Final = 1.5
 #: Seconds for which a role that nobody uses is kept: a reload gives its targets up and takes them again.
 LINGER: Final = 1.0
 #: Seconds between two publications, and after which one is too old to be shown.
-PUBLISHING: Final = 2.0
+PUBLISHING: Final = 1.0
 STALENESS: Final = 60.0
 
 
