@@ -75,9 +75,11 @@ class App:
         self._clock = LoopClock()
         self._ledger = Ledger(config.state.path, budget=config.limits.series_per_metric, retention=config.retention)
         self._audit = AuditTrail(self._ledger)
-        self._vault = Vault(config.vault, hub=self._hub)
+        self._vault = Vault(config.vault, hub=self._hub, on_change=lambda: self._connections.hurry("vault"))
         self._secrets = Secrets(self._vault)
-        self._connections = ConnectionManager(self._hub, self._share.connections, credentials=self._target_credentials)
+        self._connections = ConnectionManager(
+            self._hub, self._share.connections, credentials=self._target_credentials, release=self._vault.release
+        )
         self._roster = Roster(
             self._connections,
             config.connections,

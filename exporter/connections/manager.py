@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from exporter.config.model import Connections, Target
 from exporter.connections.check import Checker
 from exporter.connections.resolve import Resolver
-from exporter.connections.results import CheckResult, ConnectionState, Rhythm, observe
+from exporter.connections.results import CheckResult, ConnectionState, Rhythm, Stage, observe
 from exporter.connections.reuse import keep_for
 from exporter.connections.runner import Schedule, Slots, TargetRunner, initial_state
 from exporter.connections.target import CheckTarget
@@ -33,7 +33,8 @@ FIRST_CHECKS_WITHIN = 2.0
 class ConnectionManager:
     """Checks all targets for as long as ``run`` runs, and publishes each result to ``hub``.
 
-    ``credentials`` gives a target's source of credentials, None for what its configuration says.
+    ``credentials`` gives a target's source of credentials, None for what its configuration says; ``release`` takes one
+    back that is not asked any more.
     ``wall_clock`` gives Unix seconds.
     """
 
@@ -43,12 +44,15 @@ class ConnectionManager:
         config: Connections,
         *,
         credentials: Callable[[Target], CredentialSource | None] = lambda _: None,
+        release: Callable[[CredentialSource], Awaitable[None]] | None = None,
         resolver: Resolver | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._hub = hub
         self._config = config
         self._credentials = credentials
+        self._release = release
+        self._sources: dict[str, CredentialSource] = {}
         self._resolver = resolver or Resolver()
         self._wall_clock = wall_clock
         self._slots = Slots(config.max_concurrent_checks)
@@ -99,19 +103,32 @@ class ConnectionManager:
             if not rhythm_changed and self._targets.get(name) == wanted.get(name)
         }
         await asyncio.gather(*(runner.stop() for name, runner in old.items() if name not in kept))
+        former = [self._sources.pop(name) for name in old if name not in kept and name in self._sources]
         self._runners = {name: kept.get(name) or self._runner(target, old.get(name)) for name, target in wanted.items()}
         self._targets = wanted
         for name in old.keys() - wanted.keys():
             self._hub.withdraw(name, COLLECTOR)
         self._start([runner for name, runner in self._runners.items() if name not in kept], self._group)
         self._hub.publish(self._durations_part())
+        if self._release is not None:  # now: what a new one shares with a former one has not been given up in between
+            for source in former:
+                await self._release(source)
+
+    def hurry(self, stage: Stage) -> None:
+        """Check those targets in a moment that failed at ``stage``: what they waited for may be there."""
+        for runner in self._runners.values():
+            if runner.state.result is not None and runner.state.result.failed_stage == stage:
+                runner.hurry()
 
     async def check_now(self, name: str) -> CheckResult:
         """Check a target now, with a fresh login, or join the check that is going on. KeyError: none of that name."""
         return await self._runners[name].check_now()
 
     def _runner(self, target: Target, before: TargetRunner | None) -> TargetRunner:
-        check_target = CheckTarget.from_config(target, self._credentials(target))
+        source = self._credentials(target)
+        if source is not None:
+            self._sources[target.name] = source
+        check_target = CheckTarget.from_config(target, source)
         same = self._targets.get(target.name) == target
         return TargetRunner(
             Checker(check_target, self._resolver, self._wall_clock, keep=keep_for(target, self._config)),

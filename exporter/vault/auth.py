@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from exporter.config.model import VaultAuth
 from exporter.config.secrets import Secret
+from exporter.logs import scrubber
 from exporter.vault.failure import VaultError
 from exporter.vault.state import Operation
 from exporter.vault.threads import in_thread
@@ -41,6 +42,7 @@ class Token:
 
 def made_token(value: str, ttl: float, *, renewable: bool, ours: bool) -> Token:
     """A token that has ``ttl`` seconds left from now on."""
+    scrubber.add(value)
     ends = time.monotonic() + ttl if ttl > 0 else None
     return Token(value=Secret(value), ttl=ttl, ends=ends, renewable=renewable, ours=ours)
 
@@ -126,6 +128,7 @@ async def _unwrap(send: Send, token: str) -> Secret:
     secret_id = (answer.get("data") or {}).get("secret_id")
     if not isinstance(secret_id, str):
         raise VaultError("error", "the wrapping token holds no secret id of an AppRole")
+    scrubber.add(secret_id)
     return Secret(secret_id)
 
 
@@ -159,4 +162,5 @@ async def _read(path: str, key: str) -> str:
         raise VaultError("invalid", f"vault.auth.{key}: {path}: {reason}") from None
     if not text:
         raise VaultError("invalid", f"vault.auth.{key}: {path} is empty")
+    scrubber.add(text)
     return text

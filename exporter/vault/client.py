@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Final, Self
 
@@ -34,12 +34,16 @@ STALENESS: Final = 60.0
 class Vault:
     """One Vault, or none (``config`` None: then whoever asks is told so). An async context manager.
 
-    Publishes how it fares to ``hub``, if there is one.
+    Publishes how it fares to ``hub``, if there is one. Calls ``on_change`` when it is worth while to ask again for what
+    could not be had: Vault is back, or took a login.
     """
 
-    def __init__(self, config: Config | None, *, hub: Hub | None = None) -> None:
+    def __init__(
+        self, config: Config | None, *, hub: Hub | None = None, on_change: Callable[[], None] = lambda: None
+    ) -> None:
         self._config = config
         self._hub = hub
+        self._on_change = on_change
         self._requests = Requests()
         self._unwrapped: dict[Secret, Secret] = {}
         self._session: Session | None = None
@@ -158,6 +162,7 @@ class Vault:
         self._secrets.changed(elsewhere=False)
         for role in self._roles.values():
             role.changed()
+        self._on_change()
 
     def _spawn(self, coroutine: Coroutine[None, None, None], name: str) -> None:
         task = asyncio.create_task(coroutine, name=name)

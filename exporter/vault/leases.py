@@ -15,6 +15,7 @@ from typing import Any, Final
 import structlog
 
 from exporter.config.secrets import Secret
+from exporter.logs import scrubber
 from exporter.vault.failure import VaultError
 from exporter.vault.secrets import Fetched, fields_of
 from exporter.vault.session import RENEW, Session
@@ -63,6 +64,7 @@ def holding_of(
     renewable = bool(answer.get("renewable"))
     ends = started + ttl if lease_id and ttl > 0 else None
     if lease_id:
+        scrubber.add(lease_id)
         next_at = due(started, ttl, renewable=renewable) if ends else float("inf")
     else:
         next_at = time.monotonic() + _until_rotation(fields, refresh)

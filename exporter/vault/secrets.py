@@ -17,6 +17,7 @@ import structlog
 from exporter.config.model import VaultCredential
 from exporter.config.secrets import Secret
 from exporter.credentials import Credentials
+from exporter.logs import scrubber
 from exporter.vault.failure import VaultError
 from exporter.vault.session import Session
 
@@ -40,7 +41,9 @@ class Fetched:
         """Who logs in, by the fields that ``credential`` names. Raises VaultError for one that is missing."""
         if user is None:
             user = self.field(path, credential.user_field)
-        return Credentials(user, Secret(self.field(path, credential.password_field)))
+        password = self.field(path, credential.password_field)
+        scrubber.add(password)
+        return Credentials(user, Secret(password))
 
     def field(self, path: str, name: str) -> str:
         """The text of a field. Raises VaultError."""

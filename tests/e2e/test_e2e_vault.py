@@ -18,6 +18,8 @@ from support.postgres import Database
 from support.sidecar import Sidecar, StartSidecar, target
 from support.vault_server import VaultServer, running_vault
 
+from exporter.demo.postgres import PostgresServer
+
 UP = "scheduling_connection_up"
 
 
@@ -32,16 +34,25 @@ class Lease:
 
 @pytest.fixture
 def lease(request: pytest.FixtureRequest) -> Lease:
-    return Lease(20, 50, 180) if request.config.getoption("--soak") else Lease(3, 7, 16)
+    return Lease(20, 50, 180) if request.config.getoption("--soak") else Lease(3, 6, 10)
+
+
+@pytest.fixture(scope="module")
+def openbao(postgres_server: PostgresServer) -> Iterator[VaultServer]:
+    """An OpenBao that makes users on the run's PostgreSQL."""
+    with running_vault() as server:
+        server.enable_kv()
+        server.enable_database(postgres_server)
+        yield server
 
 
 @pytest.fixture
-def vault_server(database: Database) -> Iterator[VaultServer]:
-    """An OpenBao that makes users on the run's PostgreSQL, and may be sealed."""
-    with running_vault() as server:
-        server.enable_kv()
-        server.enable_database(database.server)
-        yield server
+def vault_server(openbao: VaultServer) -> Iterator[VaultServer]:
+    """It may be sealed and stopped: afterwards it runs again."""
+    yield openbao
+    if not openbao.running:
+        openbao.start()
+    openbao.unseal()
 
 
 def configuration(server: VaultServer, targets: list[dict[str, Any]], interval: str = "1s") -> dict[str, Any]:

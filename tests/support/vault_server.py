@@ -74,6 +74,11 @@ class VaultServer:
         """The URL."""
         return f"http{'s' if self.ca_cert else ''}://{HOST}:{self.port}"
 
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._child is not None and self._child.running
+
     # -- life
 
     def start(self) -> None:

@@ -11,6 +11,7 @@ from support.vault_server import VaultServer, running_vault
 from exporter.config.model import Vault as Config
 from exporter.config.model import VaultAuth
 from exporter.config.secrets import Secret
+from exporter.demo.postgres import PostgresServer
 from exporter.vault import Vault
 
 MakeVault = Callable[..., Vault]
@@ -25,12 +26,22 @@ def vault_server() -> Iterator[VaultServer]:
         yield server
 
 
-@pytest.fixture
-def own_vault_server() -> Iterator[VaultServer]:
-    """An OpenBao for one test, with KV version 2."""
+@pytest.fixture(scope="module")
+def troubled_server(postgres_server: PostgresServer) -> Iterator[VaultServer]:
+    """An OpenBao for a module's tests that seal and stop it, with KV version 2 and a database engine."""
     with running_vault() as server:
         server.enable_kv()
+        server.enable_database(postgres_server)
         yield server
+
+
+@pytest.fixture
+def own_vault_server(troubled_server: VaultServer) -> Iterator[VaultServer]:
+    """The same, running and unsealed whatever the test before did."""
+    yield troubled_server
+    if not troubled_server.running:
+        troubled_server.start()
+    troubled_server.unseal()
 
 
 def token_auth(token: str) -> VaultAuth:

@@ -17,7 +17,7 @@ from vault.conftest import config_for, token_auth
 from exporter.config.model import VaultAuth
 from exporter.config.secrets import Secret
 from exporter.credentials import CredentialsError
-from exporter.vault import Vault
+from exporter.vault import Vault, session
 
 PATH = "secret/data/app"
 
@@ -70,12 +70,12 @@ async def test_a_token_that_ended_is_told_from_one_that_may_not(server: VaultSer
     assert "expired" not in said
 
 
-async def test_a_token_revoked_while_in_use(server: VaultServer) -> None:
+async def test_a_token_revoked_while_in_use(server: VaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "CONFIRMED", 0)
     token = server.new_token(ttl="1h")
     async with Vault(config_for(server, token_auth(token))) as vault:
         await vault.read(PATH)
         server.client().auth.token.revoke(token)
-        await asyncio.sleep(5.1)  # until its last confirmation is no proof any more
         with pytest.raises(CredentialsError, match="expired, was revoked"):
             await vault.read("secret/data/other")
         assert not vault.state.up
@@ -84,9 +84,9 @@ async def test_a_token_revoked_while_in_use(server: VaultServer) -> None:
 
 
 async def test_a_token_is_renewed(server: VaultServer) -> None:
-    token = server.new_token(ttl="3s")
+    token = server.new_token(ttl="2s")
     async with Vault(config_for(server, token_auth(token))) as vault:
-        await asyncio.sleep(5)
+        await asyncio.sleep(3.5)
         assert (await vault.read(PATH)).fields
         assert vault.requests["renew_token", "success"] >= 2
 
@@ -148,14 +148,16 @@ async def test_a_wrapped_secret_id_is_unwrapped_once(server: VaultServer, role_i
     assert wrapped.reveal() not in said
 
 
-async def test_logging_in_again_when_the_token_has_ended(server: VaultServer, role_id: str) -> None:
+async def test_logging_in_again_when_the_token_has_ended(
+    server: VaultServer, role_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "CONFIRMED", 0)
     auth = VaultAuth(method="approle", role_id=role_id, secret_id=Secret(secret_id(server)))
     async with Vault(config_for(server, auth)) as vault:
         await vault.read(PATH)
         for accessor in server.client().list("auth/token/accessors")["data"]["keys"]:
             if server.client().auth.token.lookup_accessor(accessor)["data"]["path"] == "auth/approle/login":
                 server.client().auth.token.revoke_accessor(accessor)
-        await asyncio.sleep(5.1)
         await asyncio.gather(*(vault.read(PATH, fetched_after=time.monotonic()) for _ in range(20)))
         assert vault.requests["login", "success"] == 2
         assert vault.requests["read", "denied"] == 1
@@ -172,7 +174,7 @@ async def test_near_its_end_a_token_is_replaced_and_the_last_ones_are_revoked(
     made = client.auth.approle.generate_secret_id("short")["data"]["secret_id"]
     auth = VaultAuth(method="approle", role_id=role, secret_id=Secret(made))
     async with Vault(config_for(server, auth)) as vault:
-        until = time.monotonic() + 7
+        until = time.monotonic() + 5
         while time.monotonic() < until:
             assert (await vault.read(PATH)).fields
             assert vault.state.up

@@ -76,7 +76,7 @@ async def test_a_lease_is_renewed_before_it_ends(engine: VaultServer, postgres_s
     path = engine.dynamic_role("renewed", ttl="2s", max_ttl="1h")
     async with opened(engine, path) as (vault, source):
         first = await source.current()
-        await asyncio.sleep(4)
+        await asyncio.sleep(3)
         assert await source.current() == first
         assert logs_in(postgres_server, first)
         assert vault.requests["renew_lease", "success"] >= 2
@@ -90,7 +90,7 @@ async def test_near_its_end_a_lease_is_replaced_while_it_still_holds(
     path = engine.dynamic_role("replaced", ttl="2s", max_ttl="3s")
     async with opened(engine, path) as (_, source):
         seen: list[Credentials] = []
-        until = time.monotonic() + 7
+        until = time.monotonic() + 5.5
         while time.monotonic() < until:
             credentials = await source.current()
             if credentials not in seen:
@@ -99,7 +99,7 @@ async def test_near_its_end_a_lease_is_replaced_while_it_still_holds(
                 seen.append(credentials)
             assert await asyncio.to_thread(logs_in, postgres_server, credentials)
             await asyncio.sleep(0.1)
-        assert len(seen) >= 3
+        assert len(seen) >= 2
     assert engine.leases(path) == []
 
 
@@ -155,7 +155,7 @@ async def test_without_the_right_to_renew_leases_are_replaced(
     token = engine.new_token("no-renewal", "self", no_default_policy=True, ttl="1h")
     async with Vault(config_for(engine, token_auth(token))) as vault:
         source = vault.source(VaultCredential(role=path))
-        for _ in range(20):
+        for _ in range(15):
             assert await asyncio.to_thread(logs_in, postgres_server, await source.current())
             await asyncio.sleep(0.2)
         assert vault.requests["renew_lease", "denied"] == 1

@@ -60,11 +60,11 @@ async def test_what_does_not_change_is_asked_for_less_and_less(vault_server: Vau
     async with Vault(config_for(vault_server)) as vault:
         source = vault.source(VaultCredential(path=path))
         refused = await source.current()
-        until = time.monotonic() + 4
+        until = time.monotonic() + 2.5
         while time.monotonic() < until:
             await source.renewed(refused)
             await asyncio.sleep(0.01)
-        assert vault.requests["read", "success"] <= 3
+        assert vault.requests["read", "success"] <= 2
 
 
 async def test_what_is_wrong_is_told_apart(vault_server: VaultServer) -> None:
