@@ -101,14 +101,9 @@ def up(sidecar: Sidecar) -> set[str]:
     }
 
 
-def commands(seen: Seen, sidecar: Sidecar, when: str) -> None:
+def commands(seen: Seen, sidecar: Sidecar, when: str, *forms: str) -> None:
     """What the other commands say."""
-    for words in (
-        ("profile", "check"),
-        ("profile", "check", "--json"),
-        ("targets", "check"),
-        ("targets", "check", "--json"),
-    ):
+    for words in (["profile", "check", *forms], ["targets", "check", *forms]):
         done = run_command(*words, f"--config.file={sidecar.file}", seconds=60)
         seen.texts[f"{' '.join(words)} {when}"] = done.stdout + done.stderr
 
@@ -143,6 +138,7 @@ def test_what_vault_knows_is_nowhere(
     # Everything that may be refused is refused, with secrets in hand.
     vault.put("secret/data/db", username=f"kept_{native.database.name}", password=f"{MARK}-other", dsn=f"x {MARK}")
     with native.database.connect() as admin:
+        admin.execute(sql.SQL("ALTER ROLE {} PASSWORD 'third'").format(sql.Identifier(f"kept_{native.database.name}")))
         admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'kept_%'")
     until(lambda: not up(sidecar) & {"store key", "store whole", "store part", "store path"}, 40, "stores are down")
     seen.pages(sidecar, **bearer)
