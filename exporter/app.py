@@ -11,7 +11,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
-import msgspec
 import structlog
 
 from exporter import __version__, logs
@@ -39,7 +38,7 @@ from exporter.metrics.render import Renderer
 from exporter.options import Options
 from exporter.pages.landing import Landing
 from exporter.poller import Poller, run_all
-from exporter.sharding import owner, share
+from exporter.sharding import Share
 from exporter.snapshot import Hub, Part
 from exporter.stores.connections import StoreConnections, Visitor
 from exporter.stores.postgres import Store
@@ -65,8 +64,7 @@ class App:
 
     def __init__(self, options: Options, config: Config) -> None:
         self._options = options
-        self._whole = config
-        self._take(config)
+        self._share = self._share_of(config)
         self._started_at = time.time()
         self._hub = Hub()
         self._poller = Poller(self._hub)
@@ -78,14 +76,12 @@ class App:
         self._vault = Vault(config.vault, hub=self._hub, on_change=lambda: self._connections.hurry("vault"))
         self._secrets = Secrets(self._vault)
         self._connections = ConnectionManager(
-            self._hub, self._share.connections, credentials=self._target_credentials, release=self._vault.release
+            self._hub,
+            self._share.config().connections,
+            credentials=self._target_credentials,
+            release=self._vault.release,
         )
-        self._roster = Roster(
-            self._connections,
-            config.connections,
-            self._listing_stores,
-            owns=lambda name: owner(name, options.total_shards) == options.shard,
-        )
+        self._roster = Roster(self._connections, config.connections, self._share.listing, owns=self._share.owns)
         self._stores: dict[str, tuple[Store | Visitor, asyncio.Task[None]]] = {}
         self._reloading = asyncio.Lock()
         self._reload_ok = True
@@ -123,10 +119,10 @@ class App:
                 group.create_task(self._look_after_state(), name="state"),
                 group.create_task(self._audit.run(), name="audit"),
             ]
-            if self._checks_targets:
+            if self._share.checks:
                 tasks.append(group.create_task(self._connections.run(), name="connections"))
                 tasks.append(group.create_task(self._roster.run(), name="roster"))
-            for store in self._asked_stores:
+            for store in self._share.asked:
                 self._open(store)
             await self._stop.wait()
             for task in [*tasks, *(task for _, task in self._stores.values())]:
@@ -137,29 +133,19 @@ class App:
 
     # -- stores and targets
 
-    def _take(self, config: Config) -> None:
-        self._file = config
-        self._share = share(config, self._options.shard, self._options.total_shards)
+    def _share_of(self, config: Config) -> Share:
+        options = self._options
+        return Share(
+            file=config,
+            shard=options.shard,
+            total=options.total_shards,
+            checks="connections" not in options.disabled,
+        )
 
     @property
     def _config(self) -> Config:
         """The configuration as it is in force here: this shard's stores, and its targets with those of stores."""
-        return msgspec.structs.replace(self._share, connections=self._roster.connections)
-
-    @property
-    def _checks_targets(self) -> bool:
-        return "connections" not in self._options.disabled
-
-    @property
-    def _listing_stores(self) -> tuple[str, ...]:
-        """The stores whose connections are checked."""
-        wanted = self._file.connections.from_stores and self._checks_targets
-        return tuple(store.name for store in self._file.stores) if wanted else ()
-
-    @property
-    def _asked_stores(self) -> tuple[PostgresStore, ...]:
-        """The stores that are asked anything: all, for their connections at least."""
-        return self._file.stores if self._listing_stores else self._share.stores
+        return self._share.config(self._roster.connections)
 
     async def _announce(self, config: PostgresStore) -> None:
         """Publish what is known of a store before it has been asked: its settings, and what the ledger counted."""
@@ -186,19 +172,19 @@ class App:
         return part is not None and part.value is not None
 
     def _open(self, config: PostgresStore) -> None:
-        writes = self._file.connections.write_status
+        writes = self._share.file.connections.write_status
         store: Store | Visitor
-        if config in self._share.stores:
-            lists = config.name in self._listing_stores
+        if config in self._share.polled:
+            lists = config.name in self._share.listing
             store = Store(
                 config,
                 ledger=self._ledger,
                 hub=self._hub,
                 instruments=self._queries,
-                budget=self._file.limits.series_per_metric,
-                retention=self._file.retention,
+                budget=self._share.file.limits.series_per_metric,
+                retention=self._share.file.retention,
                 secrets=self._secrets,
-                connections=StoreConnections(config.name, self._roster, writes=writes) if lists else None,
+                connections=StoreConnections(config, self._roster, writes=writes) if lists else None,
             )
         else:
             store = Visitor(config, self._secrets, self._roster, self._queries, writes=writes)
@@ -218,7 +204,7 @@ class App:
 
     def _sources(self) -> Mapping[str, Sequence[str]]:
         return {
-            "store": tuple(store.name for store in self._share.stores),
+            "store": tuple(store.name for store in self._share.polled),
             "connection": tuple(target.name for target in self._roster.connections.targets),
             "process": ("",),
         }
@@ -260,7 +246,7 @@ class App:
             try:
                 config = await load(self._options.load, self._vault_at)
                 logs.scrubber.learn(config)
-                refuse_fixed(self._file, config)
+                refuse_fixed(self._share.file, config)
                 self._server.check(config)
             except ConfigError as e:
                 self._reload_ok = False
@@ -270,16 +256,16 @@ class App:
             await self._apply(config)
             self._reload_ok, self._reload_at = True, time.time()
             self._sample()
-            log.info("configuration reloaded", stores=len(self._share.stores),
+            log.info("configuration reloaded", stores=len(self._share.polled),
                      targets=len(self._roster.connections.targets))  # fmt: skip
             return ReloadResult(ok=True)
 
     async def _apply(self, config: Config) -> None:
-        old = {store.name: store for store in self._asked_stores}
-        before = self._file
-        self._take(config)
+        old = {store.name: store for store in self._share.asked}
+        before = self._share.file
+        self._share = self._share_of(config)
         logs.configure(*logging_defaults(config))
-        new = {store.name: store for store in self._asked_stores}
+        new = {store.name: store for store in self._share.asked}
         await self._vault.apply(config.vault)
         await self._ledger.set_limits(config.limits.series_per_metric, config.retention)
         resized = opened_with(before) != opened_with(config)
@@ -291,14 +277,14 @@ class App:
                 self._queries.forget(name)
         for name, store in new.items():
             if name not in self._stores:
-                if store in self._share.stores:
+                if store in self._share.polled:
                     await self._announce(store)
                 if name in old and address(old[name]) != address(store):
                     self._withdraw(name, keep=("settings", "executions"))
                     self._roster.forget(name)
                 self._open(store)
-        if self._checks_targets:
-            await self._roster.configure(config.connections, self._listing_stores)
+        if self._share.checks:
+            await self._roster.configure(config.connections, self._share.listing)
 
     def _withdraw(self, store: str, keep: Sequence[str] = ()) -> None:
         for collector, source in list(self._hub.current.parts):
@@ -357,7 +343,7 @@ class App:
             audit=self._audit,
             config=config,
             secret=self._secrets.value,
-            redacted_config=lambda: redacted(self._share),
+            redacted_config=lambda: redacted(self._share.config()),
             render=renderer,
             reload=reload,
             instruments=self._api,

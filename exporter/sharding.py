@@ -1,12 +1,16 @@
-"""Which shard checks which target: rendezvous hashing, so that few targets move when the number of shards changes."""
+"""Which shard checks which target: rendezvous hashing, so that few targets move when the number of shards changes.
+
+And what of the stores is a shard's own: shard 0 alone polls them, the others read only which targets they list.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import msgspec
 
-from exporter.config.model import Config
+from exporter.config.model import Config, Connections, PostgresStore
 
 
 def owner(name: str, total: int) -> int:
@@ -14,13 +18,38 @@ def owner(name: str, total: int) -> int:
     return max(range(total), key=lambda i: blake2b(f"{i}\x1f{name}".encode(), digest_size=8).digest())
 
 
-def share(config: Config, shard: int, total: int) -> Config:
-    """The configuration as one shard runs it: its targets; the stores only with shard 0, which counts them alone."""
-    if total == 1:
-        return config
-    targets = tuple(t for t in config.connections.targets if owner(t.name, total) == shard)
-    return msgspec.structs.replace(
-        config,
-        connections=msgspec.structs.replace(config.connections, targets=targets),
-        stores=config.stores if shard == 0 else (),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What one shard has to do of a configuration (``file``). ``checks``: whether targets are checked at all."""
+
+    file: Config
+    shard: int = 0
+    total: int = 1
+    checks: bool = True
+
+    def owns(self, name: str) -> bool:
+        """Whether the target of this name is checked here."""
+        return owner(name, self.total) == self.shard
+
+    @property
+    def polled(self) -> tuple[PostgresStore, ...]:
+        """The stores whose executions are counted here: two shards would count them twice."""
+        return self.file.stores if self.shard == 0 else ()
+
+    @property
+    def listing(self) -> tuple[str, ...]:
+        """The names of the stores that are asked for their connections here."""
+        wanted = self.checks and self.file.connections.from_stores
+        return tuple(store.name for store in self.file.stores) if wanted else ()
+
+    @property
+    def asked(self) -> tuple[PostgresStore, ...]:
+        """The stores that are asked anything here."""
+        return self.file.stores if self.listing else self.polled
+
+    def config(self, connections: Connections | None = None) -> Config:
+        """The configuration as it is in force here; ``connections`` has the targets with those that stores list."""
+        if connections is None:
+            own = tuple(target for target in self.file.connections.targets if self.owns(target.name))
+            connections = msgspec.structs.replace(self.file.connections, targets=own)
+        return msgspec.structs.replace(self.file, stores=self.polled, connections=connections)

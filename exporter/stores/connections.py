@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import structlog
+
 from exporter.config.model import PostgresStore, Profile
 from exporter.directory import Directory, StatusWritten, StoreConnection
 from exporter.instruments import QueryInstruments
@@ -21,6 +23,8 @@ from exporter.stores.session import Session
 from exporter.stores.status import StatusTable
 from exporter.vault.references import Secrets
 
+log = structlog.get_logger(component="store")
+
 #: A visitor calls at every so many intervals of the store.
 VISITED_INTERVALS: Final = 4
 #: A visit may take so many statement timeouts before the poller gives it up.
@@ -31,13 +35,15 @@ NOTHING: Final = Collected(value=None)
 class StoreConnections:
     """Asks one store for its connections, and writes the results of their checks where ``writes`` says so."""
 
-    def __init__(self, store: str, directory: Directory, *, writes: bool) -> None:
-        self._store = store
+    def __init__(self, config: PostgresStore, directory: Directory, *, writes: bool) -> None:
+        self._store = config.name
+        self._timeout = float(config.timeout)
         self._directory = directory
         self._writes = writes
-        self._listing = Listing(store)
+        self._listing = Listing(config.name)
         self._status: StatusTable | None = None
         self._listed = False
+        self._said = False
 
     @property
     def writes(self) -> bool:
@@ -58,7 +64,12 @@ class StoreConnections:
 
     async def tell(self, session: Session, profile: Profile) -> Collected:
         """Write the results that the store does not have yet: one statement in a short transaction of its own."""
-        if profile.connection_status is None or not self._listed:
+        if not self._listed:
+            return NOTHING
+        if profile.connection_status is None:
+            if not self._said:
+                self._said = True
+                log.warning("results are not written: the profile names no connection_status", store=self._store)
             return NOTHING
         if self._status is None:
             self._status = StatusTable(profile.connection_status)
@@ -67,10 +78,10 @@ class StoreConnections:
         if not statuses:
             return Collected(value=StatusWritten(results=0))
         if not table.ready:
-            async with session.transaction() as transaction:
+            async with session.transaction(self._timeout) as transaction:
                 await table.prepare(transaction)
             load = transaction.seconds
-        async with session.transaction(writing=True) as transaction:
+        async with session.transaction(self._timeout, writing=True) as transaction:
             await table.write(transaction, statuses)
         table.done(statuses)
         return Collected(value=StatusWritten(results=len(statuses)), load_seconds=load + transaction.seconds)
@@ -98,7 +109,7 @@ class Visitor:
         self.config = config
         self._credentials = StoreCredentials(config, secrets)
         self._session = Session(config.name, self._credentials, config.timeout, instruments)
-        self._connections = StoreConnections(config.name, directory, writes=writes)
+        self._connections = StoreConnections(config, directory, writes=writes)
         self._profile: Profile | None = None
 
     def collectors(self) -> list[Collector]:

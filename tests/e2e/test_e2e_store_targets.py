@@ -282,4 +282,6 @@ def test_rows_take_credentials_from_vault(native: NativeStore, start_sidecar: St
         run(native, "DELETE FROM connections WHERE name = 'made'")
         until(lambda: "made" not in up(sidecar.metrics()), SOON)
         assert len(vault.leases(made)) == 1
+        run(native, "DELETE FROM connections WHERE name = 'made too'")
+        until(lambda: not vault.leases(made), SOON, "nobody needs it any more")
         assert "secret/data/other" in sidecar.log and "rotated-password" not in sidecar.log

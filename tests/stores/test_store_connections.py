@@ -74,6 +74,7 @@ def profile(**given: str) -> Profile:
     return fill(Profile(jobs="SELECT 1 AS id, 'x' AS status", connection_status="results", **given), {})
 
 
+STORE = PostgresStore(name="main", dsn=Dsn("host=unused"))
 LISTS = "SELECT 1 AS id, 'h' AS host"
 
 
@@ -91,7 +92,7 @@ async def test_a_select_maps_any_table(database: Database) -> None:
                'secret/data/' || secret AS vault_path FROM servers WHERE NOT off -- the end
         """
     directory = Directory()
-    table = StoreConnections("main", directory, writes=False)
+    table = StoreConnections(STORE, directory, writes=False)
     async with session(database) as opened:
         found = await table.ask(opened, profile(connections=select))
     assert directory.rows == found.value.connections == (
@@ -107,7 +108,7 @@ async def test_what_cannot_be_read_is_said_once_and_seldom_tried_again(
     database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory = Directory()
-    table = StoreConnections("main", directory, writes=False)
+    table = StoreConnections(STORE, directory, writes=False)
     wanted = profile(connections="SELECT * FROM servers")
     async with session(database) as opened:
         for _ in range(REFUSED_POLLS + 1):
@@ -132,7 +133,7 @@ async def test_the_shipped_profiles_without_the_table_cost_one_look(database: Da
     store = PostgresStore(name="main", dsn=Dsn(database.dsn), profile=Profile(jobs="SELECT 1 AS id, 'x' AS status"))
     assert await list_connections(store, Secrets()) == ()
     directory = Directory()
-    table = StoreConnections("main", directory, writes=False)
+    table = StoreConnections(STORE, directory, writes=False)
     async with session(database) as opened:
         assert (await table.ask(opened, fill(named("procrastinate"), {}))).load_seconds == 0
         found = await table.ask(opened, fill(named("native"), {}))
@@ -165,7 +166,7 @@ async def test_results_go_into_the_columns_that_are_there(
     database: Database, columns: str, expected: dict[str, Any]
 ) -> None:
     execute(database, f"CREATE TABLE results ({columns})")
-    table = StoreConnections("main", Directory([STATUS]), writes=True)
+    table = StoreConnections(STORE, Directory([STATUS]), writes=True)
     wanted = profile(connections=LISTS)
     async with session(database) as opened:
         assert (await table.tell(opened, wanted)).value is None, "nothing was listed yet"
@@ -185,7 +186,7 @@ async def test_all_results_are_one_statement_and_older_ones_replace_none(databas
         "SELECT pg_stat_statements_reset()",
     )
     many = [_status(n, last_check=STATUS.last_check + n) for n in range(500)]
-    table = StoreConnections("main", Directory(many), writes=True)
+    table = StoreConnections(STORE, Directory(many), writes=True)
     wanted = profile(connections=LISTS)
     async with session(database) as opened:
         await table.ask(opened, wanted)
@@ -238,7 +239,7 @@ async def test_what_keeps_results_from_being_written(
     execute(database, f"CREATE ROLE {role} LOGIN PASSWORD 'w'", *(one.format(role=role) for one in statements))
     if is_owner and expected is not None and statements:
         execute(database, f"ALTER TABLE results OWNER TO {role}")
-    table = StoreConnections("main", Directory([STATUS]), writes=True)
+    table = StoreConnections(STORE, Directory([STATUS]), writes=True)
     wanted = profile(connections=LISTS)
     try:
         async with session(database, database.dsn_as(role, "w")) as opened:
@@ -270,7 +271,7 @@ async def test_a_row_that_is_gone_meanwhile_costs_one_write(database: Database) 
         "CREATE TABLE results (connection_id int PRIMARY KEY REFERENCES servers ON DELETE CASCADE, is_healthy boolean)",
     )
     directory = Directory([STATUS, _status(2)])
-    table = StoreConnections("main", directory, writes=True)
+    table = StoreConnections(STORE, directory, writes=True)
     wanted = profile(connections="SELECT * FROM servers")
     async with session(database) as opened:
         await table.ask(opened, wanted)
@@ -280,3 +281,13 @@ async def test_a_row_that_is_gone_meanwhile_costs_one_write(database: Database) 
         directory.statuses = [STATUS]  # as the directory does once the rows were read again
         assert (await table.tell(opened, wanted)).value == StatusWritten(results=1)
     assert execute(database, "SELECT connection_id FROM results") == [(1,)]
+
+
+async def test_a_profile_without_the_table_is_said_once(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    table = StoreConnections(STORE, Directory([STATUS]), writes=True)
+    wanted = fill(Profile(jobs="SELECT 1 AS id, 'x' AS status", connections=LISTS), {})
+    async with session(database) as opened:
+        await table.ask(opened, wanted)
+        for _ in range(3):
+            assert (await table.tell(opened, wanted)).value is None
+    assert capsys.readouterr().out.count("the profile names no connection_status") == 1
