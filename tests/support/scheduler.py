@@ -27,10 +27,14 @@ def monitor(database: Database, password: str = PASSWORD) -> str:
     return database.dsn_as(role, password)
 
 
-def backends(connection: psycopg.Connection[Any], application: str = APPLICATION) -> list[int]:
-    """The server processes that serve ``application``."""
+def backends(
+    connection: psycopg.Connection[Any], application: str = APPLICATION, *, role: str | None = None
+) -> list[int]:
+    """The server processes that serve ``application``, as ``role`` if one is given."""
     found = connection.execute(
-        "SELECT pid FROM pg_stat_activity WHERE application_name = %s ORDER BY backend_start", [application]
+        "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND usename = coalesce(%s, usename)"
+        " ORDER BY backend_start",
+        [application, role],
     )
     return [pid for (pid,) in found]
 
