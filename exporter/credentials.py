@@ -114,7 +114,7 @@ class Account:
             credentials = await self._source.renewed(credentials)
             if self._rests(credentials):
                 assert self._error is not None  # noqa: S101 - kept with the credentials it is about
-                raise self._error
+                raise self._error.with_traceback(None)  # else it would grow with each who is told
         try:
             result = await attempt(credentials)
         except Exception as error:

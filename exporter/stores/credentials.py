@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from exporter.config.model import PostgresStore
 from exporter.config.secrets import Secret
-from exporter.credentials import Account, Credentials, CredentialsError, CredentialSource
+from exporter.credentials import Account, Credentials, CredentialsError, CredentialSource, Rest
 from exporter.errors import StoreUnavailable
 from exporter.logs import scrubber
 from exporter.stores.connecting import LoginRefused
@@ -17,7 +17,8 @@ from exporter.vault.references import Secrets
 
 T = TypeVar("T")
 
-APPLICATION_NAME = "scheduler-exporter"
+_NOBODY: Final = Credentials(None, None)
+APPLICATION_NAME: Final = "scheduler-exporter"
 
 
 class StoreCredentials:
@@ -34,12 +35,14 @@ class StoreCredentials:
         self._source = _Source(store, secrets or Secrets())
         self._account = Account(self._source, lambda error: isinstance(error, LoginRefused))
         self._defaults = {"application_name": application_name}
+        self._rest: Rest | None = None
+        self._rest_told = ""
         # One login at a time: two at once would be two refused ones.
         self._lock = asyncio.Lock()
 
     async def login(self, attempt: Callable[[Mapping[str, Any]], Awaitable[T]]) -> tuple[T, Credentials]:
         """What ``attempt`` returns for libpq's parameters, and the credentials in them. Raises StoreUnavailable."""
-        used = Credentials(None, None)
+        used: Credentials | None = None
 
         async def with_credentials(credentials: Credentials) -> T:
             nonlocal used
@@ -50,9 +53,23 @@ class StoreCredentials:
 
         async with self._lock:
             try:
-                return await self._account.login(with_credentials), used
+                return await self._account.login(with_credentials), used or _NOBODY
+            except LoginRefused as error:
+                if used is not None:
+                    raise
+                raise LoginRefused(f"{error}{self._told(self._account.rest)}") from None
             except CredentialsError as error:
                 raise StoreUnavailable(f"no connection: {error}") from error
+
+    def _told(self, rest: Rest | None) -> str:
+        """How long credentials are left alone, in the same words for as long: a new text would be a new log line."""
+        if rest is None:
+            return ""
+        if rest != self._rest:
+            now, wall = time.monotonic(), time.time()
+            since, until = (_utc(wall + at - now) for at in (rest.since, rest.until))
+            self._rest, self._rest_told = rest, f"; refused since {since}, not tried again before {until}"
+        return self._rest_told
 
     async def replaced(self, used: Credentials) -> bool:
         """Whether Vault gives other credentials by now than a session was opened with, whose role may go any time."""
@@ -114,6 +131,10 @@ class _Source:
             password = await self._secrets.value(self._store.password, newer_than=newer_than)
         self.place = place
         return Credentials(user, Secret(str(password)) if password else None)
+
+
+def _utc(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 def _login(credentials: Credentials) -> dict[str, str]:
