@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos soak check bench measure generate clean
+.PHONY: help demo test chaos fuzz soak check bench measure generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,8 @@ chaos: $(VENV)/test.stamp ## Kills, crashes and jumping clocks: is every executi
 
 soak: $(VENV)/test.stamp ## Three minutes of checks with leases of 20 s from Vault
 	@exec $(BIN)/python -m pytest tests/e2e/test_e2e_vault.py -k leases_that_end --soak -s $(ARGS)
+fuzz: $(VENV)/test.stamp ## At least 10,000 requests made up from /openapi.json: is each answer as it says?
+	@PYTHONPATH=tests exec $(BIN)/python -m fuzz $(ARGS)
 
 check: $(VENV)/test.stamp ## Style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -37,6 +37,7 @@ from exporter.metrics.process import objectives, sample, thresholds
 from exporter.metrics.render import Renderer
 from exporter.options import Options
 from exporter.pages.landing import Landing
+from exporter.pages.reference import reference
 from exporter.poller import Poller, run_all
 from exporter.sharding import Share
 from exporter.snapshot import Hub, Part
@@ -351,6 +352,7 @@ class App:
             readiness=lambda: vitals.readiness(self._config),
             started_at=self._started_at,
             version=__version__,
+            reference=reference,
             landing=Landing(hub=self._hub, config=config, version=__version__),
             reads=lambda name: self._stores[name][0].reads if name in self._stores else None,
             connections=self._connections,

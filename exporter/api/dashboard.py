@@ -8,7 +8,7 @@ from aiohttp import web
 from exporter.api.asking import StoreAsked, from_state, snapshot_response, store_asked
 from exporter.api.examples import example
 from exporter.api.known import Known
-from exporter.api.lifecycle import landing_page
+from exporter.api.page import page_response
 from exporter.api.scheduler_metrics import MetricsAnswer, WorkerMetrics, metrics_of, workers_in_short
 from exporter.api.scheduler_monitoring import FAMILY, StatusAnswer, status_of
 from exporter.api.system import TrendPoint, trend_of
@@ -64,7 +64,7 @@ def endpoints(context: Context) -> list[Endpoint]:
 
     async def dashboard(call: Query[StoreAsked]) -> web.StreamResponse:
         if wants_page(call.request.headers.get("Accept", "")):
-            return landing_page(context)
+            return page_response(context.landing())
         store = store_asked(call.params.store, context.config())
         metrics, at = await metrics_of(context, store, PERIOD)
         found = await context.history.statistics(store, 24 * 3600.0)

@@ -5,9 +5,6 @@ Plain text as there, so that scripts written for Prometheus work; only ``/`` is 
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from functools import partial
 from typing import Final
 
@@ -15,6 +12,7 @@ from aiohttp import web
 
 from exporter.api.exposition import FAMILY
 from exporter.api.health import passes
+from exporter.api.page import page_response
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import APPLICATION_JSON, Answer, Endpoint, Nothing, Query
 from exporter.httpd.problems import scrub
@@ -26,7 +24,6 @@ _RELOADED: Final = {
     403: Answer(media=("text/plain", APPLICATION_JSON), description="Not enabled, or sent by another site's page"),
     500: Answer(media=("text/plain", APPLICATION_JSON), description="The configuration was refused; every fault"),
 }
-_STYLE: Final = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
 def endpoints(context: Context) -> list[Endpoint]:
@@ -46,7 +43,7 @@ def endpoints(context: Context) -> list[Endpoint]:
         return web.Response(text=context.redacted_config())
 
     async def landing(_: Query[Nothing]) -> web.StreamResponse:
-        return landing_page(context)
+        return page_response(context.landing())
 
     get = partial(Endpoint, family=FAMILY, role=Role.ANYONE)
     change = partial(get, path="/-/reload", handler=reload, answers=_RELOADED)
@@ -66,13 +63,6 @@ def endpoints(context: Context) -> list[Endpoint]:
     ]
 
 
-def landing_page(context: Context) -> web.Response:
-    """The status page."""
-    html = context.landing()
-    headers = {"Content-Security-Policy": _policy(html)}
-    return web.Response(text=html, content_type="text/html", headers=headers)
-
-
 async def _reload(call: Query[Nothing], context: Context) -> web.Response:
     if not context.config().web.enable_lifecycle:
         return web.Response(text="Lifecycle API is not enabled: start with --web.enable-lifecycle\n", status=403)
@@ -90,15 +80,3 @@ def _scrubbed(problem: str) -> str:
     """``file:line: key: text`` with the text scrubbed; ``password: expected`` in its key is none."""
     *where, text = problem.split(": ", 2)
     return ": ".join([*where, scrub(text)])
-
-
-def _policy(html: str) -> str:
-    """Nothing may load or run; the style that may apply is named by its hash.
-
-    The first ``<style>`` is taken: it stands in the head, before any name from a database.
-    """
-    found = _STYLE.search(html)
-    digest = base64.b64encode(hashlib.sha256((found[1] if found else "").encode()).digest()).decode()
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )

@@ -39,13 +39,13 @@ _CLOSED: Final = (
 )
 
 
-def anonymous_role(config: Config, web_config: WebConfig) -> Role:
-    """What one without a credential may do. ConfigError where production would leave JSON open without saying so.
+def anonymous_role(config: Config, web_config: WebConfig) -> Role | None:
+    """What one without a credential may do; None: not even what anyone may.
 
-    ADMIN is for reading alone: who acts has to be known.
+    ADMIN is for reading alone: who acts has to be known. ConfigError where production would leave JSON open unasked.
     """
     if web_config.basic_auth_users:
-        return Role.ANYONE
+        return None
     if config.auth.anonymous_read:
         return Role.VIEWER
     if tokens_of(config):
@@ -82,15 +82,15 @@ class Gate:
         self._basic = BasicAuth()
         self._key = secrets.token_bytes(32)
         self._missing: dict[str, str] = {}
-        self._judged: tuple[Config, WebConfig, Role] | None = None
+        self._judged: tuple[Config, WebConfig, Role | None] | None = None
 
     def close(self) -> None:
         """Let go of the thread that checks passwords."""
         self._basic.close()
 
     @property
-    def anonymous(self) -> Role:
-        """What one without a credential may do at present."""
+    def anonymous(self) -> Role | None:
+        """What one without a credential may do at present; None: not even what anyone may."""
         config, web_config = self._config(), self._watch.config
         judged = self._judged
         if judged is None or judged[0] is not config or judged[1] is not web_config:
@@ -116,7 +116,7 @@ class Gate:
         wrong = scheme in ("bearer", "basic") and bool(tokens or users)
         if users or (wrong and endpoint is not None and endpoint.role is not Role.ANYONE):
             raise self._unauthorized()
-        return Caller(ANONYMOUS, self.anonymous, known=False)
+        return Caller(ANONYMOUS, self.anonymous or Role.ANYONE, known=False)
 
     def admit(self, caller: Caller, endpoint: Endpoint) -> None:
         """Return if ``caller`` may ask this; else HttpError 401 or 403."""

@@ -123,9 +123,9 @@ class Context:
     ``hub`` has what is true now, ``history`` what was counted, ``audit`` takes who did what; ``config`` is the
     configuration in force, ``secret`` gives the text of one of its secrets, ``redacted_config`` its YAML without them;
     ``reload`` reads the file again and is safe to call twice at once; ``started_at`` is Unix seconds; ``landing`` is
-    the page at ``/`` as HTML, whose only style sheet is a ``<style>`` element in its head;
-    ``reads`` asks a store, None where it is not read here; ``connections`` are the checked targets, ``probe`` a
-    target's metrics in the text format, ``alert_history`` what Alertmanager told.
+    the page at ``/`` as HTML, ``reference`` makes that at ``/docs`` from a document in OpenAPI; the only style sheet of
+    both is a ``<style>`` element in their head; ``reads`` asks a store, None where it is not read here; ``connections``
+    are the checked targets, ``probe`` a target's metrics in the text format, ``alert_history`` what Alertmanager told.
     """
 
     hub: Hub
@@ -146,3 +146,4 @@ class Context:
     connections: Connections
     alert_history: AlertHistory
     probe: Callable[[str], bytes]
+    reference: Callable[[Mapping[str, Any]], str]

@@ -21,6 +21,7 @@ from exporter.httpd.headers import harden
 from exporter.httpd.limits import MAX_BODY, Timeouts
 from exporter.httpd.problems import HttpError, Refusal, error_response, from_http
 from exporter.httpd.protocol import Connection
+from exporter.httpd.roles import Role
 from exporter.httpd.routing import CALLER, Routes
 from exporter.httpd.watch import WebConfigWatch
 
@@ -52,6 +53,10 @@ class Boundary:
     def close(self) -> None:
         """Let go of the thread that checks passwords."""
         self._admission.close()
+
+    def anonymous(self) -> Role | None:
+        """What is done without a credential at present; None if nothing is."""
+        return self._admission.gate.anonymous
 
     @property
     def middleware(self) -> Middleware:

@@ -24,6 +24,8 @@ ParamsT = TypeVar("ParamsT", bound=msgspec.Struct)
 
 #: Characters that a parameter may have.
 MAX_TEXT: Final = 500
+#: How often a parameter may be repeated where that means something.
+MAX_REPEATED: Final = 50
 #: Parameters that a query may have, known or not.
 _MAX_FIELDS: Final = 100
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - subtracted from times whose offset was taken off by hand
@@ -111,6 +113,8 @@ def read_params(struct: type[ParamsT], path: Mapping[str, str], query: str) -> P
         elif name in given:
             refused = HttpError(400, f"{name}: expected {kind.expected}")
             read = [_read(kind, text, refused) for text in given[name]]
+            if parameter.repeated and len(read) > MAX_REPEATED:
+                raise HttpError(400, f"{name}: expected at most {MAX_REPEATED} of them")
             values[parameter.field] = tuple(read) if parameter.repeated else read[0]
         elif parameter.required:
             raise HttpError(400, f"{name}: required; expected {kind.expected}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -13,10 +14,18 @@ from exporter.httpd.bodies import read_body
 from exporter.httpd.endpoint import Call, Endpoint, Port
 from exporter.httpd.params import read_params
 from exporter.httpd.problems import Refusal
-from exporter.httpd.roles import Caller
+from exporter.httpd.roles import Caller, Role
 
-#: The endpoints that a listener serves.
-SERVED: web.AppKey[tuple[Endpoint, ...]] = web.AppKey("served", tuple)
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a listener serves; ``anonymous``: what is done without a credential at present, None if nothing is."""
+
+    endpoints: tuple[Endpoint, ...]
+    anonymous: Callable[[], Role | None]
+
+
+SERVED: web.AppKey[Served] = web.AppKey("served", Served)
 #: Who asks, once that is known.
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 
@@ -30,10 +39,11 @@ class Routes:
         prefixes = {prefix: one.family.envelope for one in self.endpoints for prefix in one.family.prefixes}
         self._envelopes = sorted(prefixes.items(), key=lambda item: -len(item[0]))
 
-    def mount(self, app: web.Application, *ports: Port) -> None:
+    def mount(self, app: web.Application, ports: Sequence[Port], anonymous: Callable[[], Role | None]) -> None:
         """Add the routes of the families on ``ports`` to ``app``."""
-        app[SERVED] = tuple(endpoint for endpoint in self.endpoints if endpoint.family.port in ports)
-        for endpoint in app[SERVED]:
+        mounted = tuple(endpoint for endpoint in self.endpoints if endpoint.family.port in ports)
+        app[SERVED] = Served(mounted, anonymous)
+        for endpoint in mounted:
             handler = _handler(endpoint)
             resource = app.router.add_resource(endpoint.path)
             for method in ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,):

@@ -120,7 +120,7 @@ class Server:
     ) -> None:
         app = web.Application(middlewares=[boundary.middleware], client_max_size=MAX_BODY)
         app.on_response_prepare.append(boundary.prepare)
-        boundary.routes.mount(app, *ports)
+        boundary.routes.mount(app, ports, boundary.anonymous)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=self._timeouts.shutdown)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

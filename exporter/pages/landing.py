@@ -9,8 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from exporter.config.model import Config
 from exporter.connections.results import ConnectionState
@@ -26,10 +25,8 @@ from exporter.domain import (
     Schedules,
     Workers,
 )
+from exporter.pages.template import template
 from exporter.snapshot import Hub, Part, Snapshot
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 #: Parts that are no answer to a question of now: what is known without one, and history that was read long ago.
 _NO_QUESTIONS: Final = ("store", "settings", "backfill")
@@ -85,7 +82,7 @@ class Landing:
         """The page as HTML, from the snapshot of this moment. Targets that are down come first."""
         config, snapshot, now = self.config(), self.hub.current, time.time()
         targets = [target_row(target.name, snapshot, now) for target in config.connections.targets]
-        return _template().render(
+        return template("landing.html.j2").render(
             version=self.version,
             telemetry_path=config.web.telemetry_path,
             stores=[store_row(store.name, snapshot, now) for store in config.stores],
@@ -186,18 +183,3 @@ def target_row(name: str, snapshot: Snapshot, now: float) -> TargetRow:
         server=" ".join(filter(None, (facts.server_version, facts.role))) if facts is not None else "",
         response=result.response_seconds if fresh else None,
     )
-
-
-@cache
-def _template() -> Template:
-    # Imported with the first visitor: a sidecar that is only scraped does without its two megabytes.
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
-
-    environment = Environment(
-        loader=PackageLoader("exporter.pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("landing.html.j2")

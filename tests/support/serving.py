@@ -25,6 +25,7 @@ from exporter.httpd.limits import Timeouts
 from exporter.httpd.roles import Role
 from exporter.httpd.server import Server
 from exporter.ledger.jobs import JobState
+from exporter.pages.reference import reference
 from exporter.snapshot import Hub
 from exporter.stores.reads import Reads
 
@@ -188,6 +189,7 @@ class World:
             connections=self.connections,
             alert_history=FakeAlertHistory(),  # type: ignore[arg-type]
             probe=lambda target: f"# {target}\n".encode(),
+            reference=reference,
         )
 
 

@@ -1,0 +1,48 @@
+"""One run of schemathesis, and what it found."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from support.sidecar import HOST, Sidecar
+
+from fuzz.world import ADMIN
+
+_CASES: Final = re.compile(r"(\d[\d,]*) generated")
+
+
+@dataclass(frozen=True)
+class Found:
+    """How many requests were made up, whether each answer was as the document says, and schemathesis' own report."""
+
+    cases: int
+    good: bool
+    report: str
+
+
+def fuzz(sidecar: Sidecar, *, examples: int, seed: int, directory: Path, say: Callable[[str], None]) -> Found:
+    """Ask everything that the document has, ``examples`` times each at most in each way that schemathesis knows."""
+    url = f"http://{HOST}:{sidecar.port}/openapi.json"
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")), "run", url, "--checks=all", f"--max-examples={examples}",
+        f"--seed={seed}", "--workers=2", f"--header=Authorization: Bearer {ADMIN}", "--no-color",
+        "--continue-on-failure", "--generation-allow-x00=true", "--generation-database=none", "--request-timeout=30",
+        "--suppress-health-check=all", "--no-shrink",
+    ]  # fmt: skip
+    lines = []
+    with subprocess.Popen(
+        command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            say(line.rstrip())
+            lines.append(line)
+    report = "".join(lines)
+    counted = _CASES.search(report)
+    return Found(int(counted[1].replace(",", "")) if counted else 0, process.returncode == 0, report)

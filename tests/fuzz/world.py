@@ -1,0 +1,52 @@
+"""What is fuzzed: a sidecar in a process of its own, with a store full of jobs and executions, a target, tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from support.polling import until
+from support.postgres import fresh_database, running_server
+from support.scheduler import native_store
+from support.sidecar import Sidecar, one_store, target
+
+from exporter.demo.ports import free_port
+
+ADMIN: Final = "the-admin-token-of-the-fuzzer"
+#: Jobs of each status, executions with results and errors, names with everything that breaks naive code.
+FILL: Final = """
+INSERT INTO jobs (name, task_type, queue, status, type, priority)
+SELECT (ARRAY['mail', 'Отчёт', '=1+1', 'a"b''c', E'line\\nbreak', '<b>', '%s'])[1 + i %% 7] || i, 'type_' || i %% 7,
+       'default', (ARRAY['PENDING', 'SCHEDULED', 'QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'])[1 + i %% 7],
+       'ONE_TIME', i %% 3
+FROM generate_series(1, 200) i;
+INSERT INTO executions (job_id, task_type, queue, status, attempt, scheduled_at, started_at, completed_at, worker_id)
+SELECT 1 + i %% 200, 'type_' || i %% 7, 'default', (ARRAY['SUCCESS', 'FAILED', 'TIMEOUT', 'CANCELLED'])[1 + i %% 4],
+       i %% 3, t - interval '3 s', t - interval '2 s', t, 'worker_' || i %% 5
+FROM generate_series(1, 3000) i, LATERAL (SELECT clock_timestamp() - i * interval '10 s' AS t) times
+"""
+
+
+@contextmanager
+def fuzzed(directory: Path) -> Iterator[Sidecar]:
+    """A sidecar that has read its store, without limits on how often it is asked."""
+    with running_server() as server, fresh_database(server) as database:
+        store = native_store(database)
+        with database.connect() as connection:
+            connection.execute(FILL.replace("%%", "%"))
+        sections = {
+            "auth": {"anonymous_read": True, "tokens": [{"name": "fuzzer", "role": "admin", "token": ADMIN}]},
+            "api": {"rate_limit": {"per_second": 0}, "action_rate_limit": {"per_second": 0}},
+            "web": {"enable_lifecycle": True},
+            "connections": {"targets": [{**target("nobody", free_port()), "id": 1}]},
+            "logging": {"level": "info", "format": "json"},
+        }
+        sidecar = Sidecar(directory, {**one_store(store.dsn), **sections})
+        try:
+            sidecar.start()
+            until(lambda: sidecar.get("/api/system/workers").status == 200, 30, "the store has been read")
+            yield sidecar
+        finally:
+            sidecar.cleanup()
