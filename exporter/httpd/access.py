@@ -133,7 +133,8 @@ class Gate:
         digest, found = self._digest(given), None
         for token in tokens:
             known = await self._text(token)
-            if known is not None and hmac.compare_digest(digest, self._digest(known)):
+            # An empty file is no token, and no credential.
+            if known and hmac.compare_digest(digest, self._digest(known)):
                 found = Caller(token.name, _ROLES[token.role], known=True)
         return found
 
