@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from exporter.api.examples import example
 from exporter.api.exposition import FAMILY
 from exporter.api.monitoring_connections import checked
 from exporter.httpd.context import Context
@@ -76,6 +77,6 @@ def endpoints(context: Context) -> list[Endpoint]:
             path="/sd",
             handler=discovery,
             summary="The PostgreSQL targets for Prometheus' HTTP service discovery",
-            answers={200: Answer(kind=list[TargetGroup])},
+            answers={200: Answer(kind=list[TargetGroup], example=example("sd"))},
         ),
     ]

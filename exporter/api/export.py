@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta
 
 from exporter.api.asking import PERIODS, PeriodAsked, store_asked
+from exporter.api.examples import example
 from exporter.api.from_store import from_store, reads_of
 from exporter.api.masking import masked_text, shown_result
 from exporter.api.scheduler_metrics import TaskTypeMetrics, metrics_of
@@ -18,7 +19,7 @@ from exporter.api.streaming import FORMATS, Csv, Json, Pages, stream
 from exporter.api.wire import iso, lasted, milliseconds
 from exporter.domain import Alert
 from exporter.httpd.context import Context
-from exporter.httpd.endpoint import Answer, Endpoint, Query
+from exporter.httpd.endpoint import APPLICATION_JSON, Answer, Endpoint, Query
 from exporter.httpd.problems import HttpError
 from exporter.httpd.roles import Role
 from exporter.stores.found import Job, LoggedExecution
@@ -95,8 +96,13 @@ class ExportedAlert(msgspec.Struct, rename="camel"):
     annotations: dict[str, str]
 
 
-Rows = (
-    list[ExportedExecution] | list[DetailedExecution] | list[ExportedJob] | list[ExportedAlert] | list[TaskTypeMetrics]
+#: What an export in JSON is.
+ROWS: Final = (
+    list[ExportedExecution],
+    list[DetailedExecution],
+    list[ExportedJob],
+    list[ExportedAlert],
+    list[TaskTypeMetrics],
 )
 
 
@@ -120,7 +126,9 @@ def endpoints(context: Context) -> list[Endpoint]:
             handler=from_store(export),
             params=ExportAsked,
             summary="Executions, jobs, alerts or metrics as JSON or CSV",
-            answers={200: Answer(kind=Any, media=("application/json", "text/csv"))},
+            answers={
+                200: Answer(kind=ROWS, media=(APPLICATION_JSON, "text/csv"), example=example("export_executions"))
+            },
             fails=(403, 404, 503),
         )
     ]

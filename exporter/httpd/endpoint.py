@@ -47,9 +47,9 @@ class Family:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An answer that an endpoint may give: ``kind`` is the struct that its JSON is encoded from.
+    """An answer that an endpoint may give: ``kind`` is the type that its JSON is encoded from, or a tuple of them.
 
-    ``example`` gives a value of that kind as plain data. What is no JSON has ``media`` (its types) and no kind.
+    ``example`` gives a value of that kind as plain data. ``media`` are its types where it is no JSON, or not always.
     """
 
     kind: Any = None

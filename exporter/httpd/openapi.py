@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -71,7 +71,9 @@ def _kinds(endpoints: Sequence[Endpoint]) -> list[Any]:
     """Every type that a body is made from, each once, in the order of the endpoints."""
     found: dict[int, Any] = {}
     for endpoint in endpoints:
-        kinds: Iterable[Any] = (endpoint.family.envelope, endpoint.body, *(a.kind for a in endpoint.answers.values()))
+        kinds: tuple[Any, ...] = (endpoint.family.envelope, endpoint.body)
+        for answer in endpoint.answers.values():
+            kinds = (*kinds, *_kinds_of(answer))
         found |= {id(kind): kind for kind in kinds if kind is not None}
     return list(found.values())
 
@@ -156,13 +158,17 @@ def _implied(endpoint: Endpoint) -> set[int]:
 
 
 def _answer(answer: Answer, schema_of: Mapping[int, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"description": answer.description}
-    if answer.kind is not None:
-        found["content"] = {APPLICATION_JSON: _media(schema_of[id(answer.kind)], answer.example)}
-    elif answer.media:
-        schemas = {media: {} if media == APPLICATION_JSON else {"type": "string"} for media in answer.media}
-        found["content"] = {media: {"schema": schema} for media, schema in schemas.items()}
-    return found
+    schemas = [schema_of[id(kind)] for kind in _kinds_of(answer)]
+    json = schemas[0] if len(schemas) == 1 else {"anyOf": schemas} if schemas else {}
+    content = {
+        media: _media(json, answer.example) if media == APPLICATION_JSON else {"schema": {"type": "string"}}
+        for media in answer.media
+    }
+    return {"description": answer.description, **({"content": content} if content else {})}
+
+
+def _kinds_of(answer: Answer) -> tuple[Any, ...]:
+    return answer.kind if isinstance(answer.kind, tuple) else () if answer.kind is None else (answer.kind,)
 
 
 def _media(schema: Any, example: Any) -> dict[str, Any]:

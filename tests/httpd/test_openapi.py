@@ -52,11 +52,19 @@ def test_examples_are_there_and_true(endpoint: Endpoint) -> None:
     given = [(answer.kind, answer.example) for answer in endpoint.answers.values() if answer.kind is not None]
     if endpoint.body is not None:
         given.append((endpoint.body, endpoint.body_example))
+    assert {str(kind) for kind, _ in given} == {str(kind) for kind, example in given if example}, "give an example"
     for kind, example in given:
-        assert example is not None, "give an example"
         # Strict both ways: nothing is missing, and nothing is there that the type does not have.
-        shown = example()
-        assert msgspec.to_builtins(msgspec.convert(shown, kind)) == shown
+        shown = example() if example is not None else None
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        assert shown is None or any(fits(shown, one) for one in kinds)
+
+
+def fits(shown: Any, kind: Any) -> bool:
+    try:
+        return bool(msgspec.to_builtins(msgspec.convert(shown, kind)) == shown)
+    except msgspec.ValidationError:
+        return False
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=NAMES)
