@@ -25,7 +25,9 @@ from exporter.httpd.problems import HttpError, json_response
 class ProbeAsked(msgspec.Struct, frozen=True):
     """``target``: a configured target's name."""
 
-    target: Annotated[Text, Meta(min_length=1, description="The name of a configured target")]
+    target: Annotated[
+        Text, Meta(min_length=1, description="The name of a configured target", examples=["Production DB"])
+    ]
 
 
 class TargetGroup(msgspec.Struct):

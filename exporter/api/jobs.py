@@ -36,7 +36,7 @@ DAY = 86_400.0
 class JobAsked(StoreAsked, frozen=True):
     """``id`` in the path."""
 
-    id: Annotated[Text, Meta(min_length=1, description="The job's id")] = ""
+    id: Annotated[Text, Meta(min_length=1, description="The job's id", examples=["17"])] = ""
 
 
 class LogAsked(JobAsked, frozen=True):

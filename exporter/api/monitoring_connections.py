@@ -40,7 +40,7 @@ IN_SHORT = {
 class ConnectionAsked(msgspec.Struct, frozen=True):
     """``connection_id`` in the path."""
 
-    connection_id: Annotated[Text, Meta(min_length=1, description="The connection's id")] = ""
+    connection_id: Annotated[Text, Meta(min_length=1, description="The connection's id", examples=["1"])] = ""
 
 
 class ConnectionRow(msgspec.Struct):

@@ -41,7 +41,7 @@ class ExecutionsAsked(StoreAsked, frozen=True):
 class TaskAsked(StoreAsked, frozen=True):
     """The newest executions of the task in the path."""
 
-    task_id: Annotated[Text, Meta(min_length=1, description="The task's id")] = ""
+    task_id: Annotated[Text, Meta(min_length=1, description="The task's id", examples=["17"])] = ""
     limit: Annotated[int, limit_to(1000)] = 20
 
 

@@ -36,7 +36,7 @@ COMPLETED_SECONDS: Final = 24 * HOUR
 class WorkerAsked(StoreAsked, frozen=True):
     """``worker_id`` in the path."""
 
-    worker_id: Annotated[Text, Meta(min_length=1, description="The worker's id")] = ""
+    worker_id: Annotated[Text, Meta(min_length=1, description="The worker's id", examples=["worker-123"])] = ""
 
 
 class WorkerRow(msgspec.Struct):

@@ -44,7 +44,7 @@ class OperationsAsked(StoreAsked, frozen=True):
 class OperationAsked(StoreAsked, frozen=True):
     """``operation_id`` in the path."""
 
-    operation_id: Annotated[Text, Meta(min_length=1, description="The operation's id")] = ""
+    operation_id: Annotated[Text, Meta(min_length=1, description="The operation's id", examples=["17"])] = ""
 
 
 class OperationRow(msgspec.Struct):

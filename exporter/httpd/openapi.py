@@ -13,6 +13,7 @@ from exporter.httpd.endpoint import APPLICATION_JSON, Answer, Endpoint
 from exporter.httpd.params import MAX_REPEATED, Parameter, parameters_of
 from exporter.httpd.roles import Role
 
+_PLACE: Final = re.compile(r"\{(\w+)\}")
 _REF: Final = "#/components/schemas/{name}"
 #: Marks the answers that every request may get.
 EVERY: Final = "x-every-request"
@@ -85,7 +86,7 @@ def _operation(endpoint: Endpoint, schema_of: Mapping[int, Any], anonymous: Role
         "summary": endpoint.summary,
         "description": endpoint.description,
         "deprecated": endpoint.deprecated,
-        "parameters": [_parameter(one, endpoint.path) for one in parameters_of(endpoint.params)],
+        "parameters": _parameters(endpoint),
         "security": _security(endpoint, anonymous),
         "x-role": endpoint.role.name.lower(),
     }
@@ -110,12 +111,20 @@ def _security(endpoint: Endpoint, anonymous: Role | None) -> list[dict[str, list
     return [*schemes, {}] if free else schemes
 
 
+def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+    known = parameters_of(endpoint.params)
+    # What moved leaves the reading of its path to where that leads.
+    rest = [name for name in _PLACE.findall(endpoint.path) if name not in {one.name for one in known}]
+    unread = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in rest]
+    return [*unread, *(_parameter(one, endpoint.path) for one in known)]
+
+
 def _parameter(parameter: Parameter, path: str) -> dict[str, Any]:
-    place = "path" if f"{{{parameter.name}}}" in path else "query"
+    place = "path" if parameter.name in _PLACE.findall(path) else "query"
     schema: dict[str, Any] = dict(parameter.kind.schema)
     if parameter.repeated:
         schema = {"type": "array", "items": schema, "maxItems": MAX_REPEATED}
-    if not parameter.required and parameter.default not in (None, ()):
+    if not parameter.required and place == "query" and parameter.default not in (None, ()):
         schema["default"] = parameter.default
     return {
         "name": parameter.name,
@@ -123,6 +132,7 @@ def _parameter(parameter: Parameter, path: str) -> dict[str, Any]:
         "required": place == "path" or parameter.required,
         "description": parameter.description or f"Expected: {parameter.kind.expected}",
         "schema": schema,
+        **({"example": parameter.example} if parameter.example is not None else {}),
     }
 
 

@@ -76,6 +76,7 @@ class Parameter:
     repeated: bool
     default: Any
     description: str
+    example: str | None
 
 
 @cache
@@ -83,7 +84,7 @@ def parameters_of(struct: type[msgspec.Struct]) -> tuple[Parameter, ...]:
     """The parameters that a struct stands for; TypeError for a field of a type that is none."""
     found = []
     for field in msgspec.structs.fields(struct):
-        kind, repeated, description = _taken_apart(inspect.type_info(field.type), _words_of(field.type))
+        kind, repeated, told = _taken_apart(inspect.type_info(field.type), _words_of(field.type))
         found.append(
             Parameter(
                 name=field.encode_name,
@@ -92,7 +93,8 @@ def parameters_of(struct: type[msgspec.Struct]) -> tuple[Parameter, ...]:
                 required=field.required,
                 repeated=repeated,
                 default=None if field.required else field.default,
-                description=description,
+                description=told.get("description", ""),
+                example=next(iter(told.get("examples", ())), None),
             )
         )
     return tuple(found)
@@ -150,28 +152,33 @@ def _words_of(annotation: Any) -> tuple[str, ...]:
     return next((words for part in get_args(annotation) if (words := _words_of(part))), ())
 
 
-def _taken_apart(shape: Any, words: tuple[str, ...]) -> tuple[Kind, bool, str]:
-    """Kind, whether repeated, description."""
-    description, most = "", None
+def _taken_apart(shape: Any, words: tuple[str, ...]) -> tuple[Kind, bool, Mapping[str, Any]]:
+    """Kind, whether repeated, and what else is told of the parameter."""
+    told: Mapping[str, Any] = {}
+    most = None
     if isinstance(shape, inspect.UnionType):
         (shape,) = (one for one in shape.types if not isinstance(one, inspect.NoneType))
     if isinstance(shape, inspect.Metadata):
-        description = (shape.extra_json_schema or {}).get("description", "")
+        told = shape.extra_json_schema or {}
         most = (shape.extra or {}).get("most")
         shape = shape.type
+    if isinstance(shape, inspect.VarTupleType):
+        return _taken_apart(shape.item_type, words)[0], True, told
+    return _kind(shape, words, most), False, told
+
+
+def _kind(shape: Any, words: tuple[str, ...], most: int | None) -> Kind:
     match shape:
-        case inspect.VarTupleType():
-            return _taken_apart(shape.item_type, words)[0], True, description
         case inspect.LiteralType():
-            return _words(words), False, description
+            return _words(words)
         case inspect.BoolType():
-            return _words(("true", "false"), lambda text: text == "true"), False, description
+            return _words(("true", "false"), lambda text: text == "true")
         case inspect.IntType():
-            return _number(shape.ge or 0, shape.le, most), False, description
+            return _number(shape.ge or 0, shape.le, most)
         case inspect.StrType():
-            return _text(shape.min_length or 0, shape.max_length or MAX_TEXT), False, description
+            return _text(shape.min_length or 0, shape.max_length or MAX_TEXT)
         case inspect.CustomType(cls=cls) if cls is Moment:
-            return _MOMENT, False, description
+            return _MOMENT
     raise TypeError(f"no parameter has the type {shape}")
 
 

@@ -101,7 +101,7 @@ def _parameter(parameter: Mapping[str, Any]) -> dict[str, str]:
         "name": parameter["name"],
         "place": parameter["in"],
         "type": type_of(parameter["schema"]).text,
-        "description": parameter["description"],
+        "description": parameter.get("description", ""),
     }
 
 

@@ -15,17 +15,31 @@ from support.sidecar import Sidecar, one_store, target
 from exporter.demo.ports import free_port
 
 ADMIN: Final = "the-admin-token-of-the-fuzzer"
-#: Jobs of each status, executions with results and errors, names with everything that breaks naive code.
-FILL: Final = """
-INSERT INTO jobs (name, task_type, queue, status, type, priority)
-SELECT (ARRAY['mail', 'Отчёт', '=1+1', 'a"b''c', E'line\\nbreak', '<b>', '%s'])[1 + i %% 7] || i, 'type_' || i %% 7,
-       'default', (ARRAY['PENDING', 'SCHEDULED', 'QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'])[1 + i %% 7],
-       'ONE_TIME', i %% 3
+#: Jobs and executions of each status, with results and errors; names with everything that breaks naive code.
+FILL: Final = r"""
+INSERT INTO jobs (name, task_type, queue, status, type, priority, schedule)
+SELECT (ARRAY['mail', 'Отчёт', '=1+1', 'a"b''c', E'line\nbreak', '<b>', '%s'])[1 + i % 7] || i, 'type_' || i % 7,
+       'default', (ARRAY['PENDING', 'SCHEDULED', 'QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'])[1 + i % 7],
+       (ARRAY['ONE_TIME', 'RECURRING'])[1 + (i % 10 = 0)::int], i % 3, CASE WHEN i % 10 = 0 THEN '*/5 * * * *' END
 FROM generate_series(1, 200) i;
-INSERT INTO executions (job_id, task_type, queue, status, attempt, scheduled_at, started_at, completed_at, worker_id)
-SELECT 1 + i %% 200, 'type_' || i %% 7, 'default', (ARRAY['SUCCESS', 'FAILED', 'TIMEOUT', 'CANCELLED'])[1 + i %% 4],
-       i %% 3, t - interval '3 s', t - interval '2 s', t, 'worker_' || i %% 5
-FROM generate_series(1, 3000) i, LATERAL (SELECT clock_timestamp() - i * interval '10 s' AS t) times
+INSERT INTO executions (job_id, task_type, queue, status, attempt, scheduled_at, started_at, completed_at, worker_id,
+                        result, error_message, error_code)
+SELECT 1 + i % 200, 'type_' || i % 7, 'default', s.status, i % 3, t - interval '3 s', t - interval '2 s', t,
+       'worker-12' || i % 5, CASE WHEN s.status = 'SUCCESS' THEN jsonb_build_object('sent', true, 'n', i) END,
+       CASE WHEN s.status <> 'SUCCESS' THEN 'cannot reach host ' || i || E': "timed out"\n\tat line 7' END,
+       CASE WHEN s.status <> 'SUCCESS' THEN 'E' || i % 9 END
+FROM generate_series(1, 3000) i,
+     LATERAL (SELECT (ARRAY['SUCCESS', 'FAILED', 'TIMEOUT', 'CANCELLED'])[1 + i % 4] AS status,
+                     clock_timestamp() - i * interval '10 s' AS t) s;
+INSERT INTO executions (job_id, task_type, queue, started_at, worker_id)
+SELECT i, 'type_' || i % 7, 'default', clock_timestamp() - i * interval '1 min', 'worker-12' || i % 5
+FROM generate_series(1, 20) i;
+INSERT INTO workers (id, host, platform_properties, is_paused)
+SELECT 'worker-12' || i, 'host' || i, '{"cpu_count": "8", "OSFamily": "Linux"}', i = 2 FROM generate_series(0, 4) i;
+INSERT INTO operations (operation_id, client_operation_id, stage, worker_id)
+SELECT i::text, 'client-' || i, (ARRAY['queued', 'cache_check', 'executing', 'completed'])[1 + i % 4],
+       'worker-12' || i % 5
+FROM generate_series(1, 40) i
 """
 
 
@@ -35,12 +49,12 @@ def fuzzed(directory: Path) -> Iterator[Sidecar]:
     with running_server() as server, fresh_database(server) as database:
         store = native_store(database)
         with database.connect() as connection:
-            connection.execute(FILL.replace("%%", "%"))
+            connection.execute(FILL)
         sections = {
             "auth": {"anonymous_read": True, "tokens": [{"name": "fuzzer", "role": "admin", "token": ADMIN}]},
             "api": {"rate_limit": {"per_second": 0}, "action_rate_limit": {"per_second": 0}},
             "web": {"enable_lifecycle": True},
-            "connections": {"targets": [{**target("nobody", free_port()), "id": 1}]},
+            "connections": {"targets": [{**target("Production DB", free_port()), "id": 1}]},
             "logging": {"level": "info", "format": "json"},
         }
         sidecar = Sidecar(directory, {**one_store(store.dsn), **sections})
