@@ -26,6 +26,7 @@ chaos: $(VENV)/test.stamp ## Kills, crashes and jumping clocks: is every executi
 
 soak: $(VENV)/test.stamp ## Three minutes of checks with leases of 20 s from Vault
 	@exec $(BIN)/python -m pytest tests/e2e/test_e2e_vault.py -k leases_that_end --soak -s $(ARGS)
+
 fuzz: $(VENV)/test.stamp ## At least 10,000 requests made up from /openapi.json: is each answer as it says?
 	@PYTHONPATH=tests exec $(BIN)/python -m fuzz $(ARGS)
 
