@@ -80,7 +80,7 @@ def _add_targets(parser: argparse.ArgumentParser) -> None:
         "check", help="check targets once, stage by stage; exit status 1 if one fails", allow_abbrev=False
     )
     check.add_argument("name", nargs="*", metavar="NAME", help="only these targets, by name or id")
-    check.add_argument("--config.file", dest="config_file", default="config.yaml")
+    check.add_argument("--config.file", dest="config_file", help="configuration file (default: config.yaml)")
     check.add_argument("--json", dest="as_json", action="store_true", help="print the results as JSON")
     check.set_defaults(run=_targets_check)
 

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from shutil import get_terminal_size
@@ -30,6 +30,8 @@ from exporter.vault.references import Secrets, load
 
 #: So many names are told to somebody who gave one that no target has.
 NAMES_SHOWN: Final = 10
+#: What `serve` takes too.
+_CONFIG_FILE: Final = "SCHEDULER_EXPORTER_CONFIG_FILE"
 
 
 class UnknownTargetError(ExporterError):
@@ -56,11 +58,12 @@ class _Known:
         return list(found.values())
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> int:
     """Run the command; its exit status: 0 all answer, 1 one does not, 2 a name is wrong. Raises ConfigError."""
     logs.configure("error", "console", sys.stderr)
+    file = args.config_file or environ.get(_CONFIG_FILE) or "config.yaml"
     try:
-        return asyncio.run(_run(args.config_file, args.name, as_json=args.as_json))
+        return asyncio.run(_run(file, args.name, as_json=args.as_json))
     except UnknownTargetError as error:
         print(f"scheduler-exporter: {error}", file=sys.stderr)
         return 2

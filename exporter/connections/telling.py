@@ -13,6 +13,7 @@ from textwrap import wrap
 from typing import Any, Final
 
 from exporter.config.model import Target
+from exporter.config.places import places
 from exporter.connections.results import STAGES, CheckResult
 
 _DAY: Final = 86_400
@@ -127,8 +128,8 @@ def as_object(checked: Checked) -> dict[str, Any]:
 
 
 def _address(target: Target) -> str:
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    return f"{host}:{target.port}/{target.database}"
+    shown = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in places(target.host, target.port)]
+    return f"{','.join(shown)}/{target.database}"
 
 
 def _where(result: CheckResult) -> str:

@@ -68,6 +68,12 @@ def test_all_ok_is_told_stage_by_stage_and_exits_with_0(native: NativeStore, tmp
     assert sum(float(line.split()[1]) for line in stages) == pytest.approx(float(total.split()[1]), abs=0.002)
 
 
+def test_the_file_may_be_named_by_the_environment(native: NativeStore, tmp_path: Path) -> None:
+    file = written(tmp_path, configured(healthy(native))).removeprefix("--config.file=")
+    done = run_command("targets", "check", environment={"SCHEDULER_EXPORTER_CONFIG_FILE": file})
+    assert done.returncode == 0, done.stderr
+
+
 def test_one_that_fails_exits_with_1_and_shows_no_secret(native: NativeStore, tmp_path: Path) -> None:
     bad = healthy(native, "Test DB", password="not-the-pass\\word")
     config = written(tmp_path, configured(healthy(native), bad, target("Gone", free_port(), user="nobody")))
@@ -209,6 +215,8 @@ def test_words_and_shapes() -> None:
     assert "(EXPIRED)" in text(good, style, now=11 * day)
     assert summary([good], style) == "1 target: all ok"
     assert as_object(good)["tls_expiry"] == "1970-01-11T00:00:01+00:00"
+    several = Target(name="s", host="a,b", port="5432,6432", database="d")
+    assert text(Checked(target=several, result=result), style).splitlines()[0] == "s  a:5432,b:6432/d"
     failed = CheckResult(result="other", finished_at=0, response_seconds=0, stages={}, error_message="a fault")
     assert "FAILED  other: a fault" in text(Checked(target=place, result=failed), style)
     assert summary([good, Checked(target=place, result=failed)], style) == "2 targets: 1 ok, 1 failed: t (other)"
