@@ -143,7 +143,8 @@ async def _looked_up(send: Send, token: str) -> Token:
             "token_expired", f"{error}: the token has expired, was revoked, or is another Vault's"
         ) from None
     data = answer.get("data") or {}
-    return made_token(token, data.get("ttl") or 0, renewable=bool(data.get("renewable")), ours=False)
+    ttl = data.get("ttl") or (1 if data.get("expire_time") else 0)  # less than a second is not for ever
+    return made_token(token, ttl, renewable=bool(data.get("renewable")), ours=False)
 
 
 async def _read(path: str, key: str) -> str:

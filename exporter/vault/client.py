@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from exporter.config.model import Vault as Config
 from exporter.config.model import VaultCredential
@@ -14,7 +14,7 @@ from exporter.config.secrets import Secret
 from exporter.credentials import CredentialsError, CredentialSource
 from exporter.snapshot import Hub, Part
 from exporter.vault.failure import VaultError
-from exporter.vault.leases import Revoker
+from exporter.vault.leases import Revoker, holding_of
 from exporter.vault.roles import GRACE, Role
 from exporter.vault.secrets import Fetched, Secrets
 from exporter.vault.session import Session
@@ -49,7 +49,7 @@ class Vault:
         self._session: Session | None = None
         self._former: set[Session] = set()
         self._revoker = Revoker()
-        self._secrets = Secrets(self._current)
+        self._secrets = Secrets(self._current, self._give_back)
         self._roles: dict[str, Role] = {}
         self._sources: set[RoleSource] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -67,6 +67,7 @@ class Vault:
         """Revoke every lease, then every token that is ours; give up after seconds where Vault is away."""
         for task in list(self._tasks):
             task.cancel()
+        await self._secrets.close()
         held = [holding for role in list(self._roles.values()) for holding in await role.stop()]
         await self._revoker.close(held, REVOKING)
         sessions = [*self._former, *([self._session] if self._session else [])]
@@ -164,6 +165,14 @@ class Vault:
             role.changed()
         self._on_change()
 
+    def _give_back(self, path: str, answer: dict[str, Any]) -> None:
+        """Revoke a lease that nobody asked for: somebody has taken a role for a secret."""
+        session, now = self._current(), time.monotonic()
+        number, refresh = session.number, session.config.refresh
+        self._revoker.revoke(
+            holding_of(path, answer, session=session, number=number, started=now, refresh=refresh)
+        )  # fmt: skip
+
     def _spawn(self, coroutine: Coroutine[None, None, None], name: str) -> None:
         task = asyncio.create_task(coroutine, name=name)
         self._tasks.add(task)
@@ -175,6 +184,11 @@ class Vault:
     def requests(self) -> Mapping[tuple[str, str], int]:
         """How many requests there were, by operation and result."""
         return self._requests.snapshot()
+
+    @property
+    def token_number(self) -> int:
+        """Which token is in use; grows when it is another one."""
+        return self._session.number if self._session else 0
 
     @property
     def state(self) -> VaultState:

@@ -59,7 +59,7 @@ def holding_of(
 ) -> Holding:
     """What an answer to ``path`` gives, asked for at ``started`` (monotonic). Raises VaultError."""
     lease_id = str(answer.get("lease_id") or "")
-    fields = fields_of(path, {**answer, "lease_id": ""})
+    fields = fields_of(path, answer)
     ttl = float(answer.get("lease_duration") or 0)
     renewable = bool(answer.get("renewable"))
     ends = started + ttl if lease_id and ttl > 0 else None
@@ -170,6 +170,7 @@ async def _revoke(holding: Holding, seconds: float | None = None) -> None:
         await holding.session.request(
             "revoke_lease",
             lambda client: client.adapter.put("/v1/sys/leases/revoke", json=body),
+            about=f"lease of {holding.path}",
             whatever=seconds is not None,
             seconds=seconds,
         )

@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from exporter.vault.failure import VaultError
+from exporter.vault.failure import VaultError, unexpected
 from exporter.vault.leases import Holding, Revoker, due, holding_of
 from exporter.vault.secrets import GAP, LONGEST_PAUSE, Fetched
 from exporter.vault.session import NEAR_END, Session
@@ -178,6 +178,8 @@ class Role:
                 await self._issue()
         except VaultError as error:
             self._failed(error)
+        except Exception as fault:  # an answer like no other: those who wait are told, and others are asked
+            self._failed(unexpected(fault))
         else:
             if self._error is not None and not self._error.away:
                 log.info("credentials of vault are there again", role=self.path)
@@ -188,7 +190,9 @@ class Role:
         await session.token()
         number, started = session.number, time.monotonic()
         path = self.path
-        request = asyncio.create_task(session.request("credentials", lambda client: client.adapter.get(f"/v1/{path}")))
+        request = asyncio.create_task(
+            session.request("credentials", lambda client: client.adapter.get(f"/v1/{path}"), about=path)
+        )
         try:
             answer = await asyncio.shield(request)
         except asyncio.CancelledError:
@@ -218,7 +222,7 @@ class Role:
         lease_id, started = holding.lease_id.reveal(), time.monotonic()
         try:
             answer = await holding.session.request(
-                "renew_lease", lambda client: client.sys.renew_lease(lease_id=lease_id)
+                "renew_lease", lambda client: client.sys.renew_lease(lease_id=lease_id), about=f"lease of {self.path}"
             )
         except VaultError as error:
             await self._not_renewed(holding, error)

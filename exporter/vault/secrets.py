@@ -18,7 +18,7 @@ from exporter.config.model import VaultCredential
 from exporter.config.secrets import Secret
 from exporter.credentials import Credentials
 from exporter.logs import scrubber
-from exporter.vault.failure import VaultError
+from exporter.vault.failure import VaultError, unexpected
 from exporter.vault.session import Session
 
 log = structlog.get_logger(component="vault")
@@ -68,8 +68,9 @@ class _Entry:
 class Secrets:
     """The secrets that were read, by path. ``session`` gives the session in use, or raises VaultError without one."""
 
-    def __init__(self, session: Callable[[], Session]) -> None:
+    def __init__(self, session: Callable[[], Session], give_back: Callable[[str, dict[str, Any]], None]) -> None:
         self._session = session
+        self._give_back = give_back
         self._entries: dict[str, _Entry] = {}
 
     def changed(self, *, elsewhere: bool) -> None:
@@ -79,6 +80,14 @@ class Secrets:
             entry.stale |= elsewhere
             if entry.task is None:
                 entry.next_at = 0.0
+
+    async def close(self) -> None:
+        """End what is being read; nobody waits for it any more."""
+        tasks = [entry.task for entry in self._entries.values() if entry.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     def known(self, path: str) -> Fetched | None:
         """What was read last."""
@@ -126,10 +135,15 @@ class Secrets:
         try:
             await asyncio.sleep(delay)
             started = time.monotonic()
-            answer = await self._session().request("read", lambda client: client.adapter.get(f"/v1/{path}"))
+            answer = await self._session().request("read", lambda client: client.adapter.get(f"/v1/{path}"), about=path)
+            if answer.get("lease_id"):
+                self._give_back(path, answer)
+                raise VaultError("invalid", f"{path} in Vault makes a lease: write role: {path} in place of path")
             fields = fields_of(path, answer)
         except VaultError as error:
             self._failed(path, entry, error)
+        except Exception as fault:  # an answer like no other: those who wait are told
+            self._failed(path, entry, unexpected(fault))
         else:
             changed = entry.known is None or entry.known.fields != fields
             if changed and entry.known is not None:
@@ -156,8 +170,6 @@ class Secrets:
 def fields_of(path: str, answer: dict[str, Any]) -> dict[str, str]:
     """The fields of a secret in KV version 1 or 2, or another engine's; numbers and booleans as JSON writes them."""
     data = answer.get("data")
-    if answer.get("lease_id"):
-        raise VaultError("invalid", f"{path} in Vault makes a lease: write role: {path} in place of path")
     if isinstance(data, dict) and _is_version_2(data):
         data = data["data"]
     if not isinstance(data, dict):

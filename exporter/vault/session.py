@@ -20,7 +20,7 @@ from exporter.config.model import Vault
 from exporter.config.secrets import Secret
 from exporter.vault.auth import Auth, Token, made_token
 from exporter.vault.circuit import Circuit
-from exporter.vault.failure import VaultError
+from exporter.vault.failure import VaultError, unexpected
 from exporter.vault.state import Operation, Requests
 from exporter.vault.threads import in_thread
 
@@ -59,6 +59,8 @@ class Session:
         self._login_lock = asyncio.Lock()
         self._token: Token | None = None
         self._ours: list[Token] = []
+        self._last: Secret | None = None
+        self._in_file: Secret | None = None
         self._number = 0
         self._refused: VaultError | None = None
         self._refused_pause = FIRST_LOGIN_PAUSE
@@ -125,9 +127,15 @@ class Session:
     # -- requests
 
     async def request(
-        self, operation: Operation, call: Callable[[Any], Any], *, whatever: bool = False, seconds: float | None = None
+        self,
+        operation: Operation,
+        call: Callable[[Any], Any],
+        *,
+        about: str = "",
+        whatever: bool = False,
+        seconds: float | None = None,
     ) -> dict[str, Any]:
-        """What Vault answers to ``call`` (of hvac's client), logged in. Raises VaultError.
+        """What Vault answers to ``call`` (of hvac's client), logged in. Raises VaultError, which says ``about`` what.
 
         If it is denied because the token has ended, log in once and ask once more. ``whatever`` asks a Vault that is
         known to be away too.
@@ -137,9 +145,12 @@ class Session:
             return await self._send(operation, call, token.value.reveal(), whatever=whatever, seconds=seconds)
         except VaultError as error:
             if error.kind != "denied" or await self._holds(token):
-                raise
+                raise error.about(about) from None
         token = await self.token(whatever=whatever)
-        return await self._send(operation, call, token.value.reveal(), whatever=whatever, seconds=seconds)
+        try:
+            return await self._send(operation, call, token.value.reveal(), whatever=whatever, seconds=seconds)
+        except VaultError as error:
+            raise error.about(about) from None
 
     async def _send(
         self,
@@ -159,6 +170,10 @@ class Session:
             except VaultError as error:
                 self._failed(operation, error)
                 raise
+            except Exception as fault:  # the boundary to hvac: nobody may be left waiting
+                failure = unexpected(fault)
+                self._failed(operation, failure)
+                raise failure from None
         self._requests.count(operation, "success")
         self._answered(asked=True)
         return answer
@@ -194,11 +209,21 @@ class Session:
             self.circuit.check()
         async with self._login_lock:
             token = self._token
-            if token is not None and self._auth.follows_file:
-                token = token if await self._auth.read_token() == token.value.reveal() else None
+            if self._auth.follows_file and await self._file_changed(token):
+                token = None
             if token is not None and (token.ends is None or time.monotonic() < token.ends):
                 return token
             return await self._login()
+
+    async def _file_changed(self, token: Token | None) -> bool:
+        """Whether the token's file has another one. One that cannot be read now has not changed."""
+        try:
+            text = Secret(await self._auth.read_token())
+        except VaultError:
+            return False
+        if text != self._in_file:
+            self._in_file, self._login_at = text, 0.0  # whatever was refused was another one
+        return token is not None and text != token.value
 
     async def _login(self) -> Token:
         """A new token in place of the old one. The caller has the lock."""
@@ -213,12 +238,17 @@ class Session:
         if self._refused is not None:
             log.info("login to vault succeeded", method=self.config.auth.method)
         self._refused, self._refused_pause = None, FIRST_LOGIN_PAUSE
+        self._confirmed_at = time.monotonic()
+        if token.value == self._last:  # somebody else has renewed it: the leases that it made hold
+            self._token = replace(token, number=self._number)
+            self._wake.set()
+            return self._token
         self._number += 1
+        self._last = token.value
         self._token = replace(token, number=self._number)
         if token.ours:
             now = time.monotonic()
             self._ours = [t for t in self._ours if t.ends is None or t.ends > now] + [self._token]
-        self._confirmed_at = time.monotonic()
         log.debug("logged in to vault", method=self.config.auth.method, ttl=token.ttl)
         self._changed()
         return self._token
@@ -261,6 +291,8 @@ class Session:
                 seconds = self._renew_in(token)
             except VaultError:
                 token, seconds = None, max(0.5, self._login_at - time.monotonic())
+                if self._auth.follows_file:
+                    seconds = min(seconds, FILE_INTERVAL)
             if await self._woken(seconds) or token is None or token is not self._token:
                 continue
             with contextlib.suppress(VaultError):  # tried again, as long as it lasts
@@ -284,6 +316,8 @@ class Session:
 
     async def _prolong(self, token: Token) -> None:
         """Renew the token, or log in again while it still holds: leases that it made end with it."""
+        if self._auth.follows_file:
+            await self._look_again(token)
         if self._auth.follows_file or token.ends is None:
             return
         if token.renewable:
@@ -303,6 +337,13 @@ class Session:
                 if left >= NEAR_END * renewed.ttl or not self._auth.logs_in:
                     return
         if self._auth.logs_in:
+            async with self._login_lock:
+                if self._token is token:
+                    await self._login()
+
+    async def _look_again(self, token: Token) -> None:
+        """How long a token lasts that somebody else renews: asked at half its time, so that its end is known."""
+        if token.ends is not None and token.ends - time.monotonic() < token.ttl / 2:
             async with self._login_lock:
                 if self._token is token:
                     await self._login()

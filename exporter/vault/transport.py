@@ -150,7 +150,7 @@ _TEXTS: Final[dict[Kind, str]] = {
 
 def _refusal(error: hvac.exceptions.VaultError) -> tuple[Kind, str]:
     """The kind and the text of an answer that is none."""
-    errors = [text for text in error.errors or () if isinstance(text, str)]
+    errors = [part for text in error.errors or () if isinstance(text, str) for part in _parts(text)]
     detail = _one_line("; ".join(errors)) or _hint(error.json)
     kind = _STATUS.get(type(error), "error")
     lower = f"{detail} {error.args[0] or ''}".lower()
@@ -160,8 +160,14 @@ def _refusal(error: hvac.exceptions.VaultError) -> tuple[Kind, str]:
         kind = "standby"
     if isinstance(error, hvac.exceptions.VaultNotInitialized):
         return kind, "is not initialised yet"
-    said = "" if kind in ("sealed", "standby") or not detail or detail == "permission denied" else f": {detail}"
+    said = "" if kind in ("sealed", "standby") or not detail else f": {detail}"
     return kind, _TEXTS[kind] + said
+
+
+def _parts(text: str) -> list[str]:
+    """Vault's own words, which come as "1 error occurred: * ..." at times, without what the kind says already."""
+    found = re.split(r"(?:^|\s)\* ", re.sub(r"\d+ errors? occurred:", "", text))
+    return [part.strip() for part in found if part.strip() and part.strip() != "permission denied"]
 
 
 def _hint(answer: Any) -> str:

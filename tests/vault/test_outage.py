@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 from support import faulty_servers
@@ -106,6 +109,50 @@ async def test_silent(own_vault_server: VaultServer) -> None:
             assert time.monotonic() - began < 3
             began = time.monotonic()
         assert time.monotonic() - began < 6
+
+
+@contextlib.contextmanager
+def answering(chunks: Callable[[], Iterator[bytes]]) -> Iterator[int]:
+    """The port of a server that answers every request with these."""
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # closed: the end
+            while True:
+                client, _ = listener.accept()
+                threading.Thread(target=answer, args=(client,), daemon=True).start()
+
+    def answer(client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            client.recv(65536)
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9000000\r\n\r\n")
+            for chunk in chunks():
+                client.sendall(chunk)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+def drops() -> Iterator[bytes]:
+    while True:
+        time.sleep(0.1)
+        yield b" "
+
+
+def floods() -> Iterator[bytes]:
+    while True:
+        yield b" " * 65536
+
+
+@pytest.mark.parametrize(("chunks", "text"), [(drops, "did not answer in time"), (floods, "the answer is larger than")])
+async def test_an_answer_without_an_end(chunks: Callable[[], Iterator[bytes]], text: str) -> None:
+    with answering(chunks) as port:
+        config = Config(address=f"http://127.0.0.1:{port}", auth=token_auth("t"), timeout=Duration(0.5))
+        async with Vault(config) as vault:
+            began = time.monotonic()
+            with pytest.raises(CredentialsError, match=text):
+                await vault.read("secret/data/x")
+            assert time.monotonic() - began < 3
 
 
 async def test_away_at_the_end(own_vault_server: VaultServer) -> None:

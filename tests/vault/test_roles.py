@@ -205,6 +205,14 @@ async def test_a_static_role_rotated_by_hand_is_read_again_when_refused(
     engine.client().secrets.database.delete_static_role(name="by-hand")
 
 
+async def test_a_role_taken_for_a_secret_leaves_no_lease(engine: VaultServer) -> None:
+    path = engine.dynamic_role("taken")
+    async with Vault(config_for(engine)) as vault:
+        with pytest.raises(CredentialsError, match="write role: database/creds/taken in place of path"):
+            await vault.source(VaultCredential(path=path)).current()
+        await eventually(lambda: engine.leases(path) == [], "revoked")
+
+
 async def test_a_role_that_is_wrong_is_told_to_all_and_asked_for_seldom(engine: VaultServer) -> None:
     async with Vault(config_for(engine)) as vault:
         source = vault.source(VaultCredential(role="database/creds/nothing"))

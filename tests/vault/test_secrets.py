@@ -71,8 +71,8 @@ async def test_what_is_wrong_is_told_apart(vault_server: VaultServer) -> None:
     vault_server.put("secret/data/there", username="u", password="p")
     async with Vault(config_for(vault_server)) as vault:
         for path, text in {
-            "secret/data/missing": r"has nothing there \(404\)",
-            "secret/there": "denies this",
+            "secret/data/missing": r"^secret/data/missing: Vault at http://[^ ]+ has nothing there \(404\)$",
+            "secret/there": r"^secret/there: .* denies this \(403\)$",
             "other/thing": "denies this",
         }.items():
             with pytest.raises(CredentialsError, match=text):
