@@ -23,7 +23,7 @@ from exporter.config.redact import redacted
 from exporter.connections import ConnectionManager
 from exporter.connections.roster import Roster
 from exporter.credentials import CredentialSource
-from exporter.domain import Exactness, Executions, StoreSettings
+from exporter.domain import AuditEntry, AuditResult, Exactness, Executions, StoreSettings
 from exporter.errors import ConfigError, StateUnavailable
 from exporter.httpd.context import Context, ReloadResult
 from exporter.httpd.server import Server
@@ -130,7 +130,12 @@ class App:
                 task.cancel()
 
     def _on_hangup(self) -> None:
-        self._hangup = asyncio.create_task(self._reload(), name="reload")
+        async def reload() -> None:
+            done = await self._reload()
+            result: AuditResult = "success" if done.ok else "failed"
+            self._audit.record(AuditEntry(at=time.time(), action="reload", actor="SIGHUP", result=result))
+
+        self._hangup = asyncio.create_task(reload(), name="reload")
 
     # -- stores and targets
 

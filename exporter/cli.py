@@ -124,12 +124,14 @@ def _serve(args: argparse.Namespace) -> int:
     with _no_certificates():
         from exporter.app import serve  # noqa: PLC0415
     from exporter.config.load import NOT_ASKED, logging_defaults  # noqa: PLC0415
+    from exporter.httpd.access import check_access  # noqa: PLC0415
     from exporter.vault import Vault  # noqa: PLC0415
     from exporter.vault.references import load  # noqa: PLC0415
 
     options = options_from(args)
     if args.config_check:
         config = options.load(NOT_ASKED)
+        check_access(config)
         print(f"{options.config_file}: valid; {len(config.stores)} stores, {len(config.connections.targets)} targets")
         return 0
     config = asyncio.run(load(options.load, Vault))

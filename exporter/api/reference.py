@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -15,26 +17,44 @@ from exporter.httpd.problems import JSON
 from exporter.httpd.roles import Role
 from exporter.httpd.routing import SERVED, Served
 
+T = TypeVar("T")
+
 FAMILY: Final = Family(name="reference", description="What is served here", port="both")
+
+
+class _Made(Generic[T]):
+    """What ``make`` gives for what a listener serves, made once, off the event loop: it takes a tenth of a second."""
+
+    def __init__(self, make: Callable[[Served, Role | None], T]) -> None:
+        self._make = make
+        # Few: a listener's endpoints stay the same, what is done without a credential may change with a reload.
+        self._made: dict[tuple[int, Role | None], asyncio.Task[T]] = {}
+
+    async def of(self, served: Served) -> T:
+        """The value; those who ask meanwhile wait for the same."""
+        anonymous = served.anonymous()
+        key = (id(served), anonymous)
+        task = self._made.get(key)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._made[key] = asyncio.create_task(asyncio.to_thread(self._make, served, anonymous))
+        return await asyncio.shield(task)
 
 
 def endpoints(context: Context) -> list[Endpoint]:
     """Both paths."""
-    # Not many: the endpoints of a listener are the same for ever, what may be done anonymously changes with a reload.
-    kept: dict[tuple[int, Role | None], bytes] = {}
 
-    def described(served: Served) -> dict[str, Any]:
-        return document(served.endpoints, version=context.version, anonymous=served.anonymous())
+    def described(served: Served, anonymous: Role | None) -> dict[str, Any]:
+        return document(served.endpoints, version=context.version, anonymous=anonymous)
+
+    documents = _Made(lambda *given: msgspec.json.encode(described(*given)))
+    pages = _Made(lambda *given: context.reference(described(*given)))
 
     async def openapi(call: Query[Nothing]) -> web.StreamResponse:
-        served = call.request.app[SERVED]
-        key = (id(served), served.anonymous())
-        if key not in kept:
-            kept[key] = msgspec.json.encode(described(served))
-        return web.Response(body=kept[key], headers={"Content-Type": JSON})
+        body = await documents.of(call.request.app[SERVED])
+        return web.Response(body=body, headers={"Content-Type": JSON})
 
     async def docs(call: Query[Nothing]) -> web.StreamResponse:
-        return page_response(context.reference(described(call.request.app[SERVED])))
+        return page_response(await pages.of(call.request.app[SERVED]))
 
     return [
         Endpoint(

@@ -19,13 +19,14 @@ from aiohttp import web
 from exporter.config.addresses import is_loopback
 from exporter.config.model import Config, Token
 from exporter.config.secrets import Secret
-from exporter.config.web import WebConfig
+from exporter.config.web import WebConfig, load_web_config
 from exporter.credentials import CredentialsError
 from exporter.errors import ConfigError
 from exporter.httpd.auth import BasicAuth
 from exporter.httpd.endpoint import Endpoint
 from exporter.httpd.problems import HttpError
 from exporter.httpd.roles import ANONYMOUS, Caller, Role
+from exporter.httpd.tls import check_web_config
 from exporter.httpd.watch import WebConfigWatch
 
 log = structlog.get_logger(component="http")
@@ -58,6 +59,14 @@ def anonymous_role(config: Config, web_config: WebConfig) -> Role | None:
     if config.environment is None and not all(map(is_loopback, addresses_of(config))):
         return Role.ANYONE
     return Role.ADMIN
+
+
+def check_access(config: Config) -> None:
+    """ConfigError where serving this would leave JSON open unasked, or ``web.config_file`` cannot be used."""
+    file = config.web.config_file
+    if file is not None:
+        check_web_config(file)
+    anonymous_role(config, WebConfig() if file is None else load_web_config(file))
 
 
 def tokens_of(config: Config) -> Sequence[Token]:
