@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, TextIO
@@ -20,6 +21,8 @@ SERVICE: Final = "scheduler-exporter"
 SHORTEST: Final = 4
 #: Secrets that rotate are new ones each time. A thousand targets' passwords and their predecessors fit.
 MOST_FETCHED: Final = 5_000
+#: C0 and C1 but for tab and line feed, and Unicode's own line ends.
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -62,12 +65,20 @@ class Scrubber:
 
     def _clean(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self.text(value)
+            return printable(self.text(value))
         if isinstance(value, dict):
             return {self._clean(k): self._clean(v) for k, v in value.items()}
         if isinstance(value, (list, tuple, set, frozenset)):
             return [self._clean(v) for v in value]
-        return value if isinstance(value, (int, float, bool, type(None))) else self.text(str(value))
+        return value if isinstance(value, (int, float, bool, type(None))) else printable(self.text(str(value)))
+
+
+def printable(text: str) -> str:
+    r"""``text`` with control characters as ``\x1b``, but for line ends and tabs, which every format escapes itself.
+
+    Some formats write them as they are: a carriage return in an id would begin a line that nobody logged.
+    """
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 #: The process's scrubber: secrets are learned when a configuration is read, and as they are fetched.

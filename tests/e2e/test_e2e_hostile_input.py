@@ -70,7 +70,7 @@ def test_no_parameter_reaches_a_statement_as_sql(sidecar: Sidecar, document: dic
     assert tried > 100
     # Nothing is gone, nothing was waited for, nothing failed.
     assert sidecar.get("/api/system/stats").status == 200
-    assert [line for line in sidecar.events() if line.get("level") == "error"] == []
+    assert [line for line in sidecar.events() if line.get("level") == "ERROR"] == []
 
 
 def test_what_is_no_text_is_refused_by_name(sidecar: Sidecar, document: dict[str, Any]) -> None:

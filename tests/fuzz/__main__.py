@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         while good and cases < chosen.cases:
             found = fuzz(sidecar, examples=chosen.examples, seed=seed, directory=Path(name), say=say)
             cases, good, seed = cases + found.cases, found.good and found.cases > 0, seed + 1
-        faults = [line for line in sidecar.events() if line.get("level") == "error"]
+        faults = [line for line in sidecar.events() if line.get("level") == "ERROR"]
     for line in faults:
         print(line)
     good = good and not faults

@@ -1,0 +1,38 @@
+"""The log: one event is one line, whatever is in it, in every format."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from exporter import logs
+from exporter.config.model import LogFormat
+
+FORGED = (
+    'x\nlevel=ERROR message=forged\r\n{"level":"ERROR","message":"forged"}\r\x1b[31m\x9b\x85\u2028\u2029\x00\x0b\x0c'
+)
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+@pytest.mark.parametrize("log_format", ["json", "logfmt", "console"])
+def test_a_value_makes_no_line_of_its_own(log_format: LogFormat) -> None:
+    stream = io.StringIO()
+    logs.configure("info", log_format, stream)
+    structlog.get_logger().warning("audit", target=FORGED, actor=[FORGED], client={"a": FORGED})
+    written = stream.getvalue()
+    assert written.endswith("\n")
+    assert len(written[:-1].splitlines()) == 1  # splitlines knows every line end that there is
+    assert written[:-1].isprintable()
+    assert "forged" in written
