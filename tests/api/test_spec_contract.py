@@ -1,0 +1,136 @@
+"""Every JSON example of the specifications against the sidecar's own answer for equivalent data.
+
+The files in ``spec/`` are the JSON blocks of the five documents, in their order: ``000`` CHRONOS (5f783fe7710d33e9),
+``001`` the PostgreSQL reviewer (0f3e53f230697410), ``002`` the scheduling worker (26877825d8decfee), ``004`` NativeLink
+(bece0e6c7bb0be98). ``003`` (1313cbfdca7ef1c7) has none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.likeness import differences
+from support.polling import until
+from support.postgres import fresh_database
+from support.scheduler import native_store
+from support.sidecar import Sidecar, one_store, target
+
+from exporter.demo.postgres import PostgresServer
+
+SPEC = Path(__file__).parent / "spec"
+#: The file of an example -> where the sidecar answers it.
+PATHS = {
+    "000-01": "/api/system/health",
+    "000-02": "/api/system/stats",
+    "000-03": "/api/system/stats/live",
+    "000-04": "/api/system/workers",
+    "000-05": "/api/jobs/1/logs",
+    "000-06": "/api/jobs/1/logs/summary",
+    "000-07": "/api/logs/recent",
+    "001-01": "/monitoring/tasks/executions",
+    "001-02": "/monitoring/tasks/1/executions",
+    "001-04": "/monitoring/connections/status",
+    "001-05": "/monitoring/connections/1/status",
+    "001-08": "/monitoring/tasks/running",
+    "001-09": "/monitoring/connections/1/status",
+    "001-10": "/monitoring/connections/3/status",
+    "001-11": "/monitoring/connections/2/status",
+    "002-01": "/health",
+    "004-01": "/api/v1/workers",
+    "004-02": "/api/v1/workers/worker-123",
+    "004-03": "/api/v1/operations",
+    "004-04": "/api/v1/operations/op-456",
+    "004-05": "/api/v1/scheduler/status",
+    "004-06": "/api/v1/scheduler/metrics",
+    "004-07": "/api/v1/system/health",
+    "004-08": "/api/v1/workers/nobody",
+}
+#: Actions, which tests of their own try, and a line of a log.
+ELSEWHERE = {"001-03", "001-06", "001-07", "002-02"}
+#: What the examples show.
+DATA = (
+    "UPDATE jobs SET connection_id = 1",
+    "INSERT INTO workers (id, host, platform_properties, connected_at, actions_completed) VALUES ('worker-123',"
+    """ 'host1.example.com', '{"cpu_count": "8", "memory_kb": 16384, "cpu_arch": "x86_64", "OSFamily": "Linux"}',"""
+    " now() - interval '1 hour', 42), ('worker-124', 'host2.example.com', '{}', now(), 0)",
+    "INSERT INTO operations (operation_id, client_operation_id, stage, worker_id, action_digest, command_digest,"
+    " input_root_digest, timeout, platform_properties, load_timestamp) SELECT 'op-' || n, 'client-op-' || n,"
+    " CASE WHEN n < 460 THEN 'executing' ELSE 'completed' END, 'worker-123', 'sha256:a' || n, 'sha256:d' || n,"
+    """ 'sha256:g' || n, 3600, '{"cpu_count": "4", "memory_kb": "8192"}', now() FROM generate_series(456, 465) n""",
+    "INSERT INTO executions (job_id, task_type, status, attempt, scheduled_at, started_at, completed_at, worker_id,"
+    " result, error_message, error_code) SELECT 1, 'mail', s, n % 2, t - interval '400 s', t - interval '300 s', t,"
+    """ 'worker-123', CASE WHEN s = 'SUCCESS' THEN '{"sent": true, "recipient": "user@example.com","""
+    """ "analyzed_logs": 1000, "issues_found": 5}'::jsonb END, CASE WHEN s <> 'SUCCESS' THEN 'SMTP connection timeout'"""
+    " END, CASE WHEN s <> 'SUCCESS' THEN 'TIMEOUT' END"
+    " FROM generate_series(1, 40) n, LATERAL (SELECT CASE n % 5 WHEN 0 THEN 'FAILED' WHEN 1 THEN 'TIMEOUT' ELSE"
+    " 'SUCCESS' END s, now() - n * interval '20 minutes' t) x",
+)
+
+
+@pytest.fixture(scope="module")
+def sidecar(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
+    """A sidecar with a store, and three connections: one that works, one refused, one with a wrong password."""
+    with fresh_database(postgres_server) as database:
+        native = native_store(database)
+        with database.connect() as connection:
+            for statement in DATA:
+                connection.execute(statement.encode())
+        good = target("Production DB", postgres_server.port, id=1, user="postgres", database=database.name)
+        config = {
+            **one_store(native.dsn),
+            "environment": "development",
+            "api": {"rate_limit": {"per_second": 0}},
+            "connections": {
+                "targets": [
+                    {**good, "password": _password(database.dsn)},
+                    target("Test DB", 1, id=2),
+                    target("Staging DB", postgres_server.port, id=3, user="postgres", password="wrong"),
+                ]
+            },
+        }
+        made = Sidecar(tmp_path_factory.mktemp("contract"), config)
+        try:
+            made.start()
+            until(lambda: _ready(made), 30, "the store and its connections are known")
+            yield made
+        finally:
+            made.cleanup()
+
+
+def _password(dsn: str) -> str:
+    return dsn.partition("://")[2].partition("@")[0].partition(":")[2]
+
+
+def _ready(sidecar: Sidecar) -> bool:
+    stats, connections = sidecar.get("/api/system/stats"), sidecar.get("/monitoring/connections/status")
+    if stats.status != 200 or connections.status != 200:
+        return False
+    known = json.loads(stats.text)["data"]
+    checked = all(row["last_check"] is not None for row in json.loads(connections.text))
+    return checked and known["executions"]["total"] == 40 and known["jobs"]["total"] is not None
+
+
+def test_every_example_is_looked_at() -> None:
+    assert {file.stem for file in SPEC.glob("*.json")} == PATHS.keys() | ELSEWHERE
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_the_answer_is_like_the_example(sidecar: Sidecar, name: str) -> None:
+    answer = sidecar.get(PATHS[name])
+    assert answer.status == (404 if name == "004-08" else 200), answer.text
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    found = list(differences(json.loads((SPEC / f"{name}.json").read_text()), json.loads(answer.text)))
+    assert not found, "\n".join([*found, answer.text[:2000]])
+
+
+def test_a_likeness_can_fail() -> None:
+    example: Any = {"rate": "86.96%", "at": "2026-01-28T15:30:00.000Z", "n": 1, "list": [{"ok": True}], "unix": 1640995200}
+    assert not list(differences(example, {**example, "more": 1}))
+    for key, wrong in (("rate", 0.87), ("rate", "86.9%"), ("at", "2026-01-28T15:30:00Z"), ("n", 1.0), ("n", None),
+                       ("list", []), ("list", [{"ok": 1}]), ("unix", 5)):  # fmt: skip
+        assert list(differences(example, {**example, key: wrong})), key
+    assert list(differences(example, {}))
