@@ -5,15 +5,16 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from exporter.api.asking import StoreAsked, from_state, snapshot_response, store_asked
+from exporter.api.asking import PERIODS, StoreAsked, from_state, polled, snapshot_response, store_asked
 from exporter.api.examples import example
+from exporter.api.kept import KeptAnswers
 from exporter.api.known import Known
 from exporter.api.page import page_response
 from exporter.api.scheduler_metrics import MetricsAnswer, WorkerMetrics, metrics_of, workers_in_short
 from exporter.api.scheduler_monitoring import FAMILY, StatusAnswer, status_of
 from exporter.api.system import TrendPoint, trend_of
 from exporter.api.wire import iso
-from exporter.domain import FailingJob, OverdueJob
+from exporter.domain import FailingJob, OverdueJob, Statistics
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Endpoint, Query
 
@@ -62,25 +63,30 @@ class DashboardAnswer(msgspec.Struct, rename="camel"):
 def endpoints(context: Context) -> list[Endpoint]:
     """The one path."""
 
+    kept = KeptAnswers()
+
     async def dashboard(call: Query[StoreAsked]) -> web.StreamResponse:
         if wants_page(call.request.headers.get("Accept", "")):
             return page_response(context.landing())
         store = store_asked(call.params.store, context.config())
-        metrics, at = await metrics_of(context, store, PERIOD)
-        found = await context.history.statistics(store, 24 * 3600.0)
+        found = polled(await context.history.statistics(store, PERIODS[PERIOD]), store)
+        # Ages are told to the second that the snapshot is from.
+        body = await kept.get(store, (found, context.hub.current), lambda: overview(store, found))
+        return snapshot_response(body, found.end)
+
+    async def overview(store: str, found: Statistics) -> DashboardAnswer:
         known = Known(context.hub.current, store)
         status = status_of(context, [known])
         failing = known.counts.failing if known.counts is not None else ()
-        answer = DashboardAnswer(
+        return DashboardAnswer(
             status=status,
-            metrics=metrics,
-            trend=trend_of(found) if found is not None else [],
+            metrics=(await metrics_of(context, store, PERIOD))[0],
+            trend=trend_of(found),
             top_failures=[_failure(job) for job in failing[:LISTED]],
             overdue=[_overdue(job) for job in known.overdue_jobs[:LISTED]],
             workers=workers_in_short(known),
             alerts=AlertsInShort(status.alerts_firing),
         )
-        return snapshot_response(msgspec.json.encode(answer), at)
 
     return [
         Endpoint(

@@ -13,6 +13,7 @@ from exporter.api.asking import StoreAsked, from_state, store_asked
 from exporter.api.estimates import usual_seconds
 from exporter.api.examples import example
 from exporter.api.from_store import from_store, reads_of
+from exporter.api.kept import KeptAnswers
 from exporter.api.known import Known
 from exporter.api.masking import shown_error, shown_result
 from exporter.api.reviewer import FAMILY, PREFIX, RUNNING, STATES, everywhere
@@ -22,7 +23,7 @@ from exporter.errors import StoreError
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Endpoint, Query
 from exporter.httpd.params import Text, limit_to
-from exporter.httpd.problems import HttpError, json_response
+from exporter.httpd.problems import HttpError, json_body, json_response
 from exporter.httpd.roles import Caller
 from exporter.stores.found import Job, LoggedExecution
 from exporter.stores.reads import LogFilter, Reads
@@ -76,23 +77,33 @@ class RunningRow(msgspec.Struct):
 def endpoints(context: Context) -> list[Endpoint]:
     """The three paths, under all of the family's addresses."""
 
+    kept = KeptAnswers()
+
     async def executions(call: Query[ExecutionsAsked]) -> web.StreamResponse:
         asked = call.params
         store = store_asked(asked.store, context.config())
         if asked.task_id is not None:
             return await of_task(store, asked.task_id, asked.limit, call.caller)
+        known = Known(context.hub.current, store)
+        if known.counts is None:
+            raise HttpError(503, f"nothing is known of store {store!r} yet: its executions have not been read")
+        body = await kept.get(
+            ("executions", store, asked.limit, call.caller.role),
+            (known.counts, known.running, context.config()),
+            lambda: newest(store, asked.limit, call.caller),
+        )
+        return json_body(body)
+
+    async def newest(store: str, limit: int, caller: Caller) -> list[ExecutionRow]:
         reads = context.reads(store)
         ids = await _Ids.of(reads)
-        if Known(context.hub.current, store).counts is None:
-            raise HttpError(503, f"nothing is known of store {store!r} yet: its executions have not been read")
-        running = _newest_first(_running(context, store))[: asked.limit]
-        finished = await context.history.recent(store, limit=asked.limit - len(running)) if (
-            len(running) < asked.limit
-        ) else []  # fmt: skip
+        running = _newest_first(_running(context, store))[:limit]
+        wanted = limit - len(running)
+        finished = await context.history.recent(store, limit=wanted) if wanted else []
         results = await _results(reads, finished)
         rows = [_running_row(e, ids) for e in running]
-        rows += [_row(e, results.get((e.id, e.attempt)), ids, call.caller, context.config().setting) for e in finished]
-        return json_response(rows)
+        rows += [_row(e, results.get((e.id, e.attempt)), ids, caller, context.config().setting) for e in finished]
+        return rows
 
     async def task(call: Query[TaskAsked]) -> web.StreamResponse:
         store = store_asked(call.params.store, context.config())
@@ -113,12 +124,17 @@ def endpoints(context: Context) -> list[Endpoint]:
 
     async def now(call: Query[StoreAsked]) -> web.StreamResponse:
         store = store_asked(call.params.store, context.config())
+        known = Known(context.hub.current, store)
+        made_of = (known.counts, known.running)
+        return json_body(await kept.get(("running", store), made_of, lambda: running_now(store)))
+
+    async def running_now(store: str) -> list[RunningRow]:
         reads = context.reads(store)
         ids = await _Ids.of(reads)
         running = _running(context, store)
         jobs = await _jobs(reads, running)
         usual = await usual_seconds(context.history, store, running)
-        return json_response([_running_now(e, jobs.get(e.job_id), usual.get(e.id), ids) for e in running])
+        return [_running_now(e, jobs.get(e.job_id), usual.get(e.id), ids) for e in running]
 
     def one(path: str, handler: Any, params: type[StoreAsked], *, summary: str, kind: Any, name: str) -> Endpoint:
         return Endpoint(

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from exporter.api.asking import HOUR, PERIODS, PeriodAsked, from_state, polled, snapshot_response, store_asked
 from exporter.api.examples import example
+from exporter.api.kept import KeptAnswers
 from exporter.api.masking import shown_error
 from exporter.api.scheduler_monitoring import FAMILY
 from exporter.api.wire import iso
@@ -76,18 +77,24 @@ class ErrorsAnswer(msgspec.Struct):
 def endpoints(context: Context) -> list[Endpoint]:
     """The one path."""
 
+    kept = KeptAnswers()
+
     async def errors(call: Query[ErrorsAsked]) -> web.StreamResponse:
         asked, config = call.params, context.config()
         store = store_asked(asked.store, config)
-        end = polled(await context.history.statistics(store, PERIODS[asked.period]), store).end
-        groups = await context.history.errors(store, PERIODS[asked.period])
-        page = groups[asked.offset : asked.offset + asked.limit]
-        many = config.alerting.thresholds.errors_per_hour
-        answer = ErrorsAnswer(
-            [_group(group, end, PERIODS[asked.period], many, call.caller, config.setting) for group in page],
-            Pagination(len(groups), asked.limit, asked.offset, len(groups) > asked.offset + asked.limit),
-        )
-        return snapshot_response(msgspec.json.encode(answer), end)
+        found = polled(await context.history.statistics(store, PERIODS[asked.period]), store)
+
+        async def build() -> ErrorsAnswer:
+            groups = await context.history.errors(store, PERIODS[asked.period])
+            page = groups[asked.offset : asked.offset + asked.limit]
+            many = config.alerting.thresholds.errors_per_hour
+            return ErrorsAnswer(
+                [_group(group, found.end, PERIODS[asked.period], many, call.caller, config.setting) for group in page],
+                Pagination(len(groups), asked.limit, asked.offset, len(groups) > asked.offset + asked.limit),
+            )
+
+        key = (store, asked.period, asked.limit, asked.offset, call.caller.role)
+        return snapshot_response(await kept.get(key, (found, config), build), found.end)
 
     return [
         Endpoint(

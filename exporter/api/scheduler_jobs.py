@@ -16,9 +16,11 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from exporter.api.asking import StoreAsked, from_state, store_asked
+from exporter.api.asking import StoreAsked, from_state, snapshot_response, store_asked
 from exporter.api.examples import example
 from exporter.api.from_store import from_store, reads_of
+from exporter.api.kept import KeptAnswers
+from exporter.api.known import Known
 from exporter.api.masking import shown_error
 from exporter.api.scheduler_monitoring import FAMILY
 from exporter.api.wire import iso, lasted, milliseconds
@@ -26,7 +28,7 @@ from exporter.domain import FINAL_STATUSES, RecentExecution
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Endpoint, Query
 from exporter.httpd.params import Text, limit_to
-from exporter.httpd.problems import json_response
+from exporter.httpd.problems import HttpError
 from exporter.httpd.roles import Caller
 from exporter.stores.pages import Wanted
 
@@ -89,9 +91,19 @@ class HistoryAnswer(msgspec.Struct):
 def endpoints(context: Context) -> list[Endpoint]:
     """The one path."""
 
+    kept = KeptAnswers()
+
     async def history(call: Query[HistoryAsked]) -> web.StreamResponse:
         asked = call.params
         store = store_asked(asked.store, context.config())
+        counts = Known(context.hub.current, store).counts
+        if counts is None or counts.read_at is None:
+            raise HttpError(503, f"nothing is known of store {store!r} yet: its executions have not been read")
+        key = (store, asked.status, asked.taskType, asked.q, asked.limit, asked.offset, call.caller.role)
+        body = await kept.get(key, (counts, context.config()), lambda: page_of(store, asked, call.caller))
+        return snapshot_response(body, counts.read_at)
+
+    async def page_of(store: str, asked: HistoryAsked, caller: Caller) -> HistoryAnswer:
         found, end = await _newest(context, store, asked)
         page = found[asked.offset : asked.offset + asked.limit]
         more = len(found) > asked.offset + asked.limit
@@ -99,11 +111,9 @@ def endpoints(context: Context) -> list[Endpoint]:
         if total is not None:  # counted apart from the page: at least what the page shows
             total = max(total, asked.offset + len(page) + more if page else 0)
         environment = context.config().setting
-        return json_response(
-            HistoryAnswer(
-                [_entry(execution, call.caller, environment) for execution in page],
-                Pagination(total, asked.limit, asked.offset, more),
-            )
+        return HistoryAnswer(
+            [_entry(execution, caller, environment) for execution in page],
+            Pagination(total, asked.limit, asked.offset, more),
         )
 
     return [

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from exporter.api.asking import PERIODS, PeriodAsked, from_state, polled, snapshot_response, store_asked
 from exporter.api.examples import example
+from exporter.api.kept import KeptAnswers
 from exporter.api.known import Known
 from exporter.api.scheduler_monitoring import FAMILY
 from exporter.api.system import attempts_unknown, ended
@@ -71,10 +72,19 @@ class MetricsAnswer(msgspec.Struct, rename="camel"):
 def endpoints(context: Context) -> list[Endpoint]:
     """The one path."""
 
+    kept = KeptAnswers()
+
     async def metrics(call: Query[PeriodAsked]) -> web.StreamResponse:
         store = store_asked(call.params.store, context.config())
-        answer, at = await metrics_of(context, store, call.params.period)
-        return snapshot_response(msgspec.json.encode(answer), at)
+        period = call.params.period
+        found = polled(await context.history.statistics(store, PERIODS[period]), store)
+        known = Known(context.hub.current, store)
+
+        async def build() -> MetricsAnswer:
+            return (await metrics_of(context, store, period))[0]
+
+        made_of = (found, known.counts, known.workers, known.running, context.hub.current.part("process", ""))
+        return snapshot_response(await kept.get((store, period), made_of, build), found.end)
 
     return [
         Endpoint(

@@ -106,6 +106,7 @@ async def stream(request: web.Request, pages: Pages, writer: Json | Csv, filenam
             await _write(response, writer.begin() + writer.rows(first))
             async for page in pages:
                 await _write(response, writer.rows(page))
+                await asyncio.sleep(0)  # others have their turn, also while the client takes everything
             await _write(response, writer.end())
         except (ConnectionError, TimeoutError):
             log.info("a client went away or stopped reading", endpoint=request.path)

@@ -42,6 +42,11 @@ def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | Non
     )
 
 
+def json_body(body: bytes) -> web.Response:
+    """JSON that is encoded already."""
+    return web.Response(body=body, headers={"Content-Type": JSON})
+
+
 def error_response(
     status: int,
     message: str,

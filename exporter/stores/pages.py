@@ -31,6 +31,8 @@ PAGE_ROWS: Final = (500, 1_500)
 JOBS_PAGE: Final = 1_000
 #: Rows fetched at once.
 CHUNK: Final = 500
+#: Rows handed on at once: what is done with them keeps the event loop busy.
+BATCH: Final = 100
 _COMPLETED: Final = LOGGED_FIELDS.index("completed_at") + 1
 
 
@@ -55,7 +57,7 @@ class Pages:
         self.patience = timeout
 
     async def executions(self, wanted: Wanted) -> AsyncGenerator[list[LoggedExecution], None]:
-        """Pages of finished executions, newest first; a page may be empty."""
+        """Finished executions, newest first, some at a time."""
         if not self._profile.has("executions"):
             return
         stretch = _Stretch(self._profile, wanted)
@@ -71,10 +73,11 @@ class Pages:
                 if not stretch.narrower():
                     raise
                 continue
-            yield rows
+            for start in range(0, len(rows), BATCH):
+                yield [logged(row[1:]) for row in rows[start : start + BATCH]]
 
     async def jobs(self) -> AsyncGenerator[list[Job], None]:
-        """Pages of jobs in the order of their ids."""
+        """Jobs in the order of their ids, some at a time."""
         entity = "job_by_id" if self._profile.has("job_by_id") else "jobs"
         if not self._profile.has(entity):
             return
@@ -83,8 +86,8 @@ class Pages:
             sql = read_queries.jobs_after(self._profile, entity, first=not last)
             async with self._second.request(self._timeout) as transaction:
                 rows = await transaction.fetch("export", sql, JOBS_PAGE, *last)
-            if rows:
-                yield [job_of(row) for row in rows]
+            for start in range(0, len(rows), BATCH):
+                yield [job_of(row) for row in rows[start : start + BATCH]]
             if len(rows) < JOBS_PAGE:
                 return
             last = [rows[-1][0]]
@@ -116,8 +119,8 @@ class _Stretch:
         self._width.too_wide()
         return self._width.value < before
 
-    async def read(self, transaction: Transaction) -> list[LoggedExecution]:
-        """The next stretch, newest first. TooManyRows: it is narrower at the next try."""
+    async def read(self, transaction: Transaction) -> list[Row]:
+        """The next stretch: positions and LOGGED_FIELDS, newest first. TooManyRows: it is narrower at the next try."""
         low = max(self._end, self._high - self._width.value)
         parameters = [*bounds(self._profile.cursor, low, self._high), *self._bound]
         sql = read_queries.slice_of(self._profile, self._conditions)
@@ -134,7 +137,7 @@ class _Stretch:
         self._high = low
         self.over = low <= self._end or (self._ids and bool(rows) and self._old(rows))
         rows.sort(key=_newest, reverse=True)
-        return [logged(row[1:]) for row in rows if self._in_period(row)]
+        return [row for row in rows if self._in_period(row)]
 
     @property
     def _end(self) -> Position:

@@ -64,8 +64,8 @@ DATA = (
     "INSERT INTO executions (job_id, task_type, status, attempt, scheduled_at, started_at, completed_at, worker_id,"
     " result, error_message, error_code) SELECT 1, 'mail', s, n % 2, t - interval '400 s', t - interval '300 s', t,"
     """ 'worker-123', CASE WHEN s = 'SUCCESS' THEN '{"sent": true, "recipient": "user@example.com","""
-    """ "analyzed_logs": 1000, "issues_found": 5}'::jsonb END, CASE WHEN s <> 'SUCCESS' THEN 'SMTP connection timeout'"""
-    " END, CASE WHEN s <> 'SUCCESS' THEN 'TIMEOUT' END"
+    """ "analyzed_logs": 1000, "issues_found": 5}'::jsonb END,"""
+    " CASE WHEN s <> 'SUCCESS' THEN 'SMTP connection timeout' END, CASE WHEN s <> 'SUCCESS' THEN 'TIMEOUT' END"
     " FROM generate_series(1, 40) n, LATERAL (SELECT CASE n % 5 WHEN 0 THEN 'FAILED' WHEN 1 THEN 'TIMEOUT' ELSE"
     " 'SUCCESS' END s, now() - n * interval '20 minutes' t) x",
 )
@@ -128,7 +128,13 @@ def test_the_answer_is_like_the_example(sidecar: Sidecar, name: str) -> None:
 
 
 def test_a_likeness_can_fail() -> None:
-    example: Any = {"rate": "86.96%", "at": "2026-01-28T15:30:00.000Z", "n": 1, "list": [{"ok": True}], "unix": 1640995200}
+    example: Any = {
+        "rate": "86.96%",
+        "at": "2026-01-28T15:30:00.000Z",
+        "n": 1,
+        "list": [{"ok": True}],
+        "unix": 1640995200,
+    }
     assert not list(differences(example, {**example, "more": 1}))
     for key, wrong in (("rate", 0.87), ("rate", "86.9%"), ("at", "2026-01-28T15:30:00Z"), ("n", 1.0), ("n", None),
                        ("list", []), ("list", [{"ok": 1}]), ("unix", 5)):  # fmt: skip
