@@ -190,14 +190,16 @@ class Transaction:
                 if len(rows) < chunk:
                     return
         finally:
-            if self._connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
-                try:
+            try:
+                if self._connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
                     async with self._bounded(name):
                         await cursor.close()
-                except StoreError:
-                    await self._connection.close()
-                    await cursor.close()  # with the connection gone it asks nobody
-                    raise
+            except StoreError:
+                await self._connection.close()
+                raise
+            finally:
+                # In a transaction that failed, or was cancelled, and with the connection gone it asks nobody.
+                await cursor.close()
 
     @contextlib.asynccontextmanager
     async def _bounded(self, name: str) -> AsyncIterator[None]:

@@ -268,7 +268,8 @@ async def test_pages_have_every_execution_once(database: Database, kind: str) ->
         f"CREATE TABLE w (id bigserial PRIMARY KEY, c {column}, t timestamptz, s text, k text); CREATE INDEX ON w (c)",
         f"INSERT INTO w (c, t, s, k) SELECT {end}, t, CASE WHEN n % 10 = 0 THEN 'FAILED' ELSE 'SUCCESS' END,"
         " 'k' || n % 2 FROM generate_series(1, 9000) n, LATERAL (SELECT now() - CASE"
-        " WHEN n BETWEEN 2000 AND 5000 THEN interval '1 h' WHEN n > 5000 THEN interval '9 days' + n * interval '1 s' ELSE n * interval '1 s' END t) x",
+        " WHEN n BETWEEN 2000 AND 5000 THEN interval '1 h'"
+        " WHEN n > 5000 THEN interval '9 days' + n * interval '1 s' ELSE n * interval '1 s' END t) x",
     )
     ended = "t AS completed_at, c" if kind == "id" else "c AS completed_at"
     profile = Profile(
