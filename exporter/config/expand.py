@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from exporter.config.addresses import check_vault_path
-from exporter.config.references import FileReference, Reference, Template, VaultReference
+from exporter.config.references import FileReference, Reference, Template, VaultReference, escaped
 
 #: Bytes; a secret, a DSN or a statement is far smaller.
 LARGEST_FILE: Final = 1024 * 1024
@@ -98,14 +98,13 @@ def _refer(reference: str, environ: Mapping[str, str], base_dir: Path) -> str | 
 
 def _vault(text: str) -> VaultReference:
     path, _, field = (part.strip() for part in text.partition("#"))
-    reference = VaultReference(path.strip("/"), field)
-    if not reference.path or not field or not reference.is_plain:
-        raise ExpandError(f"{reference}: {_VAULT_MALFORMED}")
+    shown = "${vault:%s}" % escaped(text)  # noqa: UP031 - braces
+    if not path.strip("/") or not field or not text.isprintable() or "${" in text:
+        raise ExpandError(f"{shown}: {_VAULT_MALFORMED}")
     try:
-        check_vault_path(reference.path)
+        return VaultReference(check_vault_path(path), field)
     except ValueError as error:
-        raise ExpandError(f"{reference}: {error}") from None
-    return reference
+        raise ExpandError(f"{shown}: {error}") from None
 
 
 def read_file(reference: FileReference) -> str:

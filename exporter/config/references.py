@@ -18,7 +18,7 @@ class FileReference:
     path: str = field(repr=False)
 
     def __str__(self) -> str:
-        return "${file:%s}" % _escaped(self.name)  # noqa: UP031 - braces
+        return "${file:%s}" % escaped(self.name)  # noqa: UP031 - braces
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,7 @@ class VaultReference:
     field: str
 
     def __str__(self) -> str:
-        return "${vault:%s#%s}" % (_escaped(self.path), _escaped(self.field))  # noqa: UP031 - braces
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether both are printable, as everything in a URL's path has to be."""
-        return self.path.isprintable() and self.field.isprintable() and "${" not in self.path + self.field
+        return "${vault:%s#%s}" % (escaped(self.path), escaped(self.field))  # noqa: UP031 - braces
 
 
 Reference = FileReference | VaultReference
@@ -52,5 +47,6 @@ def filled(template: Template, values: Mapping[Reference, str]) -> str:
     return "".join(part if isinstance(part, str) else values[part] for part in template)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """A name on one line, in ASCII."""
     return text.encode("unicode_escape").decode("ascii")

@@ -31,9 +31,11 @@ CANCEL_SECONDS: Final = 1.0
 _LEAST_SHARE: Final = 2
 #: libpq's verbose form is "SEVERITY:  SQLSTATE: text"; the severity is in the server's language.
 _SQLSTATE: Final = re.compile(r":  ([0-9A-Z]{5}): ")
-_WRONG: Final = "28P01"
-# PgBouncer calls nearly everything 08P01, in English.
-_POOLER_REFUSES: Final = re.compile(r":  08P01: .*(?:authentication failed|no such user)")
+# Where there are no codes (a libpq that has no call for them) the English texts have to do, as they have to with
+# PgBouncer, which calls nearly everything 08P01.
+_POOLER: Final = "08P01"
+_WRONG: Final = re.compile(r":  (?:28P01: |(?:08P01: )?password authentication failed)")
+_REFUSED: Final = re.compile(r"authentication failed|no such user|no pg_hba\.conf entry")
 
 
 class LoginRefused(StoreUnavailable):
@@ -66,7 +68,7 @@ class Connection(psycopg.AsyncConnection[Row]):
                     pass
                 state = pq.PollingStatus(pgconn.connect_poll())
                 # With sslmode prefer libpq would try the same password a second time, without TLS.
-                if _WRONG in _codes(text := _text(pgconn)):
+                if _WRONG.search(text := _text(pgconn)):
                     raise _WrongPassword(text)
         except BaseException:
             pgconn.finish()
@@ -102,8 +104,7 @@ async def connect(parameters: Mapping[str, Any], timeout: float) -> Connection:
         raise StoreUnavailable(f"no connection within {timeout:g} s") from error
     except (psycopg.Error, _WrongPassword) as error:
         text = str(error)
-        refused = REFUSED.intersection(_codes(text)) or _POOLER_REFUSES.search(text)
-        kind = LoginRefused if refused else StoreUnavailable
+        kind = LoginRefused if _refuses(text) else StoreUnavailable
         raise kind(f"no connection: {_told(text, parameters.get('password'))}") from None
 
 
@@ -113,6 +114,11 @@ def _text(pgconn: pq.abc.PGconn) -> str:
 
 def _codes(text: str) -> list[str]:
     return _SQLSTATE.findall(text)
+
+
+def _refuses(text: str) -> bool:
+    codes = set(_codes(text)) - {_POOLER}
+    return bool(REFUSED & codes) or (not codes and _REFUSED.search(text) is not None)
 
 
 def _told(text: str, password: str | None) -> str:
@@ -125,5 +131,5 @@ def _told(text: str, password: str | None) -> str:
 
 
 def _says(line: str) -> bool:
-    """Whether a line is more than the place in the server's source, which the verbose form adds."""
-    return bool(line.strip()) and not re.match(r"\w+:  \w+, \w+\.[chly]+:\d+$", line)
+    """Whether a line is more than a place in the server's source, or the beginning of an attempt that was not made."""
+    return bool(line.strip()) and not re.match(r"\w+:  \w+, \w+\.[chly]+:\d+$|.* failed:\s*$", line)

@@ -88,12 +88,12 @@ def test_the_text_of_a_reference_is_no_reference() -> None:
 @pytest.mark.parametrize(
     ("key", "told"),
     [
-        ("password: '${vault:secret/data/db}'", "password: ${vault:secret/data/db#}: expected ${vault:path#field}"),
+        ("password: '${vault:secret/data/db}'", "password: ${vault:secret/data/db}: expected ${vault:path#field}"),
         ("password: '${vault:#password}'", "password: ${vault:#password}: expected ${vault:path#field}"),
         ("password: '${vault:../x#y}'", "password: ${vault:../x#y}: expected a path in Vault"),
         ("password: '${vault:a?version=1#y}'", "password: ${vault:a?version=1#y}: expected a path in Vault"),
         ("password: '${file:nope}'", "password: ${file:nope}: No such file or directory"),
-        ("timeout: '${vault:a/b}'", "timeout: ${vault:a/b#}: expected ${vault:path#field}"),
+        ("timeout: '${vault:a/b}'", "timeout: ${vault:a/b}: expected ${vault:path#field}"),
         ("dsn2: 'host=a ${vault:a/b#c}'", "dsn: expected a PostgreSQL connection string"),
         (
             "dsn2: 'postgresql://u:${vault:a/b#c}@h:x/d'",

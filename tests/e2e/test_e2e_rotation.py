@@ -118,6 +118,32 @@ def test_a_password_in_a_file(native: NativeStore, make_sidecar: StartSidecar) -
     assert "stores[0].password: ${file:password}: No such file or directory" in checked.stderr
 
 
+def test_a_bearer_token(vault: VaultServer, native: NativeStore, make_sidecar: StartSidecar) -> None:
+    vault.put("secret/data/api", token="one")
+    tokens = [
+        {"name": "kept", "role": "admin", "token": "${vault:secret/data/api#token}"},
+        {"name": "written", "role": "viewer", "token": "${file:token}"},
+        {"name": "lost", "role": "viewer", "token": "${vault:secret/data/nothing#token}"},
+    ]
+    config = {**one_store(native.dsn), "vault": section(vault, refresh="500ms"), "auth": {"tokens": tokens}}
+    sidecar = make_sidecar(config)
+    file = sidecar.directory / "token"
+    file.write_text("first\n")
+    sidecar.start()
+
+    def status(token: str, path: str = "/api/scheduler-monitoring/status") -> int:
+        return sidecar.get(path, headers={"Authorization": f"Bearer {token}"}).status
+
+    assert (status("first"), status("second"), status("one", "/config")) == (200, 401, 200)
+    file.write_text("second\n")
+    assert (status("first"), status("second")) == (401, 200)
+    vault.put("secret/data/api", token="two")
+    until(lambda: status("two", "/config") == 200, 20, "the new token is known")
+    assert status("one", "/config") == 401
+    (event,) = sidecar.events("a token cannot be had")
+    assert "${vault:secret/data/nothing#token}" in event["error"]
+
+
 def test_the_whole_dsn_in_vault(vault: VaultServer, native: NativeStore, start_sidecar: StartSidecar) -> None:
     path = "secret/data/dsn"
 

@@ -25,6 +25,7 @@ from exporter.config.references import FileReference
 from exporter.config.secrets import Secret
 from exporter.errors import StoreUnavailable
 from exporter.instruments import QueryInstruments
+from exporter.stores import connecting
 from exporter.stores.connecting import LoginRefused, connect
 from exporter.stores.credentials import StoreCredentials
 from exporter.stores.session import Session
@@ -192,6 +193,17 @@ async def test_a_refused_password_is_sent_once_whatever_the_tls_mode(tls_server:
             f"host=localhost port={tls_server.port} user=postgres password=wrong dbname=postgres sslmode={mode}"
         )
     assert tls_server.log.read_text().count("password authentication failed") - before == 1
+
+
+async def test_without_codes_the_english_text_tells(tls_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connecting, "show_sqlstates", lambda _: None)  # as with a libpq that has no such call
+    before = tls_server.log.read_text().count("password authentication failed")
+    with pytest.raises(LoginRefused, match=r"authentication failed for user .postgres.$"):
+        await answer(f"host=localhost port={tls_server.port} user=postgres password=wrong dbname=postgres")
+    assert tls_server.log.read_text().count("password authentication failed") - before == 1
+    with pytest.raises(StoreUnavailable) as caught:
+        await answer(f"host=localhost port={tls_server.port} user=postgres password=secret dbname=nothing")
+    assert type(caught.value) is StoreUnavailable
 
 
 async def test_a_mode_that_the_server_refuses_is_followed_by_the_next(tls_server: Server) -> None:
