@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import math
 from collections import OrderedDict
@@ -67,8 +66,12 @@ class Budgets:
 def client_of(request: web.Request) -> str:
     """The address that asks, as budgets know it."""
     remote = request.remote or ""
-    if ":" not in remote:
+    try:
+        address = ipaddress.ip_address(remote.partition("%")[0])
+    except ValueError:
         return remote
-    with contextlib.suppress(ValueError):
-        return str(ipaddress.ip_network((remote.partition("%")[0], 64), strict=False))
-    return remote
+    if isinstance(address, ipaddress.IPv4Address):
+        return remote
+    if address.ipv4_mapped is not None:  # how IPv4 clients look to a socket that takes both
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, 64), strict=False))
