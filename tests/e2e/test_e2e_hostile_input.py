@@ -69,7 +69,7 @@ def test_no_parameter_reaches_a_statement_as_sql(sidecar: Sidecar, document: dic
             tried += 1
     assert tried > 100
     # Nothing is gone, nothing was waited for, nothing failed.
-    assert sidecar.get("/api/system/stats").status == 200
+    assert asked(sidecar, document, "GET", "/api/system/stats", "period", "1h").status == 200
     assert [line for line in sidecar.events() if line.get("level") == "ERROR"] == []
 
 

@@ -51,7 +51,7 @@ def fuzzed(directory: Path) -> Iterator[Sidecar]:
         with database.connect() as connection:
             connection.execute(FILL)
         sections = {
-            "auth": {"anonymous_read": True, "tokens": [{"name": "fuzzer", "role": "admin", "token": ADMIN}]},
+            "auth": {"tokens": [{"name": "fuzzer", "role": "admin", "token": ADMIN}]},
             "api": {"rate_limit": {"per_second": 0}, "action_rate_limit": {"per_second": 0}},
             "web": {"enable_lifecycle": True},
             "connections": {"targets": [{**target("Production DB", free_port()), "id": 1}]},
@@ -60,7 +60,9 @@ def fuzzed(directory: Path) -> Iterator[Sidecar]:
         sidecar = Sidecar(directory, {**one_store(store.dsn), **sections})
         try:
             sidecar.start()
-            until(lambda: sidecar.get("/api/system/workers").status == 200, 30, "the store has been read")
+            login = {"Authorization": f"Bearer {ADMIN}"}
+            ready = "/api/system/workers"
+            until(lambda: sidecar.get(ready, headers=login).status == 200, 30, "the store has been read")
             yield sidecar
         finally:
             sidecar.cleanup()
