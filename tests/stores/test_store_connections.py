@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from support.directory import STATUS, Directory
 from support.postgres import Database
 
 from exporter.config.model import Dsn, PostgresStore, Profile
@@ -20,37 +20,6 @@ from exporter.stores.listing import REFUSED_POLLS
 from exporter.stores.profile import fill, named
 from exporter.stores.session import Session
 from exporter.vault.references import Secrets
-
-STATUS = ConnectionStatus(
-    connection_id=1,
-    is_healthy=True,
-    last_check=1_700_000_000.25,
-    response_seconds=0.0126,
-    server_version="15.4",
-    error_message=None,
-    failed_stage=None,
-)
-
-
-@dataclass
-class Directory:
-    """Remembers what was listed; knows the results that it is given."""
-
-    statuses: list[ConnectionStatus] = field(default_factory=list)
-    rows: tuple[StoreConnection, ...] | None = None
-    asked_for: int = 0
-
-    def listed(self, store: str, connections: tuple[StoreConnection, ...]) -> None:
-        assert store == "main"
-        self.rows = connections
-
-    def asked(self, store: str) -> None:
-        assert store == "main"
-        self.asked_for += 1
-
-    def checked(self, store: str) -> list[ConnectionStatus]:
-        assert store == "main"
-        return self.statuses
 
 
 @contextlib.asynccontextmanager

@@ -12,9 +12,18 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from support import faulty_servers
 from support.counting import Counter
+from support.directory import STATUS, Directory
 from support.postgres import Database
 
+from exporter.config.base import Dsn
+from exporter.config.model import PostgresStore
+from exporter.directory import StatusWritten
+from exporter.instruments import QueryInstruments
+from exporter.stores.connections import StoreConnections
+from exporter.stores.credentials import StoreCredentials
 from exporter.stores.native import ddl
+from exporter.stores.profile import fill, named
+from exporter.stores.session import Session
 
 
 @pytest.fixture
@@ -57,3 +66,22 @@ def test_counts_are_exact_through_a_pooler(database: Database, bouncer: str, tmp
             assert sidecar.ask(question) is not None
     finally:
         sidecar.close()
+
+
+async def test_connections_are_read_and_results_written_through_a_pooler(database: Database, bouncer: str) -> None:
+    store = PostgresStore(name="main", dsn=Dsn(bouncer))
+    with database.connect() as admin:
+        admin.execute("INSERT INTO connections (name, host) VALUES ('one', 'h')")
+        admin.execute("GRANT INSERT, UPDATE ON connection_status TO PUBLIC")
+    directory = Directory([STATUS])
+    table = StoreConnections(store, directory, writes=True)
+    session = Session("main", StoreCredentials(store), 5.0, QueryInstruments())
+    try:
+        await table.ask(session, fill(named("native"), {}))
+        assert [row.id for row in directory.rows or ()] == [STATUS.connection_id]
+        assert (await table.tell(session, fill(named("native"), {}))).value == StatusWritten(results=1)
+    finally:
+        await session.close()
+    with database.connect() as admin:
+        written = admin.execute("SELECT connection_id, is_healthy FROM connection_status ORDER BY 1").fetchall()
+    assert written == [(1, True)]
