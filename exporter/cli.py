@@ -134,6 +134,8 @@ def _serve(args: argparse.Namespace) -> int:
         check_access(config)
         print(f"{options.config_file}: valid; {len(config.stores)} stores, {len(config.connections.targets)} targets")
         return 0
+    # How the configuration wants its logs is not known before it is read, and reading it may speak to Vault.
+    logs.configure(options.log_level or "info", options.log_format or "json")
     config = asyncio.run(load(options.load, Vault))
     logs.scrubber.learn(config)
     logs.configure(*logging_defaults(config))
@@ -147,6 +149,7 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _profile_check(args: argparse.Namespace) -> int:
+    from exporter import logs  # noqa: PLC0415
     from exporter.config.load import load_file  # noqa: PLC0415
     from exporter.stores.check import check_stores  # noqa: PLC0415
     from exporter.vault import Vault  # noqa: PLC0415
@@ -154,11 +157,13 @@ def _profile_check(args: argparse.Namespace) -> int:
 
     async def check() -> int:
         config = await load(lambda answers: load_file(args.config_file, answers=answers), Vault)
+        logs.scrubber.learn(config)
         async with Vault(config.vault) as vault:
             return await check_stores(
                 config, args.store, print, analyze=args.analyze, as_json=args.as_json, secrets=Secrets(vault)
             )
 
+    logs.configure("error", "console", sys.stderr)
     return asyncio.run(check())
 
 

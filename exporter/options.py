@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -15,7 +15,7 @@ from exporter import __version__
 from exporter.config.addresses import parse_listen_address
 from exporter.config.follow import Answers
 from exporter.config.load import load_file
-from exporter.config.model import Config
+from exporter.config.model import Config, LogFormat, LogLevel
 from exporter.errors import ConfigError
 
 PREFIX: Final = "SCHEDULER_EXPORTER_"
@@ -40,8 +40,8 @@ class Options:
     telemetry_path: str | None = None
     web_config_file: str | None = None
     enable_lifecycle: bool | None = None
-    log_level: str | None = None
-    log_format: str | None = None
+    log_level: LogLevel | None = None
+    log_format: LogFormat | None = None
     state_path: str | None = None
     shard: int = 0
     total_shards: int = 1
@@ -169,7 +169,7 @@ def options_from(args: argparse.Namespace, environ: Mapping[str, str] = os.envir
         telemetry_path=args.web_telemetry_path,
         web_config_file=args.web_config_file,
         enable_lifecycle=args.web_enable_lifecycle,
-        log_level=level,
+        log_level=cast("LogLevel | None", level),
         log_format=args.log_format,
         state_path=args.state_path,
         shard=args.shard,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -161,8 +162,9 @@ def test_the_whole_dsn_in_vault(vault: VaultServer, native: NativeStore, start_s
     end_sessions(native, role_of(native))
     for name in (NAME, "part"):
         sidecar.settled(native.finish(1), store=name)
-    checked = run_command("profile", "check", f"--config.file={sidecar.file}")
+    checked = run_command("profile", "check", "--json", f"--config.file={sidecar.file}")
     assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert json.loads(checked.stdout)["ok"], "nothing but the report"
 
 
 def test_vault_down_at_the_start(
@@ -250,3 +252,4 @@ def test_what_is_needed_to_read_the_file(
         assert f"stores[0].name: {name}: Vault at {vault.address} cannot be reached" in text
         assert "only passwords, tokens and DSNs can wait for Vault" in text
     assert sidecar.metrics().value("scheduling_store_up", store="from-vault") == 1
+    assert len(sidecar.events()) == len(sidecar.log.splitlines()), "every line is JSON, the first ones too"
