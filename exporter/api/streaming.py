@@ -99,7 +99,7 @@ async def stream(request: web.Request, pages: Pages, writer: Json | Csv, filenam
     async with aclosing(pages):
         if request.method == "HEAD":
             return web.Response(headers=headers)
-        first = await anext(pages, ())
+        first = await _first(pages)
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         try:
@@ -115,6 +115,14 @@ async def stream(request: web.Request, pages: Pages, writer: Json | Csv, filenam
             log.warning("an export broke off", endpoint=request.path, error=str(exc))
             _abort(request)
     return response
+
+
+async def _first(pages: Pages) -> Sequence[msgspec.Struct]:
+    """The first page, empty where there is none: as the default of ``anext``, CPython 3.11 trips over a tuple."""
+    try:
+        return await anext(pages)
+    except StopAsyncIteration:
+        return ()
 
 
 async def _write(response: web.StreamResponse, data: bytes) -> None:
