@@ -38,6 +38,7 @@ def targets(database: Database, count: int) -> dict[str, Any]:
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
     """A directory on the disk that the stores are on: what the state file's fsync costs is part of the figures."""
+    DATA.mkdir(exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="run-", dir=DATA))
     try:
         yield directory

@@ -7,7 +7,7 @@ import ctypes
 import functools
 import importlib
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, cast
 
 from psycopg import pq
 
@@ -17,20 +17,19 @@ _LINKED: Final = {"binary": "psycopg_binary.pq", "c": "psycopg_c.pq"}
 
 
 @functools.cache
-def _set_error_verbosity() -> Callable[[int, int], int] | None:
-    """PQsetErrorVerbosity of the very libpq that psycopg uses, None where it cannot be found.
+def _function(name: str, result: type[Any] | None, *arguments: type[Any]) -> Callable[..., Any] | None:
+    """A function of the very libpq that psycopg uses, or of its OpenSSL; None where it cannot be found.
 
     The symbol is looked up through psycopg's own shared object, which finds it among that object's
     dependencies: no guess at a library's name, and never a second libpq in the process.
     """
     try:
         path = importlib.import_module(_LINKED[pq.__impl__]).__file__
-        function = ctypes.CDLL(path).PQsetErrorVerbosity
+        function = getattr(ctypes.CDLL(path), name)
     except (KeyError, ImportError, OSError, AttributeError):
         return None
-    function.argtypes = (ctypes.c_void_p, ctypes.c_int)
-    function.restype = ctypes.c_int
-    return function
+    function.argtypes, function.restype = arguments, result
+    return cast("Callable[..., Any]", function)
 
 
 def show_sqlstates(pgconn: pq.abc.PGconn) -> None:
@@ -39,21 +38,52 @@ def show_sqlstates(pgconn: pq.abc.PGconn) -> None:
     Such errors come as text in the server's language, with no code beside it. psycopg has no call for this;
     without it a failure is told apart by its English text.
     """
-    function, address = _set_error_verbosity(), getattr(pgconn, "pgconn_ptr", None)
+    function = _function("PQsetErrorVerbosity", ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
+    address = getattr(pgconn, "pgconn_ptr", None)
     if function and address:
         function(address, _PQERRORS_VERBOSE)
+
+
+def peer_certificate(pgconn: pq.abc.PGconn) -> bytes | None:
+    """The server's certificate (DER) of a connection over TLS, None where there is none, or no way to it.
+
+    libpq gives away OpenSSL's own structure of a connection (PQsslStruct), and psycopg has no call for that.
+    """
+    pointer = ctypes.c_void_p
+    structure = _function("PQsslStruct", pointer, pointer, ctypes.c_char_p)
+    certificate_of = _function("SSL_get1_peer_certificate", pointer, pointer)
+    encode = _function("i2d_X509", ctypes.c_int, pointer, pointer)
+    free = _function("X509_free", None, pointer)
+    address = getattr(pgconn, "pgconn_ptr", None)
+    if not (structure and certificate_of and encode and free and address):
+        return None
+    tls = structure(address, b"OpenSSL")
+    certificate = certificate_of(tls) if tls else None
+    if not certificate:
+        return None
+    try:
+        buffer = ctypes.create_string_buffer(max(1, encode(certificate, None)))
+        end = pointer(ctypes.addressof(buffer))  # moved behind what is written
+        return buffer.raw if encode(certificate, ctypes.byref(end)) == len(buffer) else None
+    finally:
+        free(certificate)
+
+
+def _wake(ready: asyncio.Future[None]) -> None:
+    if not ready.done():  # the loop calls for as long as nobody has removed it
+        ready.set_result(None)
 
 
 async def wait_ready(fd: int, *, write: bool) -> None:
     """Wait until ``fd`` can be read from, or written to. Never keep ``fd``: libpq changes sockets."""
     loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
+    ready: asyncio.Future[None] = loop.create_future()
     if write:
-        loop.add_writer(fd, ready.set)
+        loop.add_writer(fd, _wake, ready)
     else:
-        loop.add_reader(fd, ready.set)
+        loop.add_reader(fd, _wake, ready)
     try:
-        await ready.wait()
+        await ready
     finally:
         if write:
             loop.remove_writer(fd)

@@ -7,11 +7,12 @@ among it. Does not: when to check and what to do with the result (``manager``).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -22,17 +23,17 @@ from exporter.connections.facts import SizeBudget, read_facts
 from exporter.connections.failure import CheckError, first_line
 from exporter.connections.login import log_in
 from exporter.connections.resolve import Resolver
-from exporter.connections.results import CheckResult, ServerFacts
+from exporter.connections.results import CheckResult, ServerFacts, Stage
 from exporter.connections.session import Session
 from exporter.connections.stages import StageClock
 from exporter.connections.target import CheckTarget, Place, has_nul
-from exporter.connections.tls_expiry import fetch_expiry
+from exporter.connections.tls_expiry import fetch_expiry, not_after
 from exporter.credentials import Account, Credentials, CredentialsError, CredentialSource, Fixed
+from exporter.libpq import peer_certificate
 
 log = structlog.get_logger(component="connections")
 
-#: Seconds until a certificate's end is read again: once it is known, and while it is not, or the TLS stage
-#: fails.
+#: Seconds until the end of a certificate that no login shows is read again: once it is known, and while it is not.
 EXPIRY_INTERVAL: Final = 3600.0
 EXPIRY_RETRY: Final = 300.0
 #: The least share of the longest time that a connection is kept: chance decides above it, so that targets that began
@@ -107,20 +108,21 @@ class Checker:
         except TimeoutError:
             failure = CheckError("timeout", f"no answer within {timeout:g} s")
         clock.stop()
-        result = CheckResult(
+        finished_at, failed_stage = self._wall_clock(), (failure.stage or clock.current) if failure else None
+        await self._learn_expiry(attempt, failure, failed_stage)
+        return CheckResult(
             result=failure.result if failure else "ok",
-            finished_at=self._wall_clock(),
+            finished_at=finished_at,
             response_seconds=clock.total,
             stages=clock.seconds,
-            failed_stage=(failure.stage or clock.current) if failure else None,
+            failed_stage=failed_stage,
             error_message=_without_password(failure.message, attempt.login) if failure else None,
             sqlstate=failure.sqlstate if failure else None,
             facts=attempt.facts,
             reused=attempt.reused,
             last_login=self._last_login,
+            tls_expiry=self._expiry,
         )
-        await self._learn_expiry(attempt, result)
-        return replace(result, tls_expiry=self._expiry)
 
     def finish(self) -> None:
         """Close a kept connection at once."""
@@ -202,6 +204,9 @@ class Checker:
             await self._reach(attempt)
             raise self._resting(error) from None
         self._last_login = self._wall_clock()
+        if session.uses_tls and (der := peer_certificate(session.pgconn)):
+            with contextlib.suppress(ValueError):
+                self._expiry, self._expiry_next = not_after(der), time.monotonic() + EXPIRY_INTERVAL
         if self._keep is not None:
             session.until = session.opened_at + self._keep * random.uniform(_KEPT_AT_LEAST, 1)  # noqa: S311
             session.give_up_dead_peers(attempt.timeout / 2)
@@ -233,11 +238,11 @@ class Checker:
         message = first_line(f"{error.message}; refused since {since}, not tried again before {until}")
         return CheckError(error.result, message, error.sqlstate, stage="auth")
 
-    async def _learn_expiry(self, attempt: _Attempt, result: CheckResult) -> None:
-        """Read the certificate's end where there is one, seldom; the last known one stays when that fails."""
-        if result.is_healthy and not attempt.uses_tls:
+    async def _learn_expiry(self, attempt: _Attempt, failure: CheckError | None, stage: Stage | None) -> None:
+        """Read the end of a certificate that no login has shown, seldom; the last known one stays when that fails."""
+        if failure is None and not attempt.uses_tls:
             self._expiry = None
-        refused = result.result == "tls" and result.failed_stage == "tls"
+        refused = failure is not None and failure.result == "tls" and stage == "tls"
         place, now = attempt.clock.place or attempt.place, time.monotonic()
         if place is None or place.address is None or not (attempt.uses_tls or refused) or now < self._expiry_next:
             return

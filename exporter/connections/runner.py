@@ -112,6 +112,7 @@ class TargetRunner:
         self._group: asyncio.TaskGroup | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._check_task: asyncio.Task[CheckResult] | None = None
+        self._going_on: asyncio.Future[CheckResult] | None = None
 
     def start(self, group: asyncio.TaskGroup, schedule: Schedule) -> None:
         """Begin to check as ``schedule`` says, in a task of ``group``."""
@@ -141,7 +142,7 @@ class TargetRunner:
 
     async def check_now(self) -> CheckResult:
         """The result of the check that is going on, or else of a new one, login included. Raises TargetGoneError."""
-        if self._check_task is not None and not self._check_task.done():
+        if self._going_on is not None or (self._check_task is not None and not self._check_task.done()):
             return await self._join()
         async with self._slots().on_demand:
             return await self._join(force=True)
@@ -162,21 +163,38 @@ class TargetRunner:
             answered = self.state.result is None or self.state.result.is_healthy
             async with slots.healthy if answered else slots.failing:
                 self._late(loop.time() - due)
-                await self._join()
+                await self._scheduled()
             due = schedule.after(due, loop.time())
+
+    async def _scheduled(self) -> None:
+        """A check within this task, so that it costs no other; those who ask meanwhile wait for its result."""
+        if self._check_task is not None and not self._check_task.done():
+            await self._join()
+            return
+        self._going_on = asyncio.get_running_loop().create_future()
+        try:
+            self._going_on.set_result(await self._check(force=False))
+        finally:
+            self._going_on.cancel()  # no effect once there is a result
+            self._going_on = None
 
     async def _join(self, *, force: bool = False) -> CheckResult:
         """One check for all who ask at the same time. It goes on when one of them gives up."""
         if self._group is None:
             raise TargetGoneError(f"{self.state.name} is not checked any more")
+        if self._going_on is not None:
+            return await self._result_of(self._going_on)
         task = self._check_task
         if task is None or task.done():
             task = self._group.create_task(self._check(force), name=f"connection-check:{self.state.name}")
             self._check_task = task
-        await asyncio.wait({task})
-        if task.cancelled():
+        return await self._result_of(task)
+
+    async def _result_of(self, check: asyncio.Future[CheckResult]) -> CheckResult:
+        await asyncio.wait({check})
+        if check.cancelled():
             raise TargetGoneError(f"{self.state.name} is not checked any more")
-        return task.result()
+        return check.result()
 
     async def _check(self, force: bool) -> CheckResult:
         """Check once and publish. A fault of ours is this target's result "other", no one else's trouble."""

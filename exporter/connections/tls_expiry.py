@@ -1,8 +1,6 @@
-"""When a server's certificate ends: read in a TLS handshake of its own, which is broken off before any login.
+"""When a server's certificate ends, where no login shows it: read in a TLS handshake of its own, broken off after it.
 
-libpq does not give away the peer's certificate. The handshake comes after the check's connection is closed,
-so that a target never has two; the server starts no session for it. It also tells the end of a certificate
-that libpq has just refused because it has ended.
+It tells the end of a certificate that libpq has just refused because it has ended. The server starts no session for it.
 """
 
 from __future__ import annotations

@@ -51,11 +51,17 @@ class PostgresServer:
     """One server: made on the first start, kept over restarts, always on the same port.
 
     ``directory`` receives the data, the log and, where root needs them, the binaries; ``settings`` go into
-    postgresql.conf; ``port`` is any free one unless given.
+    postgresql.conf; ``port`` is any free one unless given. ``binaries`` is the directory of another PostgreSQL's initdb
+    and postgres, which the user that runs them can reach.
     """
 
     def __init__(
-        self, directory: Path, *, port: int | None = None, settings: Mapping[str, str | int] | None = None
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        settings: Mapping[str, str | int] | None = None,
+        binaries: Path | None = None,
     ) -> None:
         self.directory = directory.resolve()
         self.data = self.directory / "data"
@@ -63,6 +69,7 @@ class PostgresServer:
         self.settings = {**DEFAULTS, **(settings or {})}
         self.port = port or free_port()
         self._any_port = port is None
+        self._binaries = binaries
         self._user = unprivileged_user()
         self._password_file = self.directory / "superuser.password"
         self._child: Child | None = None
@@ -127,7 +134,7 @@ class PostgresServer:
             )
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._give(self.directory)
-        return find_binaries(self._user, self.directory / "pgsql")
+        return self._binaries or find_binaries(self._user, self.directory / "pgsql")
 
     def _give(self, path: Path) -> None:
         if self._user is not None:

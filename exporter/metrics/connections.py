@@ -61,7 +61,7 @@ LAST_LOGIN: Final = _family(
 TLS_EXPIRY: Final = _family(
     "connection_tls_expiry_timestamp_seconds",
     "gauge",
-    "notAfter of the server's certificate, read from the server at most once an hour.",
+    "notAfter of the server's certificate, as of the last login over TLS.",
 )
 BACKENDS: Final = _family(
     "db_connections",

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from support.faulty_servers import LOCALHOST, Server
 
+from exporter.config.secrets import Secret
 from exporter.connections.tls_expiry import fetch_expiry, not_after
 
 
@@ -53,6 +54,19 @@ async def test_fetched(tls_server: Server) -> None:
     assert found == x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
     assert await fetch_expiry(LOCALHOST, tls_server.port, None) == found
     assert tls_server.log.read_bytes() == before  # nothing that an administrator would wonder about
+
+
+async def test_a_login_shows_it_without_a_handshake_more(
+    check: Any, tls_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: Any) -> float | None:
+        raise AssertionError("the login has shown it")
+
+    monkeypatch.setattr("exporter.connections.check.fetch_expiry", never)
+    pem = (tls_server.log.parent / "data" / "server.crt").read_bytes()
+    login = {"database": "postgres", "user": "postgres", "password": Secret("secret")}
+    result = await check(port=tls_server.port, sslmode="require", **login)
+    assert result.tls_expiry == x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
 
 
 async def test_server_without_tls(postgres_server: Any) -> None:
