@@ -105,14 +105,20 @@ def test_a_password_in_vault(vault: VaultServer, native: NativeStore, start_side
 
 
 def test_a_password_in_a_file(native: NativeStore, make_sidecar: StartSidecar) -> None:
-    sidecar = make_sidecar(one_store(f"{place(native)} user={role_of(native)}", password="${file:password}"))
+    config = one_store(f"{place(native)} user={role_of(native)}", password="${file:password}")
+    sidecar = make_sidecar({**config, "web": {"enable_lifecycle": True}})
     file = sidecar.directory / "password"
     file.write_text(f"{PASSWORD}\n")
     sidecar.start()
     counted(sidecar, native)
     rotates(sidecar, native, lambda password: file.write_text(f"{password}\n"), AWKWARD)
-    sidecar.configure(one_store(f"{place(native)} user={role_of(native)}", password="${file:password}"))
     assert run_command("profile", "check", f"--config.file={sidecar.file}").returncode == 0
+    opened = len(sidecar.events("store opened"))
+    file.write_text("wrong\n")
+    assert sidecar.reload().status == 200
+    counted(sidecar, native)
+    assert len(sidecar.events("store opened")) == opened, "another secret is no other store"
+    assert sidecar.metrics().value("scheduling_exporter_config_last_reload_successful") == 1
     file.unlink()
     checked = run_command("serve", f"--config.file={sidecar.file}", "--config.check")
     assert checked.returncode == 1

@@ -54,7 +54,19 @@ def password_role(native: NativeStore, kind: str, password: str) -> str:
     return name
 
 
-def everywhere(native: NativeStore, vault: VaultServer) -> dict[str, Any]:
+def login(vault: VaultServer, way: str) -> dict[str, Any]:
+    """A way to log in to Vault; every value of it is a secret but the method and the role's id."""
+    approle = vault.client().auth.approle
+    if way == "token":
+        return {"method": "token", "token": vault.new_token("exporter", ttl="1h")}
+    found = {"method": "approle", "role_id": approle.read_role_id("exporter")["data"]["role_id"]}
+    if way == "wrapped":
+        wrapped = approle.generate_secret_id("exporter", wrap_ttl="5m")["wrap_info"]["token"]
+        return {**found, "secret_id": wrapped, "secret_id_wrapped": True}
+    return {**found, "secret_id": SECRET_ID}
+
+
+def everywhere(native: NativeStore, vault: VaultServer, auth: dict[str, Any]) -> dict[str, Any]:
     """A configuration with every way to a secret in Vault."""
     user = password_role(native, "kept", PASSWORD)
     port, database = native.database.server.port, native.database.name
@@ -79,8 +91,6 @@ def everywhere(native: NativeStore, vault: VaultServer) -> dict[str, Any]:
         target("made", port, database=database, vault={"role": made}),
         target("turned", port, database=database, vault={"role": turned}),
     ]
-    role_id = vault.client().auth.approle.read_role_id("exporter")["data"]["role_id"]
-    auth = {"method": "approle", "role_id": role_id, "secret_id": SECRET_ID}
     return {
         "stores": [{**each, "name": name} for name, each in stores.items()],
         "connections": {"interval": "500ms", "targets": targets},
@@ -112,11 +122,12 @@ def reload(seen: Seen, sidecar: Sidecar, when: str, **headers: str) -> None:
     seen.answer(f"reload {when}", sidecar.get("/-/reload", method="POST", headers=headers))
 
 
-@pytest.mark.parametrize("log_format", ["json", "console"])
+@pytest.mark.parametrize(("log_format", "way"), [("json", "approle"), ("console", "token"), ("logfmt", "wrapped")])
 def test_what_vault_knows_is_nowhere(
-    log_format: str, native: NativeStore, vault: VaultServer, make_sidecar: StartSidecar
+    log_format: str, way: str, native: NativeStore, vault: VaultServer, make_sidecar: StartSidecar
 ) -> None:
-    sidecar = make_sidecar({**everywhere(native, vault), "logging": {"level": "debug", "format": log_format}})
+    auth = login(vault, way)
+    sidecar = make_sidecar({**everywhere(native, vault, auth), "logging": {"level": "debug", "format": log_format}})
     sidecar.start()
     until(lambda: len(up(sidecar)) == 10, 40, "every way leads in")
     bearer = {"Authorization": f"Bearer {API_TOKEN}"}
@@ -155,6 +166,7 @@ def test_what_vault_knows_is_nowhere(
     seen.log(sidecar)
 
     lease_ids = [lease.rpartition("/")[2] for lease in leases]
-    seen.assert_clean(SECRET_ID, PASSWORD, quote(PASSWORD, safe=""), API_TOKEN, MADE * 8, *lease_ids)
+    led_there = [auth[name] for name in ("token", "secret_id") if name in auth]
+    seen.assert_clean(*led_there, PASSWORD, quote(PASSWORD, safe=""), API_TOKEN, MADE * 8, *lease_ids)
     for where, text in seen.texts.items():
         assert not TOKEN.search(text), f"{where}: a token"
