@@ -195,6 +195,10 @@ def test_a_sealed_vault_takes_nobody_down(
     assert seconds < max(interval, 10), "within one interval, and on a busy machine"
     print(f"all well {seconds:.1f} s after {sealed_for} s sealed, checked every {interval} s")
     assert len(sidecar.events("vault is back")) == 1
+    config["connections"]["targets"].pop(0)
+    sidecar.configure(config)
+    assert sidecar.reload().status == 200
+    until(lambda: vault_server.leases(path) == [], 20, "what left the configuration is revoked")
 
 
 def test_it_ends_in_seconds_when_vault_is_gone(
