@@ -134,6 +134,7 @@ class Statistics:
 
     ``covered_since`` is since when nothing is missing: later than ``start`` while history is still being read, or where
     it is not read; None before the first poll. What the series budget leaves out is under the label ``other``.
+    ``counted`` is False of a store that lists no executions: nothing is known then.
     """
 
     start: float
@@ -142,6 +143,7 @@ class Statistics:
     overall: Figures
     by_label: dict[str, Figures]
     trend: tuple[TrendHour, ...]
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

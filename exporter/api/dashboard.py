@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from exporter.api.asking import PERIODS, StoreAsked, from_state, polled, snapshot_response, store_asked
+from exporter.api.asking import PERIODS, StoreAsked, from_state, snapshot_response, store_asked
+from exporter.api.counted import statistics_of
 from exporter.api.examples import example
 from exporter.api.kept import KeptAnswers
 from exporter.api.known import Known
@@ -69,7 +70,7 @@ def endpoints(context: Context) -> list[Endpoint]:
         if wants_page(call.request.headers.get("Accept", "")):
             return page_response(context.landing())
         store = store_asked(call.params.store, context.config())
-        found = polled(await context.history.statistics(store, PERIODS[PERIOD]), store)
+        found = await statistics_of(context, store, PERIODS[PERIOD])
         # Ages are told to the second that the snapshot is from.
         body = await kept.get(store, (found, context.hub.current), lambda: overview(store, found))
         return snapshot_response(body, found.end)

@@ -13,12 +13,14 @@ from msgspec import Meta
 
 from exporter.api.asking import StoreAsked, from_state, snapshot_response, store_asked
 from exporter.api.chronos import FAMILY
+from exporter.api.counted import read_at
 from exporter.api.examples import example
 from exporter.api.from_store import from_store, reads_of
 from exporter.api.kept import KeptAnswers
 from exporter.api.known import Known
 from exporter.api.masking import shown_error, shown_result
 from exporter.api.onejob import JobView, job_view
+from exporter.api.recurring import SUMMED_MOST, recurring_log, summed_up
 from exporter.api.wire import iso, lasted, milliseconds, percent
 from exporter.domain import RecentExecution
 from exporter.httpd.context import Context
@@ -204,9 +206,11 @@ def endpoints(context: Context) -> list[Endpoint]:
         wanted = LogFilter(status=asked.status, since=asked.fromDate, until=asked.toDate)
         found, page = await reads_of(context, store).log(asked.id, wanted, asked.limit, asked.offset)
         recurring = Known(context.hub.current, store).recurring_job(asked.id) if found is None else None
-        if page is None and recurring is None:
+        if page is None and recurring is not None:
+            page = await recurring_log(context, store, asked.id, wanted, limit=asked.limit, offset=asked.offset)
+        if page is None:
             raise not_found(asked.id)
-        newest = page.executions[0] if page is not None and page.executions else None
+        newest = page.executions[0] if page.executions else None
         about = found or recurring or newest
         answer = Log(
             job=LogJob(
@@ -215,13 +219,13 @@ def endpoints(context: Context) -> list[Endpoint]:
                 task_type=about.task_type if about else None,
                 status=None if about is None or isinstance(about, RecentExecution) else about.status,
             ),
-            logs=[_entry(e, call.caller, context.config().setting) for e in page.executions] if page else [],
+            logs=[_entry(e, call.caller, context.config().setting) for e in page.executions],
             pagination=Pagination(
-                total=page.total if page else 0,
-                total_capped=page is not None and page.capped,
+                total=page.total,
+                total_capped=page.capped,
                 limit=asked.limit,
                 offset=asked.offset,
-                has_more=page is not None and page.more,
+                has_more=page.more,
             ),
         )
         return json_response(LogAnswer(True, answer))
@@ -230,7 +234,10 @@ def endpoints(context: Context) -> list[Endpoint]:
         store = store_asked(call.params.store, context.config())
         found, newest, totals = await reads_of(context, store).totals(call.params.id)
         recurring = Known(context.hub.current, store).recurring_job(call.params.id) if found is None else None
-        if totals is None and recurring is None:
+        if totals is None and recurring is not None:
+            page = await recurring_log(context, store, call.params.id, LogFilter(), limit=SUMMED_MOST)
+            totals = summed_up(page)
+        if totals is None:
             raise not_found(call.params.id)
         about = found or recurring
         who = SummaryJob(
@@ -239,12 +246,12 @@ def endpoints(context: Context) -> list[Endpoint]:
             task_type=about.task_type if about else newest.task_type if newest else None,
             current_status=about.status if about else None,
         )
-        return json_response(SummaryAnswer(True, SummaryData(who, _summary(totals or NO_EXECUTIONS))))
+        return json_response(SummaryAnswer(True, SummaryData(who, _summary(totals))))
 
     async def recent(call: Query[RecentAsked]) -> web.StreamResponse:
         asked = call.params
         store = store_asked(asked.store, context.config())
-        counts = Known(context.hub.current, store).counts
+        at, counts = read_at(context, store), Known(context.hub.current, store).counts
 
         async def build() -> RecentAnswer:
             found = await context.history.recent(
@@ -253,10 +260,8 @@ def endpoints(context: Context) -> list[Endpoint]:
             entries = [_recent(execution) for execution in found]
             return RecentAnswer(True, RecentLogs(entries, len(entries)))
 
-        if counts is None or counts.read_at is None:
-            raise HttpError(503, f"nothing is known of store {store!r} yet: its executions have not been read")
         body = await kept.get((store, asked.limit, asked.status, asked.taskType), (counts,), build)
-        return snapshot_response(body, counts.read_at)
+        return snapshot_response(body, at)
 
     def one(path: str, handler: Any, params: type[JobAsked], summary_: str, answer: Answer) -> Endpoint:
         return Endpoint(
@@ -289,11 +294,6 @@ def endpoints(context: Context) -> list[Endpoint]:
 def not_found(job_id: str) -> HttpError:
     """The answer for an id that is no job's."""
     return HttpError(404, f"job {job_id!r} not found")
-
-
-NO_EXECUTIONS = JobTotals(
-    counts=(0, 0, 0, 0), retries=None, mean=None, max=None, min=None, first=None, last=None, capped=False
-)
 
 
 def _entry(execution: LoggedExecution, caller: Caller, environment: str) -> LogEntry:

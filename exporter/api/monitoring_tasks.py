@@ -10,12 +10,14 @@ from aiohttp import web
 from msgspec import Meta
 
 from exporter.api.asking import StoreAsked, from_state, store_asked
+from exporter.api.counted import read_at
 from exporter.api.estimates import usual_seconds
 from exporter.api.examples import example
 from exporter.api.from_store import from_store, reads_of
 from exporter.api.kept import KeptAnswers
 from exporter.api.known import Known
 from exporter.api.masking import shown_error, shown_result
+from exporter.api.recurring import recurring_log
 from exporter.api.reviewer import FAMILY, PREFIX, RUNNING, STATES, everywhere
 from exporter.api.wire import in_words, iso_second, lasted, number_or_text
 from exporter.domain import RecentExecution, RunningExecution
@@ -83,13 +85,17 @@ def endpoints(context: Context) -> list[Endpoint]:
         asked = call.params
         store = store_asked(asked.store, context.config())
         if asked.task_id is not None:
-            return await of_task(store, asked.task_id, asked.limit, call.caller)
+            try:
+                return await of_task(store, asked.task_id, asked.limit, call.caller)
+            except HttpError as exc:
+                if exc.status != 404:
+                    raise
+                return json_response([])  # a filter that nothing passes
         known = Known(context.hub.current, store)
-        if known.counts is None:
-            raise HttpError(503, f"nothing is known of store {store!r} yet: its executions have not been read")
+        read_at(context, store)
         body = await kept.get(
-            ("executions", store, asked.limit, call.caller.role),
-            (known.counts, known.running, context.config()),
+            ("executions", store, asked.limit, call.caller.role, context.config().setting),
+            (known.counts, known.running),
             lambda: newest(store, asked.limit, call.caller),
         )
         return json_body(body)
@@ -114,7 +120,9 @@ def endpoints(context: Context) -> list[Endpoint]:
         known = Known(context.hub.current, store)
         running = _newest_first(known.running_of(task_id))[:limit]
         job, page = await reads.log(task_id, LogFilter(), max(1, limit - len(running)), 0)
-        if job is None and page is None and not running and known.recurring_job(task_id) is None:
+        if page is None and known.recurring_job(task_id) is not None:
+            page = await recurring_log(context, store, task_id, LogFilter(), limit=limit)
+        if job is None and page is None and not running:
             raise HttpError(404, f"task {task_id!r} not found")
         ids = await _Ids.of(reads)
         finished = page.executions[: limit - len(running)] if page is not None else ()

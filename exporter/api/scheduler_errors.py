@@ -8,7 +8,8 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from exporter.api.asking import HOUR, PERIODS, PeriodAsked, from_state, polled, snapshot_response, store_asked
+from exporter.api.asking import HOUR, PERIODS, PeriodAsked, from_state, snapshot_response, store_asked
+from exporter.api.counted import statistics_of
 from exporter.api.examples import example
 from exporter.api.kept import KeptAnswers
 from exporter.api.masking import shown_error
@@ -82,19 +83,19 @@ def endpoints(context: Context) -> list[Endpoint]:
     async def errors(call: Query[ErrorsAsked]) -> web.StreamResponse:
         asked, config = call.params, context.config()
         store = store_asked(asked.store, config)
-        found = polled(await context.history.statistics(store, PERIODS[asked.period]), store)
+        found = await statistics_of(context, store, PERIODS[asked.period])
+        many = config.alerting.thresholds.errors_per_hour
 
         async def build() -> ErrorsAnswer:
             groups = await context.history.errors(store, PERIODS[asked.period])
             page = groups[asked.offset : asked.offset + asked.limit]
-            many = config.alerting.thresholds.errors_per_hour
             return ErrorsAnswer(
                 [_group(group, found.end, PERIODS[asked.period], many, call.caller, config.setting) for group in page],
                 Pagination(len(groups), asked.limit, asked.offset, len(groups) > asked.offset + asked.limit),
             )
 
-        key = (store, asked.period, asked.limit, asked.offset, call.caller.role)
-        return snapshot_response(await kept.get(key, (found, config), build), found.end)
+        key = (store, asked.period, asked.limit, asked.offset, call.caller.role, config.setting, many)
+        return snapshot_response(await kept.get(key, (found,), build), found.end)
 
     return [
         Endpoint(

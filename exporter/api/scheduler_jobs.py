@@ -17,6 +17,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from exporter.api.asking import StoreAsked, from_state, snapshot_response, store_asked
+from exporter.api.counted import lists_none, read_at
 from exporter.api.examples import example
 from exporter.api.from_store import from_store, reads_of
 from exporter.api.kept import KeptAnswers
@@ -28,7 +29,6 @@ from exporter.domain import FINAL_STATUSES, RecentExecution
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Endpoint, Query
 from exporter.httpd.params import Text, limit_to
-from exporter.httpd.problems import HttpError
 from exporter.httpd.roles import Caller
 from exporter.stores.pages import Wanted
 
@@ -96,12 +96,11 @@ def endpoints(context: Context) -> list[Endpoint]:
     async def history(call: Query[HistoryAsked]) -> web.StreamResponse:
         asked = call.params
         store = store_asked(asked.store, context.config())
-        counts = Known(context.hub.current, store).counts
-        if counts is None or counts.read_at is None:
-            raise HttpError(503, f"nothing is known of store {store!r} yet: its executions have not been read")
-        key = (store, asked.status, asked.taskType, asked.q, asked.limit, asked.offset, call.caller.role)
-        body = await kept.get(key, (counts, context.config()), lambda: page_of(store, asked, call.caller))
-        return snapshot_response(body, counts.read_at)
+        at, counts = read_at(context, store), Known(context.hub.current, store).counts
+        shown = (call.caller.role, context.config().setting)
+        key = (store, asked.status, asked.taskType, asked.q, asked.limit, asked.offset, *shown)
+        body = await kept.get(key, (counts,), lambda: page_of(store, asked, call.caller))
+        return snapshot_response(body, at)
 
     async def page_of(store: str, asked: HistoryAsked, caller: Caller) -> HistoryAnswer:
         found, end = await _newest(context, store, asked)
@@ -131,6 +130,8 @@ def endpoints(context: Context) -> list[Endpoint]:
 
 async def _newest(context: Context, store: str, asked: HistoryAsked) -> tuple[Sequence[RecentExecution], bool]:
     """Executions up to one beyond the page, and whether those are all there are."""
+    if lists_none(context, store):
+        return [], False
     wanted = asked.offset + asked.limit + 1
     if asked.q is None:
         recent = await context.history.recent(store, limit=wanted, status=asked.status, task_type=asked.taskType)

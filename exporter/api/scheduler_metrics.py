@@ -7,14 +7,15 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from exporter.api.asking import PERIODS, PeriodAsked, from_state, polled, snapshot_response, store_asked
+from exporter.api.asking import PERIODS, PeriodAsked, from_state, snapshot_response, store_asked
+from exporter.api.counted import statistics_of
 from exporter.api.examples import example
 from exporter.api.kept import KeptAnswers
 from exporter.api.known import Known
 from exporter.api.scheduler_monitoring import FAMILY
 from exporter.api.system import attempts_unknown, ended
 from exporter.api.wire import milliseconds, percent
-from exporter.domain import Counts, Figures
+from exporter.domain import Counts, Figures, Statistics
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Endpoint, Query
 
@@ -22,19 +23,19 @@ from exporter.httpd.endpoint import Answer, Endpoint, Query
 class ExecutionMetrics(msgspec.Struct, rename="camel"):
     """Executions that ended in the period; ``total`` = success + failed + timeout. Quantiles are within 2%."""
 
-    total: int
-    success: int
-    failed: int
-    timeout: int
-    cancelled: int
+    total: int | None
+    success: int | None
+    failed: int | None
+    timeout: int | None
+    cancelled: int | None
     retries: int | None
-    success_rate: str
+    success_rate: str | None
     avg_duration_ms: int | None
     p50_ms: int | None
     p95_ms: int | None
     p99_ms: int | None
     max_ms: int | None
-    per_minute: float
+    per_minute: float | None
 
 
 class TaskTypeMetrics(ExecutionMetrics, kw_only=True, rename="camel"):
@@ -77,7 +78,7 @@ def endpoints(context: Context) -> list[Endpoint]:
     async def metrics(call: Query[PeriodAsked]) -> web.StreamResponse:
         store = store_asked(call.params.store, context.config())
         period = call.params.period
-        found = polled(await context.history.statistics(store, PERIODS[period]), store)
+        found = await statistics_of(context, store, PERIODS[period])
         known = Known(context.hub.current, store)
 
         async def build() -> MetricsAnswer:
@@ -101,7 +102,7 @@ def endpoints(context: Context) -> list[Endpoint]:
 
 async def metrics_of(context: Context, store: str, period: str) -> tuple[MetricsAnswer, float]:
     """The answer, and when it was true. HttpError 503 before the first poll."""
-    found = polled(await context.history.statistics(store, PERIODS[period]), store)
+    found = await statistics_of(context, store, PERIODS[period])
     known = Known(context.hub.current, store)
     minutes = max(1.0, (found.end - found.start) / 60)
     by_type = [
@@ -110,12 +111,18 @@ async def metrics_of(context: Context, store: str, period: str) -> tuple[Metrics
     ]
     answer = MetricsAnswer(
         period=period,
-        executions=ExecutionMetrics(**_numbers(found.overall, minutes, known.counts)),
-        by_task_type=sorted(by_type, key=lambda row: (-row.total, row.task_type)),
+        executions=_overall(found, minutes, known.counts),
+        by_task_type=sorted(by_type, key=lambda row: (-(row.total or 0), row.task_type)),
         workers=workers_in_short(known),
         process=_process(context),
     )
     return answer, found.end
+
+
+def _overall(found: Statistics, minutes: float, counted: Counts | None) -> ExecutionMetrics:
+    if not found.counted:
+        return ExecutionMetrics(*[None] * len(ExecutionMetrics.__struct_fields__))
+    return ExecutionMetrics(**_numbers(found.overall, minutes, counted))
 
 
 def _numbers(figures: Figures, minutes: float, counted: Counts | None) -> dict[str, Any]:

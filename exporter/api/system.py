@@ -16,11 +16,11 @@ from exporter.api.asking import (
     PeriodAsked,
     StoreAsked,
     from_state,
-    polled,
     snapshot_response,
     store_asked,
 )
 from exporter.api.chronos import FAMILY
+from exporter.api.counted import statistics_of
 from exporter.api.examples import example
 from exporter.api.known import Known, job_numbers
 from exporter.api.wire import iso, milliseconds, percent
@@ -52,13 +52,13 @@ class Jobs(msgspec.Struct, rename="camel"):
 class ExecutionFigures(msgspec.Struct, rename="camel"):
     """What ended in the period. ``total`` = success + failed + timeout; durations in milliseconds."""
 
-    total: int
-    success: int
-    failed: int
-    timeout: int
-    cancelled: int
+    total: int | None
+    success: int | None
+    failed: int | None
+    timeout: int | None
+    cancelled: int | None
     retries: int | None
-    success_rate: str
+    success_rate: str | None
     avg_duration: int | None
     max_duration: int | None
 
@@ -104,8 +104,8 @@ class StatsAnswer(msgspec.Struct):
 class LatestExecutions(msgspec.Struct):
     """What ended lately, counted from a whole minute on."""
 
-    last_5min: int = msgspec.field(name="last5min")
-    failed_last_5min: int = msgspec.field(name="failedLast5min")
+    last_5min: int | None = msgspec.field(name="last5min")
+    failed_last_5min: int | None = msgspec.field(name="failedLast5min")
 
 
 class LiveAnswer(msgspec.Struct):
@@ -123,7 +123,7 @@ def endpoints(context: Context) -> list[Endpoint]:
 
     async def stats(call: Query[PeriodAsked]) -> web.StreamResponse:
         store, period = store_asked(call.params.store, context.config()), call.params.period
-        found = polled(await context.history.statistics(store, PERIODS[period]), store)
+        found = await statistics_of(context, store, PERIODS[period])
         known = Known(context.hub.current, store)
         made_of = (found, known.jobs, known.queues, known.counts)
         body = kept.get((store, period), made_of, lambda: StatsAnswer(True, _stats(period, *made_of)))
@@ -131,7 +131,7 @@ def endpoints(context: Context) -> list[Endpoint]:
 
     async def live(call: Query[StoreAsked]) -> web.StreamResponse:
         store = store_asked(call.params.store, context.config())
-        found = polled(await context.history.statistics(store, LIVE_SECONDS), store)
+        found = await statistics_of(context, store, LIVE_SECONDS)
         known = Known(context.hub.current, store)
         made_of = (found, known.jobs, known.queues, known.running)
         return snapshot_response(kept.get((store, "live"), made_of, lambda: _live(found, known)), found.end)
@@ -198,6 +198,8 @@ def _jobs(jobs: JobCounts | None, queues: Queues | None) -> Jobs:
 
 
 def _executions(found: Statistics, counted: Counts | None) -> ExecutionFigures:
+    if not found.counted:
+        return ExecutionFigures(*[None] * len(ExecutionFigures.__struct_fields__))
     figures = found.overall
     total, success, _ = ended(figures.counts)
     return ExecutionFigures(
@@ -232,4 +234,5 @@ def trend_of(found: Statistics) -> list[TrendPoint]:
 def _live(found: Statistics, known: Known) -> LiveAnswer:
     total, _, failed = ended(found.overall.counts)
     scheduled = job_numbers(known.jobs, known.queues).by_status["SCHEDULED"]
-    return LiveAnswer(iso(found.end), known.running_count, scheduled, LatestExecutions(total, failed))
+    latest = LatestExecutions(total, failed) if found.counted else LatestExecutions(None, None)
+    return LiveAnswer(iso(found.end), known.running_count, scheduled, latest)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from exporter.api.asking import HOUR, Kept, StoreAsked, from_state, polled, snapshot_response, store_asked
+from exporter.api.asking import HOUR, Kept, StoreAsked, from_state, snapshot_response, store_asked
 from exporter.api.chronos import FAMILY
+from exporter.api.counted import statistics_of, worker_statistics_of
 from exporter.api.examples import example
 from exporter.api.known import Known
 from exporter.api.system import ended
@@ -52,8 +53,8 @@ def endpoints(context: Context) -> list[Endpoint]:
 
     async def workers(call: Query[StoreAsked]) -> web.StreamResponse:
         store = store_asked(call.params.store, context.config())
-        everything = polled(await context.history.statistics(store, COVERED), store)
-        found = polled(await context.history.workers(store, COVERED), store)
+        everything = await statistics_of(context, store, COVERED)
+        found = await worker_statistics_of(context, store, COVERED)
         known = Known(context.hub.current, store)
         made_of = (found, everything, known.workers, known.running)
         body = kept.get(store, made_of, lambda: WorkersAnswer(True, _table(*made_of)))
@@ -76,7 +77,7 @@ def _table(found: Statistics, everything: Statistics, workers: Workers | None, r
     listed = {worker.id: worker for worker in workers.workers} if workers is not None else {}
     busy = running.by_worker if running is not None else {}
     # Executions that no worker has are the mark of a store that does not say who ran them.
-    told = bool(found.by_label) or not any(everything.overall.counts)
+    told = found.counted and (bool(found.by_label) or not any(everything.overall.counts))
     attributed = running is not None and bool(busy or not running.by_task_type)
     names = {*listed, *found.by_label, *busy}
     rows = []

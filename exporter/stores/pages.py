@@ -38,12 +38,13 @@ _COMPLETED: Final = LOGGED_FIELDS.index("completed_at") + 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which executions: ended at or after ``since`` (Unix seconds), of a status, a task type, with a text in them."""
+    """Which executions: ended at or after ``since``, of a status, a task type, with a text, of a recurring job."""
 
     since: float
     status: str | None = None
     task_type: str | None = None
     text: str | None = None
+    recurring_id: str | None = None
 
 
 class Pages:
@@ -160,6 +161,8 @@ def _conditions(profile: Wrapped, wanted: Wanted) -> tuple[list[str], list[objec
     for name, value in (("status", wanted.status), ("task_type", wanted.task_type)):
         if value is not None:
             conditions.add(f"{profile.column('executions', name)} = {conditions.bind(value)}::text")
+    if wanted.recurring_id is not None:
+        conditions.add(f"{profile.column('executions', 'recurring_id')} = {conditions.bind(wanted.recurring_id)}::text")
     if wanted.text is not None:
         conditions.add(read_queries.searched(profile, conditions.bind(wanted.text.lower())))
     return conditions.texts, conditions.parameters[2:]

@@ -46,6 +46,11 @@ def fits(value: str, column_type: str) -> bool:
     return "\0" not in value
 
 
+def sample_id(column_type: str) -> str:
+    """Some value of this type, for plans."""
+    return {"uuid": "00000000-0000-4000-8000-000000000000"}.get(column_type, "0")
+
+
 def id_equals(column: str, column_type: str, parameter: str) -> str:
     """``column = parameter`` so that the column's index serves; of a type nobody expects, by its text."""
     if column_type in _INTEGERS or column_type in ("uuid", "numeric"):

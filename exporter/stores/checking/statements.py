@@ -1,4 +1,4 @@
-"""The statements that the polls of a store run, as the polls run them, for EXPLAIN. Pure."""
+"""The statements that the polls of a store and requests run, as they run them, for EXPLAIN. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 from exporter.config.durations import format_duration
 from exporter.config.model import PostgresStore
 from exporter.ledger.cursor import Position
+from exporter.stores import read_queries
 from exporter.stores.listing import LISTED
 from exporter.stores.postgres import RECURRING_LISTED
 from exporter.stores.queries import RUNNING_COLUMNS, WORKER_COLUMNS, Wrapped, bounds
@@ -75,6 +76,7 @@ def asked(wrapped: Wrapped, store: PostgresStore, now: float, greatest: int, bud
             seconds=max(store.timeout, 30.0),
             every_poll=False,
         )
+    yield from _requests(wrapped, store)
 
 
 def _finished(wrapped: Wrapped, store: PostgresStore, now: float, greatest: int) -> Iterator[Asked]:
@@ -102,3 +104,28 @@ def _finished(wrapped: Wrapped, store: PostgresStore, now: float, greatest: int)
         every_poll=False,
         reads_finished=True,
     )
+
+
+def _requests(wrapped: Wrapped, store: PostgresStore) -> Iterator[Asked]:
+    """What requests ask for one job: an index on its id should serve them."""
+
+    def one(name: str, what: str, sql: str, parameter: str) -> Asked:
+        return Asked(
+            name=name,
+            what=what,
+            sql=sql,
+            parameters=(parameter,),
+            every="when somebody asks",
+            seconds=store.timeout,
+            every_poll=False,
+        )
+
+    entity = read_queries.lookup_entity(wrapped)
+    if entity is not None:
+        kind = wrapped.columns[entity]["id"]
+        yield one("job", "one job", read_queries.job_lookup(wrapped, entity), read_queries.sample_id(kind))
+    kind = wrapped.columns.get("executions", {}).get("job_id", "")
+    if kind:
+        where = f"WHERE {read_queries.id_equals('job_id', kind, '$1')}"
+        sql = read_queries.log_page(wrapped, where, "20", "0")
+        yield one("log", "the log of one job", sql, read_queries.sample_id(kind))

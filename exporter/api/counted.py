@@ -1,0 +1,48 @@
+"""Statistics for answers: what was counted; of a store whose profile lists no executions nothing, which is not zero."""
+
+from __future__ import annotations
+
+import time
+
+from exporter.api.asking import polled
+from exporter.api.known import Known
+from exporter.domain import FINAL_STATUSES, Figures, Statistics
+from exporter.httpd.context import Context
+from exporter.httpd.problems import HttpError
+
+_NONE = Figures(counts=(0,) * len(FINAL_STATUSES), retries=0, timed=0, sum=0.0, max=None, p50=None, p95=None, p99=None)
+
+
+async def statistics_of(context: Context, store: str, seconds: float) -> Statistics:
+    """What ended in the last ``seconds``, by task type. HttpError 503 before the store's first poll."""
+    found = await context.history.statistics(store, seconds)
+    return uncounted(seconds) if found is None and lists_none(context, store) else polled(found, store)
+
+
+async def worker_statistics_of(context: Context, store: str, seconds: float) -> Statistics:
+    """The same by worker."""
+    found = await context.history.workers(store, seconds)
+    return uncounted(seconds) if found is None and lists_none(context, store) else polled(found, store)
+
+
+def read_at(context: Context, store: str) -> float:
+    """When executions were last read. HttpError 503 before that, unless the store has none to be read."""
+    counts = Known(context.hub.current, store).counts
+    if counts is not None and counts.read_at is not None:
+        return counts.read_at
+    if lists_none(context, store):
+        return context.hub.current.published_at
+    raise HttpError(503, f"nothing is known of store {store!r} yet: its executions have not been read")
+
+
+def lists_none(context: Context, store: str) -> bool:
+    """Whether the store's profile lists no executions."""
+    return Known(context.hub.current, store).maps("executions") is False
+
+
+def uncounted(seconds: float) -> Statistics:
+    """Statistics of a store that lists no executions."""
+    now = time.time()
+    return Statistics(
+        start=now - seconds, end=now, covered_since=None, overall=_NONE, by_label={}, trend=(), counted=False
+    )
