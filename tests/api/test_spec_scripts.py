@@ -43,6 +43,7 @@ def serving(directory: Path, config: dict[str, Any]) -> Iterator[Sidecar]:
         **config,
         "environment": "production",
         "auth": {"anonymous_read": True},
+        "api": {"rate_limit": {"per_second": 0}},  # the test itself asks often
         "web": {"listen_address": [f"{HOST}:{PORT}"]},
     }
     with alone():

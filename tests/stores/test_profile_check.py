@@ -418,7 +418,7 @@ async def test_analyze_runs_the_statements(database: Database) -> None:
     execute(database, ddl("public"))
     status, text = await check(database.dsn, analyze=True)
     assert status == 0
-    assert text.count(" ms, read ") == text.count(", gave ") == 10  # every statement
+    assert text.count(" ms, read ") == text.count(", gave ") == 12  # every statement
     assert "at this cost runs every 15s" in text
 
 
