@@ -6,7 +6,6 @@ Belongs here: their APIs, turned into ours. Does not: notifications that come in
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -16,8 +15,9 @@ import msgspec
 
 from exporter.config.model import Alerting, Alertmanager, Remote
 from exporter.domain import Alert
-from exporter.errors import ExporterError
-from exporter.outbound import Answer, RemoteUnavailable, ask
+from exporter.errors import ExporterError, NotFound
+from exporter.outbound import Answer, RemoteUnavailable, Reveal, ask
+from exporter.stores.flights import Flights
 
 T = TypeVar("T")
 _FNV_OFFSET: Final = 14695981039346656037
@@ -25,7 +25,11 @@ _FNV_PRIME: Final = 1099511628211
 
 
 class AlertsUnavailable(ExporterError):
-    """Alertmanager cannot be asked now, or there is none: the text says what to do."""
+    """Alertmanager cannot be asked now, or there is none; ``detail`` is more, which not everybody has to know."""
+
+    def __init__(self, what: str, detail: str | None = None) -> None:
+        super().__init__(what if detail is None else f"{what}: {detail}")
+        self.what = what
 
 
 class SilenceRefused(ExporterError):
@@ -81,9 +85,10 @@ class _Silenced(msgspec.Struct):
 class AlertSource:
     """``config`` is asked each time: a reload needs no new source. Equal questions at the same time are asked once."""
 
-    def __init__(self, config: Callable[[], Alerting]) -> None:
+    def __init__(self, config: Callable[[], Alerting], reveal: Reveal) -> None:
         self._config = config
-        self._asking: asyncio.Future[list[Alert]] | None = None
+        self._reveal = reveal
+        self._flights = Flights()
 
     @property
     def configured(self) -> bool:
@@ -93,21 +98,33 @@ class AlertSource:
 
     async def active(self) -> list[Alert]:
         """The alerts that are active or silenced now, the latest first. AlertsUnavailable."""
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.ensure_future(self._ask())
-        return await asyncio.shield(self._asking)
+        return await self._flights.join("active", self._ask)
 
     async def _ask(self) -> list[Alert]:
         config = self._config()
         if config.alertmanager is not None:
-            found = await _of_alertmanager(config.alertmanager)
+            found = await _of_alertmanager(config.alertmanager, self._reveal)
         elif config.prometheus is not None:
-            found = await _of_prometheus(config.prometheus)
+            found = await _of_prometheus(config.prometheus, self._reveal)
         else:
             raise AlertsUnavailable(
                 "there is nobody to ask: set alerting.alertmanager.url or alerting.prometheus.url in the configuration"
             )
         return sorted(found, key=lambda alert: (-alert.starts_at, alert.fingerprint))
+
+    async def matchers_of(self, fingerprint: str) -> list[Matcher]:
+        """What matches the active alert with this fingerprint: all of its labels. AlertsUnavailable, NotFound."""
+        self._silencer()
+        for alert in await self.active():
+            if alert.fingerprint == fingerprint:
+                return [Matcher(name, value) for name, value in sorted(alert.labels.items())]
+        raise NotFound(f"no active alert has the fingerprint {fingerprint}")
+
+    def _silencer(self) -> Alertmanager:
+        alertmanager = self._config().alertmanager
+        if alertmanager is None:
+            raise AlertsUnavailable("only Alertmanager can silence: set alerting.alertmanager.url in the configuration")
+        return alertmanager
 
     async def silence(
         self, matchers: Sequence[Matcher], *, starts_at: float, ends_at: float, author: str, comment: str
@@ -116,9 +133,7 @@ class AlertSource:
 
         AlertsUnavailable; SilenceRefused for matchers that Alertmanager does not take.
         """
-        alertmanager = self._config().alertmanager
-        if alertmanager is None:
-            raise AlertsUnavailable("only Alertmanager can silence: set alerting.alertmanager.url in the configuration")
+        alertmanager = self._silencer()
         silence = {
             "matchers": matchers,
             "startsAt": _written(starts_at),
@@ -126,16 +141,18 @@ class AlertSource:
             "createdBy": author,
             "comment": comment,
         }
-        answer = await _asked("Alertmanager", alertmanager, "POST", "/api/v2/silences", body=silence)
+        answer = await _asked(
+            "Alertmanager", alertmanager, "POST", "/api/v2/silences", body=silence, reveal=self._reveal
+        )
         if answer.status == 400:
             raise SilenceRefused(f"Alertmanager does not take it: {answer.text}")
         return _decoded("Alertmanager", answer, _Silenced).silence_id
 
 
-async def _of_alertmanager(alertmanager: Alertmanager) -> list[Alert]:
+async def _of_alertmanager(alertmanager: Alertmanager, reveal: Reveal) -> list[Alert]:
     query = [(state, "true") for state in ("active", "silenced", "inhibited", "unprocessed")]
     query += [("filter", matcher) for matcher in alertmanager.filter]
-    answer = await _asked("Alertmanager", alertmanager, "GET", "/api/v2/alerts", query=query)
+    answer = await _asked("Alertmanager", alertmanager, "GET", "/api/v2/alerts", query=query, reveal=reveal)
     return [
         Alert(
             fingerprint=found.fingerprint,
@@ -150,8 +167,8 @@ async def _of_alertmanager(alertmanager: Alertmanager) -> list[Alert]:
     ]
 
 
-async def _of_prometheus(prometheus: Remote) -> list[Alert]:
-    answer = await _asked("Prometheus", prometheus, "GET", "/api/v1/alerts")
+async def _of_prometheus(prometheus: Remote, reveal: Reveal) -> list[Alert]:
+    answer = await _asked("Prometheus", prometheus, "GET", "/api/v1/alerts", reveal=reveal)
     return [
         Alert(
             fingerprint=fingerprint(found.labels),
@@ -169,14 +186,14 @@ async def _asked(who: str, remote: Remote, method: str, path: str, **more: Any) 
     try:
         return await ask(remote, method, remote.url + path, **more)
     except RemoteUnavailable as e:
-        raise AlertsUnavailable(f"{who} is away: {e}") from e
+        raise AlertsUnavailable(f"{who} is away", str(e)) from e
 
 
 def _decoded(who: str, answer: Answer, kind: type[T]) -> T:
     if answer.status in (401, 403):
         raise AlertsUnavailable(f"{who} refuses us (status {answer.status}): look at username, password and token")
     if not answer.ok:
-        raise AlertsUnavailable(f"{who} answers with status {answer.status}: {answer.text}")
+        raise AlertsUnavailable(f"{who} answers with status {answer.status}", answer.text)
     try:
         return msgspec.json.decode(answer.body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as e:

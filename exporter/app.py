@@ -14,6 +14,9 @@ from typing import Final
 import structlog
 
 from exporter import __version__, logs
+from exporter.actions import Actions
+from exporter.alertmanager import AlertSource
+from exporter.announcing import Announcer
 from exporter.api import FAMILIES
 from exporter.changes import address, opened_with, refuse_fixed
 from exporter.config.load import logging_defaults
@@ -23,13 +26,14 @@ from exporter.config.redact import redacted
 from exporter.connections import ConnectionManager
 from exporter.connections.roster import Roster
 from exporter.credentials import CredentialSource
-from exporter.domain import AuditEntry, AuditResult, Exactness, Executions, StoreSettings
+from exporter.domain import AuditEntry, AuditResult
 from exporter.errors import ConfigError, StateUnavailable
 from exporter.httpd.context import Context, ReloadResult
 from exporter.httpd.server import Server
 from exporter.instruments import ApiInstruments, QueryInstruments
 from exporter.ledger.alerts import AlertHistory
 from exporter.ledger.audit import AuditTrail
+from exporter.ledger.idempotency import Idempotency
 from exporter.ledger.ledger import Ledger, Opened
 from exporter.metrics import COLLECTORS, probe
 from exporter.metrics.exposure import Exposure
@@ -43,6 +47,7 @@ from exporter.sharding import Share
 from exporter.snapshot import Hub, Part
 from exporter.stores.connections import StoreConnections, Visitor
 from exporter.stores.postgres import Store
+from exporter.stores.trigger import JobTrigger
 from exporter.vault import Vault
 from exporter.vault.references import Secrets, load
 from exporter.vitals import LoopClock, Vitals, share_memory, trim_memory
@@ -53,7 +58,6 @@ log = structlog.get_logger(component="app")
 PROCESS_INTERVAL: Final = 5.0
 #: Seconds between two looks at the state file.
 STATE_INTERVAL: Final = 3.0
-NEVER_STALE: Final = float("inf")
 #: Seconds after which memory that is free within the process goes back to the system.
 TRIM_INTERVAL: Final = 30.0
 #: Seconds after which the ledger's thread lets the event loop have a turn: an answer takes several of them.
@@ -73,6 +77,7 @@ class App:
         self._queries = QueryInstruments()
         self._clock = LoopClock()
         self._ledger = Ledger(config.state.path, budget=config.limits.series_per_metric, retention=config.retention)
+        self._announcer = Announcer(self._hub, self._ledger)
         self._audit = AuditTrail(self._ledger)
         self._vault = Vault(config.vault, hub=self._hub, on_change=lambda: self._connections.hurry("vault"))
         self._secrets = Secrets(self._vault)
@@ -83,6 +88,10 @@ class App:
             release=self._vault.release,
         )
         self._roster = Roster(self._connections, config.connections, self._share.listing, owns=self._share.owns)
+        self._alerts = AlertSource(lambda: self._config.alerting, self._secrets.value)
+        self._actions = Actions(
+            store=self._trigger_of, reveal=self._secrets.value, audit=self._audit, keys=Idempotency(self._ledger)
+        )
         self._stores: dict[str, tuple[Store | Visitor, asyncio.Task[None]]] = {}
         self._reloading = asyncio.Lock()
         self._reload_ok = True
@@ -104,6 +113,7 @@ class App:
             log.info("started", version=__version__, urls=server.urls, stores=len(self._config.stores),
                      targets=len(self._config.connections.targets))  # fmt: skip
             stack.push_async_callback(self._close_stores)
+            stack.push_async_callback(self._actions.close)
             await self._serve()
         log.info("stopped")
 
@@ -153,29 +163,8 @@ class App:
         """The configuration as it is in force here: this shard's stores, and its targets with those of stores."""
         return self._share.config(self._roster.connections)
 
-    async def _announce(self, config: PostgresStore) -> None:
-        """Publish what is known of a store before it has been asked: its settings, and what the ledger counted."""
-        settings = StoreSettings(
-            series_per_metric=self._config.limits.series_per_metric, critical_jobs=config.critical_jobs
-        )
-        self._hub.publish(_part("settings", config, settings, time.monotonic(), NEVER_STALE))
-        if self._ledger.opened:
-            with contextlib.suppress(StateUnavailable):
-                await self._announce_counts(config)
-
-    async def _announce_counts(self, config: PostgresStore, *, only_if_unknown: bool = False) -> None:
-        if only_if_unknown and self._counts_known(config.name):
-            return
-        counts = await self._ledger.counts(config.name)
-        if counts is not None and not (only_if_unknown and self._counts_known(config.name)):
-            known = Executions(
-                counts=counts, exactness=Exactness(), caught_up=False, cursor_time=None, oldest_open=None
-            )
-            self._hub.publish(_part("executions", config, known, None, config.staleness))
-
-    def _counts_known(self, store: str) -> bool:
-        part = self._hub.current.part("executions", store)
-        return part is not None and part.value is not None
+    async def _announce(self, store: PostgresStore) -> None:
+        await self._announcer.announce(store, self._config.limits.series_per_metric)
 
     def _open(self, config: PostgresStore) -> None:
         writes = self._share.file.connections.write_status
@@ -204,6 +193,10 @@ class App:
         await asyncio.wait([task])
         await store.close()
 
+    def _trigger_of(self, name: str) -> JobTrigger | None:
+        store = self._stores[name][0] if name in self._stores else None
+        return store.trigger if isinstance(store, Store) else None
+
     async def _close_stores(self) -> None:
         for name in list(self._stores):
             await self._shut(name)
@@ -229,7 +222,7 @@ class App:
             with contextlib.suppress(StateUnavailable):
                 await self._ledger.look_after()
                 for store in self._config.stores:
-                    await self._announce_counts(store, only_if_unknown=True)
+                    await self._announcer.counts(store, only_if_unknown=True)
             await asyncio.sleep(STATE_INTERVAL)
 
     def _state_opened(self, exposure: Exposure, renderer: Renderer, opened: Opened) -> None:
@@ -361,23 +354,11 @@ class App:
             landing=Landing(hub=self._hub, config=config, version=__version__),
             reads=lambda name: self._stores[name][0].reads if name in self._stores else None,
             connections=self._connections,
+            alerts=self._alerts,
             alert_history=AlertHistory(self._ledger),
+            actions=self._actions,
             probe=lambda target: probe.page(self._hub.current, target),
         )
-
-
-def _part(collector: str, config: PostgresStore, value: object, at: float | None, staleness: float) -> Part:
-    return Part(
-        collector=collector,
-        source=config.name,
-        value=value,
-        success=at is not None,
-        collected_at=None if at is None else time.time(),
-        collected_mono=at,
-        duration=0.0,
-        interval=config.interval,
-        staleness=staleness,
-    )
 
 
 async def serve(options: Options, config: Config) -> int:

@@ -45,3 +45,27 @@ class StoreTooSlow(StoreError):
     def __init__(self, message: str, load_seconds: float) -> None:
         super().__init__(message)
         self.load_seconds = load_seconds
+
+
+class ActionError(ExporterError):
+    """An action was not done, and nothing has changed. The text is safe to show."""
+
+
+class NotFound(ActionError):
+    """There is no such job, or alert."""
+
+
+class ActionConflict(ActionError):
+    """It cannot be done as things stand: nothing says how, or something stands in the way."""
+
+
+class ActionRefused(ActionError):
+    """Whoever had to do it refused."""
+
+
+class ActionUnavailable(ActionError):
+    """Whoever has to do it is away; a later attempt may succeed."""
+
+
+class OutcomeUnknown(ExporterError):
+    """Nobody can tell whether an action was done. The text says how far it came."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,8 +18,11 @@ import msgspec
 from yarl import URL
 
 from exporter.config.model import HttpTrigger, Remote
+from exporter.config.secrets import Secret
 from exporter.errors import ExporterError
 
+#: Gives the text of a secret; ExporterError when it cannot be had now.
+Reveal = Callable[[Secret], Awaitable[str]]
 #: Bytes of an answer; a longer one is not read to its end.
 LARGEST: Final = 16 * 1024 * 1024
 _CHUNK: Final = 64 * 1024
@@ -56,15 +59,19 @@ async def ask(
     method: str,
     url: str,
     *,
+    reveal: Reveal,
     query: Sequence[tuple[str, str]] = (),
     body: Any = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """The answer of ``url``, whatever its status; ``body`` is sent as JSON. Redirects are not followed.
 
-    RemoteUnavailable when there is none within ``remote.timeout``.
+    ``reveal`` gives the text of a secret. RemoteUnavailable when there is no answer within ``remote.timeout``.
     """
-    sent = {**(headers or {}), **_authorization(remote), "Accept": "application/json"}
+    try:
+        sent = {**(headers or {}), **await _authorization(remote, reveal), "Accept": "application/json"}
+    except ExporterError as e:
+        raise RemoteUnavailable(f"no credentials to show: {e}", sent=False) from e
     data = None if body is None else msgspec.json.encode(body)
     if data is not None:
         sent["Content-Type"] = "application/json"
@@ -95,11 +102,11 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return bytes(found)
 
 
-def _authorization(remote: Remote | HttpTrigger) -> dict[str, str]:
+async def _authorization(remote: Remote | HttpTrigger, reveal: Reveal) -> dict[str, str]:
     if remote.token is not None:
-        return {"Authorization": f"Bearer {remote.token.reveal()}"}
+        return {"Authorization": f"Bearer {await reveal(remote.token)}"}
     if remote.username is not None and remote.password is not None:
-        pair = f"{remote.username}:{remote.password.reveal()}".encode()
+        pair = f"{remote.username}:{await reveal(remote.password)}".encode()
         return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
     return {}
 

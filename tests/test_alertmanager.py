@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trustme
 from aiohttp import web
-from support.alerting import AlertmanagerServer, RuledPrometheus, receiver, running
+from support.alerting import AlertmanagerServer, RuledPrometheus, receiver, revealed, running
 from support.ports import free_port
 from support.serving import eventually
 
@@ -30,7 +30,7 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmana
 
 
 def source(url: str, **options: Any) -> AlertSource:
-    return AlertSource(lambda: Alerting(alertmanager=Alertmanager(url=url, **options)))
+    return AlertSource(lambda: Alerting(alertmanager=Alertmanager(url=url, **options)), revealed)
 
 
 async def found(source: AlertSource, name: str) -> list[Alert]:
@@ -89,7 +89,7 @@ async def test_a_silence_that_is_none_is_refused(alertmanager: AlertmanagerServe
 async def test_prometheus_is_asked_where_there_is_no_alertmanager(tmp_path: Path) -> None:
     server = RuledPrometheus(tmp_path)
     with running(server):
-        asked = AlertSource(lambda: Alerting(prometheus=Remote(url=server.url)))
+        asked = AlertSource(lambda: Alerting(prometheus=Remote(url=server.url)), revealed)
         [alert] = await asked.active()
         assert (alert.labels, alert.state) == ({"alertname": "AlwaysFiring", "severity": "warning"}, "active")
         assert alert.annotations == {"summary": "1"}
@@ -99,7 +99,7 @@ async def test_prometheus_is_asked_where_there_is_no_alertmanager(tmp_path: Path
 
 
 async def test_nobody_to_ask() -> None:
-    asked = AlertSource(Alerting)
+    asked = AlertSource(Alerting, revealed)
     assert not asked.configured
     with pytest.raises(AlertsUnavailable, match=r"set alerting\.alertmanager\.url or alerting\.prometheus\.url"):
         await asked.active()
@@ -159,7 +159,7 @@ async def test_who_we_are_is_told_and_whom_we_trust_is_checked(tmp_path: Path) -
     async with receiver(lambda _: web.Response(text="[]"), ssl_context=context) as server:
         await source(server.url, ca_file=ca_file, token=Secret("t0ken")).active()
         await source(server.url, ca_file=ca_file, username="me", password=Secret("pw")).active()
-        sent = [asked.headers.get("Authorization") for asked in server.requests]
+        sent = [asked.headers.get("authorization") for asked in server.requests]
         assert sent == ["Bearer t0ken", "Basic bWU6cHc="]
         with pytest.raises(AlertsUnavailable, match="certificate verify failed"):
             await source(server.url).active()

@@ -12,6 +12,9 @@ from __future__ import annotations
 from typing import Final
 
 from exporter.api import (
+    alert_webhook,
+    alerts,
+    checking,
     dashboard,
     discovery,
     export,
@@ -31,6 +34,7 @@ from exporter.api import (
     scheduler_monitoring,
     system,
     system_health,
+    triggering,
     workers,
 )
 from exporter.httpd.endpoint import Declare
@@ -56,4 +60,8 @@ FAMILIES: Final[tuple[Declare, ...]] = (
     scheduler_errors.endpoints,
     export.endpoints,
     dashboard.endpoints,
+    triggering.endpoints,
+    checking.endpoints,
+    alerts.endpoints,
+    alert_webhook.endpoints,
 )

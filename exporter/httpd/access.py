@@ -113,6 +113,8 @@ class Gate:
         """
         header = request.headers.get("Authorization")
         users, tokens = self._watch.config.basic_auth_users, tokens_of(self._config())
+        if endpoint is not None:
+            tokens = [*tokens, *endpoint.tokens(self._config())]
         scheme = (header or "").partition(" ")[0].lower()
         if scheme == "bearer" and tokens:
             found = await self._by_token((header or "").partition(" ")[2].strip(), tokens)

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from exporter.actions import Actions
+from exporter.alertmanager import AlertSource
 from exporter.config.model import Config
 from exporter.config.secrets import Secret
 from exporter.connections import CheckResult, ConnectionState
@@ -125,7 +127,8 @@ class Context:
     ``reload`` reads the file again and is safe to call twice at once; ``started_at`` is Unix seconds; ``landing`` is
     the page at ``/`` as HTML, ``reference`` makes that at ``/docs`` from a document in OpenAPI; the only style sheet of
     both is a ``<style>`` element in their head; ``reads`` asks a store, None where it is not read here; ``connections``
-    are the checked targets, ``probe`` a target's metrics in the text format, ``alert_history`` what Alertmanager told.
+    are the checked targets, ``probe`` a target's metrics in the text format; ``alerts`` asks Alertmanager,
+    ``alert_history`` is what it told, ``actions`` does what is asked for.
     """
 
     hub: Hub
@@ -144,6 +147,8 @@ class Context:
     landing: Callable[[], str]
     reads: Callable[[str], Reads | None]
     connections: Connections
+    alerts: AlertSource
     alert_history: AlertHistory
+    actions: Actions
     probe: Callable[[str], bytes]
     reference: Callable[[Mapping[str, Any]], str]

@@ -14,8 +14,10 @@ import msgspec
 from aiohttp import web
 from structlog.contextvars import get_contextvars
 
+from exporter.config.model import Config, Token
 from exporter.domain import AuditEntry, AuditResult
 from exporter.httpd.context import Context
+from exporter.httpd.limits import MAX_BODY
 from exporter.httpd.problems import Refusal
 from exporter.httpd.roles import Caller, Role
 
@@ -104,7 +106,10 @@ class Endpoint:
     ``params`` is a struct of what stands in the path and the query (``exporter.httpd.params`` has its types), ``body``
     a struct of the JSON that is sent. ``answers`` by status: what the handler gives. ``fails``: the statuses of its
     HttpErrors, in the family's envelope. What holds for every request (400, 401, 403, 429 ...) is not listed.
-    ``budget`` is by default that of the family and method: nothing is paid for what anyone may ask.
+    ``budget`` is by default that of the family and method: nothing is paid for what anyone may ask. ``tokens`` open
+    this endpoint alone, beside those of ``auth.tokens``. ``largest_body`` is in bytes; ``nulls``: its texts may have
+    null characters. ``reads_headers`` has the schema, with a description, of each header that matters; ``body_rules``
+    is what the body's type does not say, in JSON Schema.
     """
 
     family: Family
@@ -121,7 +126,12 @@ class Endpoint:
     description: str = ""
     deprecated: bool = False
     budget: Budget | None = None
+    tokens: Callable[[Config], Sequence[Token]] = lambda _: ()
+    largest_body: int = MAX_BODY
+    nulls: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
+    reads_headers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    body_rules: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def paid_from(self) -> Budget:

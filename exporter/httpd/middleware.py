@@ -94,7 +94,10 @@ class Boundary:
 
     async def _answer(self, request: web.Request, handler: Handler, request_id: str) -> web.StreamResponse:
         try:
-            request[CALLER] = await self._admission.admit(request, self.routes.endpoint(request))
+            endpoint = self.routes.endpoint(request)
+            request[CALLER] = await self._admission.admit(request, endpoint)
+            if endpoint is not None and endpoint.largest_body > MAX_BODY:
+                request = request.clone(client_max_size=endpoint.largest_body)
             await self._read_body(request)
             return await handler(request)
         except HttpError as exc:
@@ -108,7 +111,7 @@ class Boundary:
         """Read the body, which the handler then finds in ``request.read()``; HttpError 400, 408, 413."""
         if not request.body_exists:
             return
-        if (request.content_length or 0) > MAX_BODY:
+        if (request.content_length or 0) > request.client_max_size:
             raise HttpError(413, "request body too large")
         try:
             async with asyncio.timeout(self._timeouts.body):

@@ -91,7 +91,10 @@ def _operation(endpoint: Endpoint, schema_of: Mapping[int, Any], anonymous: Role
         "x-role": endpoint.role.name.lower(),
     }
     if endpoint.body is not None:
-        media = _media(schema_of[id(endpoint.body)], endpoint.body_example)
+        schema = schema_of[id(endpoint.body)]
+        media = _media(
+            {"allOf": [schema, endpoint.body_rules]} if endpoint.body_rules else schema, endpoint.body_example
+        )
         operation["requestBody"] = {"required": True, "content": {APPLICATION_JSON: media}}
     operation["responses"] = _responses(endpoint, schema_of)
     return {name: value for name, value in operation.items() if value or name == "security"}
@@ -116,7 +119,11 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     # What moved leaves the reading of its path to where that leads.
     rest = [name for name in _PLACE.findall(endpoint.path) if name not in {one.name for one in known}]
     unread = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in rest]
-    return [*unread, *(_parameter(one, endpoint.path) for one in known)]
+    headers = [
+        {"name": name, "in": "header", "required": False, "schema": schema, "description": schema["description"]}
+        for name, schema in endpoint.reads_headers.items()
+    ]
+    return [*unread, *(_parameter(one, endpoint.path) for one in known), *headers]
 
 
 def _parameter(parameter: Parameter, path: str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _handler(endpoint: Endpoint) -> Handler:
         params = read_params(endpoint.params, request.match_info, request.rel_url.raw_query_string)
         body: msgspec.Struct | None = None
         if endpoint.body is not None:
-            body = await read_body(request, endpoint.body)
+            body = await read_body(request, endpoint.body, nulls=endpoint.nulls)
         call: Call[Any, Any] = Call(params=params, body=body, caller=request[CALLER], request=request)
         return await endpoint.handler(call)
 

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.config.model import PostgresStore, Profile
+from exporter.config.model import HttpTrigger, PostgresStore, Profile
 from exporter.config.problems import nearest
 from exporter.domain import Exactness
 from exporter.errors import ProfileError, StoreError, StoreTooSlow, StoreUnavailable
 from exporter.ledger.identity import Identity
 from exporter.stores.checking.apart import apart
 from exporter.stores.checking.columns import describe, refused
-from exporter.stores.profile import fill, named, shipped
+from exporter.stores.profile import fill, named, shipped, triggered_by
 from exporter.stores.queries import Wrapped
 from exporter.stores.session import Transaction
 from exporter.stores.sql import statement
@@ -46,6 +46,11 @@ async def server(transaction: Transaction) -> Server:
 
 async def resolve(transaction: Transaction, store: PostgresStore) -> Profile:
     """The profile in force, parameters filled in. Raises ProfileError when none fits or something is missing."""
+    profile = await _resolved(transaction, store)
+    return profile if isinstance(store.trigger, HttpTrigger) else triggered_by(profile, store.trigger.statement)
+
+
+async def _resolved(transaction: Transaction, store: PostgresStore) -> Profile:
     if store.profile == "auto":
         return await detect(transaction, store.parameters)
     profile = _chosen(store)

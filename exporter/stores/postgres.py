@@ -36,6 +36,7 @@ from exporter.stores.reads import Reads
 from exporter.stores.rows import ExecutionRows
 from exporter.stores.second import GaveWay, SecondConnection
 from exporter.stores.session import Row, Session, Transaction
+from exporter.stores.trigger import JobTrigger
 from exporter.vault.references import Secrets
 
 log = structlog.get_logger(component="store")
@@ -83,6 +84,8 @@ class Store:
         self._second = SecondConnection(self._background, self._poll)
         #: What requests ask.
         self.reads = Reads(self._second, self._ready, timeout=config.timeout)
+        #: How its jobs are triggered.
+        self.trigger = JobTrigger(config, self._second, self.reads, self._ready)
         self._identity: Identity | None = None
         self._wrapped: Wrapped | None = None
         self._reader: Reader | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -49,23 +50,34 @@ def fill(profile: Profile, parameters: dict[str, str]) -> Profile:
         raise ProfileError(f"profile {profile.name!r} has no parameter {unknown[0]!r}; known: {known}")
     values = {**profile.parameters, **parameters}
 
-    def identifier(match: re.Match[str]) -> str:
-        name, rest = match.groups()
-        if name not in values:
-            return match.group()  # not ours: '{a}' may be an array or JSON
-        return '"' + (values[name] + (rest or "")).replace('"', '""') + '"'
-
     def put(text: str | None) -> str | None:
-        return None if text is None else PLACEHOLDER.sub(identifier, text).strip().rstrip(";")
+        return None if text is None else _filled(text, values)
 
     cursor = profile.cursor
     if cursor is not None:
         cursor = msgspec.structs.replace(cursor, position=put(cursor.position))
     return msgspec.structs.replace(
         profile,
-        **{name: put(getattr(profile, name)) for name in (*ENTITIES, *OPTIONAL, "connection_status")},
+        **{name: put(getattr(profile, name)) for name in (*ENTITIES, *OPTIONAL, "connection_status", "trigger")},
         cursor=cursor,
         parameters=values,
         requires=tuple(put(r) or "" for r in profile.requires),
         connections_require=tuple(put(r) or "" for r in profile.connections_require),
     )
+
+
+def triggered_by(profile: Profile, statement: str | None) -> Profile:
+    """A profile that :func:`fill` gave, with another statement that triggers a job, if there is one."""
+    if statement is None:
+        return profile
+    return msgspec.structs.replace(profile, trigger=_filled(statement, profile.parameters))
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    def identifier(match: re.Match[str]) -> str:
+        name, rest = match.groups()
+        if name not in values:
+            return match.group()  # not ours: '{a}' may be an array or JSON
+        return '"' + (values[name] + (rest or "")).replace('"', '""') + '"'
+
+    return PLACEHOLDER.sub(identifier, text).strip().rstrip(";")

@@ -43,13 +43,13 @@ class SecondConnection:
         self._gave_way: dict[str, int] = {}
 
     @contextlib.asynccontextmanager
-    async def request(self, timeout: float) -> AsyncIterator[Transaction]:
-        """A transaction for a request; ``timeout`` is that of each statement in seconds."""
+    async def request(self, timeout: float, *, writing: bool = False) -> AsyncIterator[Transaction]:
+        """A transaction for a request, read-only unless ``writing``; ``timeout`` of each statement in seconds."""
         self._requests += 1
         self._quiet.clear()
         try:
             session = await self._free_session()
-            async with session.transaction(timeout) as transaction:
+            async with session.transaction(timeout, writing=writing) as transaction:
                 yield transaction
         finally:
             self._requests -= 1

@@ -114,7 +114,8 @@ class Session:
 class Transaction:
     """Statements inside one transaction; each has a name under which its time is booked.
 
-    ``seconds`` is the statement time so far, as the client measured it.
+    It is read-only unless it was begun for ``writing``. ``seconds`` is the statement time so far, as the client
+    measured it.
     """
 
     def __init__(
@@ -154,11 +155,11 @@ class Transaction:
             cursor = await self._connection.execute(sql, parameters or None)
             return await cursor.fetchall()
 
-    async def run(self, name: str, sql: str, *parameters: object) -> int:
-        """Run a statement that gives no rows; how many it changed."""
+    async def run(self, name: str, sql: str, *parameters: object) -> tuple[int, Row | None]:
+        """How many rows a statement changed or gave, and the first that it gave, if it gives any."""
         async with self._bounded(name):
             cursor = await self._connection.execute(sql, parameters or None)
-            return cursor.rowcount
+            return cursor.rowcount, await cursor.fetchone() if cursor.description else None
 
     async def describe(self, name: str, sql: str) -> Sequence[psycopg.Column]:
         """The columns of ``sql``, which is planned but yields nothing."""

@@ -19,7 +19,7 @@ from exporter.stores.queries import COLUMNS, CURSOR_TYPES, REQUIRED
 if TYPE_CHECKING:
     from docs.conftest import Documents
 
-KINDS = ("yaml config", "yaml profile", "yaml web", "yaml prometheus")
+KINDS = ("yaml config", "yaml profile", "yaml web", "yaml prometheus", "yaml alertmanager")
 ROW = re.compile(r"^\| `(\w+)`( \*)? \| (text|time|integer|boolean|JSON) \|", re.MULTILINE)
 
 
@@ -68,6 +68,17 @@ def test_prometheus_takes_its_configuration(documents: Documents, tmp_path: Path
         done = subprocess.run(["promtool", "check", "config", file], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{block}: {done.stdout}{done.stderr}"
         assert "instance:" in block.text  # the advice that stands beside it
+
+
+@pytest.mark.skipif(shutil.which("amtool") is None, reason="amtool is not installed")
+def test_alertmanager_takes_its_configuration(documents: Documents, tmp_path: Path) -> None:
+    blocks = documents.blocks("yaml alertmanager")
+    assert blocks
+    for block in blocks:
+        file = tmp_path / "alertmanager.yml"
+        file.write_text(block.text)
+        done = subprocess.run(["amtool", "check-config", file], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{block}: {done.stdout}{done.stderr}"
 
 
 def columns_in(text: str) -> dict[str, tuple[str, bool]]:

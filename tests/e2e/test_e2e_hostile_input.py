@@ -36,12 +36,13 @@ def document(sidecar: Sidecar) -> dict[str, Any]:
 
 
 def parameters(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Method, path and one parameter of it, for every parameter that is read."""
+    """Method, path and one parameter of it, for every parameter in a path or query that is read."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             if not operation.get("deprecated"):
                 for parameter in operation.get("parameters", ()):
-                    yield method.upper(), path, parameter
+                    if parameter["in"] != "header":
+                        yield method.upper(), path, parameter
 
 
 def asked(sidecar: Sidecar, document: dict[str, Any], method: str, path: str, name: str, value: str) -> Response:

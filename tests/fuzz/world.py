@@ -1,4 +1,7 @@
-"""What is fuzzed: a sidecar in a process of its own, with a store full of jobs and executions, a target, tokens."""
+"""What is fuzzed: a sidecar in a process of its own, with a store full of jobs and executions, a target, tokens.
+
+It has an Alertmanager, and jobs may be triggered.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from psycopg import sql
+from support.alerting import AlertmanagerServer, running
 from support.polling import until
 from support.postgres import fresh_database, running_server
 from support.scheduler import native_store
 from support.sidecar import Sidecar, one_store, target
 
+from exporter.config.dsn import parse_dsn
 from exporter.demo.ports import free_port
 
 ADMIN: Final = "the-admin-token-of-the-fuzzer"
@@ -46,13 +52,18 @@ FROM generate_series(1, 40) i
 @contextmanager
 def fuzzed(directory: Path) -> Iterator[Sidecar]:
     """A sidecar that has read its store, without limits on how often it is asked."""
-    with running_server() as server, fresh_database(server) as database:
+    alertmanager = AlertmanagerServer(directory / "alertmanager", "{url: http://127.0.0.1:1/}")
+    with running_server() as server, fresh_database(server) as database, running(alertmanager):
         store = native_store(database)
         with database.connect() as connection:
             connection.execute(FILL)
+            role = sql.Identifier(str(parse_dsn(store.dsn)["user"]))
+            connection.execute(sql.SQL("GRANT UPDATE (status, next_run_at, updated_at) ON jobs TO {}").format(role))
         sections = {
             "auth": {"tokens": [{"name": "fuzzer", "role": "admin", "token": ADMIN}]},
             "api": {"rate_limit": {"per_second": 0}, "action_rate_limit": {"per_second": 0}},
+            "actions": {"enabled": True},
+            "alerting": {"alertmanager": {"url": alertmanager.url}},
             "web": {"enable_lifecycle": True},
             "connections": {"targets": [{**target("Production DB", free_port()), "id": 1}]},
             "logging": {"level": "info", "format": "json"},

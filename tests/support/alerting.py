@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from exporter.config.secrets import Secret
 from exporter.demo.processes import Child
 from support.polling import until
 from support.ports import free_port
@@ -36,6 +37,11 @@ groups:
       - {alert: AlwaysFiring, expr: vector(1), labels: {severity: warning}, annotations: {summary: "{{ $value }}"}}
       - {alert: Pending, expr: vector(1), for: 1h}
 """
+
+
+async def revealed(secret: Secret) -> str:
+    """The text of a secret that the configuration spells out."""
+    return secret.reveal()
 
 
 def iso(at: float) -> str:
@@ -141,7 +147,7 @@ def running(server: AlertmanagerServer | RuledPrometheus) -> Iterator[None]:
 
 @dataclass
 class Received:
-    """One request that arrived."""
+    """One request that arrived; header names are in lower case."""
 
     method: str
     path: str
@@ -157,6 +163,7 @@ class Receiver:
     answer: Callable[[Received], web.StreamResponse]
     requests: list[Received] = field(default_factory=list)
     delay: float = 0.0
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @contextlib.asynccontextmanager
@@ -167,8 +174,14 @@ async def receiver(answer: Callable[[Received], web.StreamResponse], **options: 
     found = Receiver(f"{scheme}://localhost:{port}", answer)
 
     async def handle(asked: web.Request) -> web.StreamResponse:
-        received = Received(asked.method, asked.raw_path, dict(asked.headers), await asked.read())
+        received = Received(
+            asked.method,
+            asked.raw_path,
+            {name.lower(): value for name, value in asked.headers.items()},
+            await asked.read(),
+        )
         found.requests.append(received)
+        found.arrived.set()
         await asyncio.sleep(found.delay)
         return found.answer(received)
 

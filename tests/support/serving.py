@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from exporter.alertmanager import AlertSource
 from exporter.api import FAMILIES
 from exporter.config.model import Config, Web
 from exporter.config.secrets import Secret
@@ -159,6 +160,8 @@ class World:
     audit: FakeAudit = field(default_factory=FakeAudit)
     connections: FakeConnections = field(default_factory=FakeConnections)
     reads: dict[str, Reads] = field(default_factory=dict)
+    #: What the application would make: these need a state file and stores of their own.
+    actions: Any = None
     config: Config | None = None
 
     async def secret(self, secret: Secret) -> str:
@@ -187,6 +190,8 @@ class World:
             landing=lambda: self.page,
             reads=self.reads.get,
             connections=self.connections,
+            alerts=AlertSource(lambda: (self.config or Config()).alerting, self.secret),
+            actions=self.actions,
             alert_history=FakeAlertHistory(),  # type: ignore[arg-type]
             probe=lambda target: f"# {target}\n".encode(),
             reference=reference,

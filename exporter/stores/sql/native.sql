@@ -16,7 +16,8 @@ CREATE TABLE {schema}.jobs (
     time_zone     text,                              -- IANA name; UTC when NULL
     priority      integer NOT NULL DEFAULT 0,
     connection_id bigint,
-    next_run_at   timestamptz,                       -- NULL: computed from schedule and time_zone
+    next_run_at   timestamptz,                       -- NULL: computed from schedule and time_zone. A trigger sets it to
+                                                     -- now(), also while the job runs: then it is to run once more
     created_at    timestamptz NOT NULL DEFAULT now(),
     updated_at    timestamptz NOT NULL DEFAULT now()
 );
@@ -106,3 +107,5 @@ CREATE TABLE {schema}.connection_status (
 --   GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO scheduler_exporter;
 -- And for connections.write_status:
 --   GRANT INSERT, UPDATE ON {schema}.connection_status TO scheduler_exporter;
+-- And for jobs to be triggered through the exporter (actions.enabled):
+--   GRANT UPDATE (status, next_run_at, updated_at) ON {schema}.jobs TO scheduler_exporter;
