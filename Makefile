@@ -24,8 +24,8 @@ test: $(VENV)/test.stamp ## The whole test suite; STRICT_SKIPS=1 makes a skipped
 chaos: $(VENV)/test.stamp ## Kills, crashes and jumping clocks: is every execution counted once? ARGS="--seconds 1800"
 	@PYTHONPATH=tests exec $(BIN)/python -m chaos $(ARGS)
 
-soak: $(VENV)/test.stamp ## Three minutes of checks with leases of 20 s from Vault
-	@exec $(BIN)/python -m pytest tests/e2e/test_e2e_vault.py -k leases_that_end --soak -s $(ARGS)
+soak: $(VENV)/test.stamp ## Three minutes of checks with leases of 20 s from Vault, and a minute with Vault sealed
+	@exec $(BIN)/python -m pytest tests/e2e/test_e2e_vault.py -k "leases_that_end or sealed" --soak -s $(ARGS)
 
 fuzz: $(VENV)/test.stamp ## At least 10,000 requests made up from /openapi.json: is each answer as it says?
 	@PYTHONPATH=tests exec $(BIN)/python -m fuzz $(ARGS)

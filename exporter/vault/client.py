@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from exporter.config.model import Vault as Config
 from exporter.config.model import VaultCredential
@@ -14,7 +14,7 @@ from exporter.config.secrets import Secret
 from exporter.credentials import CredentialsError, CredentialSource
 from exporter.snapshot import Hub, Part
 from exporter.vault.failure import VaultError
-from exporter.vault.leases import Revoker, holding_of
+from exporter.vault.leases import Revoker
 from exporter.vault.roles import GRACE, Role
 from exporter.vault.secrets import Fetched, Secrets
 from exporter.vault.session import Session
@@ -49,7 +49,7 @@ class Vault:
         self._session: Session | None = None
         self._former: set[Session] = set()
         self._revoker = Revoker()
-        self._secrets = Secrets(self._current, self._give_back)
+        self._secrets = Secrets(self._current, self._revoker.give_back)
         self._roles: dict[str, Role] = {}
         self._sources: set[RoleSource] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -164,14 +164,6 @@ class Vault:
         for role in self._roles.values():
             role.changed()
         self._on_change()
-
-    def _give_back(self, path: str, answer: dict[str, Any]) -> None:
-        """Revoke a lease that nobody asked for: somebody has taken a role for a secret."""
-        session, now = self._current(), time.monotonic()
-        number, refresh = session.number, session.config.refresh
-        self._revoker.revoke(
-            holding_of(path, answer, session=session, number=number, started=now, refresh=refresh)
-        )  # fmt: skip
 
     def _spawn(self, coroutine: Coroutine[None, None, None], name: str) -> None:
         task = asyncio.create_task(coroutine, name=name)

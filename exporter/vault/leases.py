@@ -6,6 +6,7 @@ Belongs here: reading such an answer, when it is due for something, revoking. Do
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Iterable
@@ -101,23 +102,23 @@ class Revoker:
             task = asyncio.create_task(self._revoke_soon(holding), name=f"vault-revoke {holding.path}")
             self._remember(task, holding)
 
-    def late(self, request: asyncio.Task[dict[str, Any]], path: str, session: Session, number: int) -> None:
+    def give_back(self, path: str, answer: dict[str, Any], session: Session) -> None:
+        """Revoke the lease of an answer that nobody has a use for."""
+        now = time.monotonic()
+        with contextlib.suppress(VaultError):  # there is nothing in it
+            self.revoke(holding_of(path, answer, session=session, number=session.number, started=now, refresh=60))
+
+    def late(self, request: asyncio.Task[dict[str, Any]], path: str, session: Session) -> None:
         """A lease that nobody waits for any more: revoke it, should the answer still come."""
-        self._remember(asyncio.create_task(self._revoke_late(request, path, session, number)), None)
+        self._remember(asyncio.create_task(self._revoke_late(request, path, session)), None)
 
     def _remember(self, task: asyncio.Task[None], holding: Holding | None) -> None:
         self._pending[task] = holding
         task.add_done_callback(self._pending.pop)
 
-    async def _revoke_late(
-        self, request: asyncio.Task[dict[str, Any]], path: str, session: Session, number: int
-    ) -> None:
-        try:
-            answer = await request
-            holding = holding_of(path, answer, session=session, number=number, started=time.monotonic(), refresh=60)
-        except VaultError:
-            return
-        self.revoke(holding)
+    async def _revoke_late(self, request: asyncio.Task[dict[str, Any]], path: str, session: Session) -> None:
+        with contextlib.suppress(VaultError):
+            self.give_back(path, await request, session)
 
     async def _revoke_soon(self, holding: Holding) -> None:
         while holding.ends is None or time.monotonic() < holding.ends:

@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -190,13 +190,17 @@ class Role:
         await session.token()
         number, started = session.number, time.monotonic()
         path = self.path
+
+        def late(answer: dict[str, Any]) -> None:
+            self._revoker.give_back(path, answer, session)
+
         request = asyncio.create_task(
-            session.request("credentials", lambda client: client.adapter.get(f"/v1/{path}"), about=path)
+            session.request("credentials", lambda client: client.adapter.get(f"/v1/{path}"), about=path, late=late)
         )
         try:
             answer = await asyncio.shield(request)
         except asyncio.CancelledError:
-            self._revoker.late(request, path, session, number)
+            self._revoker.late(request, path, session)
             raise
         new = holding_of(path, answer, session=session, number=number, started=started, refresh=session.config.refresh)
         if not self._may_renew and new.ends is not None:

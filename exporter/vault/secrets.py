@@ -68,7 +68,9 @@ class _Entry:
 class Secrets:
     """The secrets that were read, by path. ``session`` gives the session in use, or raises VaultError without one."""
 
-    def __init__(self, session: Callable[[], Session], give_back: Callable[[str, dict[str, Any]], None]) -> None:
+    def __init__(
+        self, session: Callable[[], Session], give_back: Callable[[str, dict[str, Any], Session], None]
+    ) -> None:
         self._session = session
         self._give_back = give_back
         self._entries: dict[str, _Entry] = {}
@@ -135,9 +137,10 @@ class Secrets:
         try:
             await asyncio.sleep(delay)
             started = time.monotonic()
-            answer = await self._session().request("read", lambda client: client.adapter.get(f"/v1/{path}"), about=path)
+            session = self._session()
+            answer = await session.request("read", lambda client: client.adapter.get(f"/v1/{path}"), about=path)
             if answer.get("lease_id"):
-                self._give_back(path, answer)
+                self._give_back(path, answer, session)
                 raise VaultError("invalid", f"{path} in Vault makes a lease: write role: {path} in place of path")
             fields = fields_of(path, answer)
         except VaultError as error:

@@ -1,7 +1,7 @@
-"""A session with one Vault: the token and its life, requests in threads, sparing a Vault that is away.
+"""A session with one Vault: the token and its life, and requests that are made with it.
 
-Belongs here: logging in and again, renewing, probing, who may ask at once. Does not: what is asked (``secrets``,
-``roles``).
+Belongs here: logging in and again, renewing, what a denial means. Does not: sending (``line``), what is asked
+(``secrets``, ``roles``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 
@@ -21,16 +21,11 @@ from exporter.config.secrets import Secret
 from exporter.vault.auth import Auth, Token, made_token
 from exporter.vault.circuit import Circuit
 from exporter.vault.failure import VaultError, unexpected
+from exporter.vault.line import HEARTBEAT, Late, Line
 from exporter.vault.state import Operation, Requests
-from exporter.vault.threads import in_thread
-
-if TYPE_CHECKING:
-    from exporter.vault.transport import Transport
 
 log = structlog.get_logger(component="vault")
 
-#: Seconds after which Vault is asked how it is, if nothing else was.
-HEARTBEAT: Final = 15.0
 #: Seconds between two looks at a token's file.
 FILE_INTERVAL: Final = 5.0
 #: Seconds until a login that was refused is tried again: at first, and at most.
@@ -50,12 +45,9 @@ class Session:
         self, config: Vault, *, requests: Requests, unwrapped: dict[Secret, Secret], on_change: Callable[[], None]
     ) -> None:
         self.config = config
-        self.circuit = Circuit()
-        self._requests = requests
+        self._line = Line(config, requests, self._changed)
         self._on_change = on_change
         self._auth = Auth(config.auth, unwrapped)
-        self._transport: Transport | None = None
-        self._slots = asyncio.Semaphore(config.max_concurrent_requests)
         self._login_lock = asyncio.Lock()
         self._token: Token | None = None
         self._ours: list[Token] = []
@@ -66,7 +58,6 @@ class Session:
         self._refused_pause = FIRST_LOGIN_PAUSE
         self._login_at = 0.0
         self._confirmed_at = float("-inf")
-        self._answered_at: float | None = None
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -76,7 +67,7 @@ class Session:
         """Log in, keep the token, look after Vault, in the background."""
         self._tasks = [
             asyncio.create_task(self._keep_token(), name="vault-token"),
-            asyncio.create_task(self._watch(), name="vault-watch"),
+            asyncio.create_task(self._line.watch(), name="vault-watch"),
         ]
 
     async def close(self, seconds: float) -> None:
@@ -89,13 +80,12 @@ class Session:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await asyncio.gather(*(self._revoke(token, seconds) for token in tokens))
-        if self._transport is not None:
-            self._transport.close()
+        self._line.close()
 
     async def _revoke(self, token: Token, seconds: float) -> None:
         if token.ends is None or token.ends > time.monotonic():
             with contextlib.suppress(VaultError):  # it ends by itself
-                await self._send(
+                await self._line.send(
                     "revoke_token", lambda client: client.auth.token.revoke_self(), token.value.reveal(),
                     whatever=True, seconds=seconds,
                 )  # fmt: skip
@@ -103,11 +93,16 @@ class Session:
     # -- what is known
 
     @property
+    def circuit(self) -> Circuit:
+        """Whether Vault is known to be away."""
+        return self._line.circuit
+
+    @property
     def up(self) -> bool | None:
         """Whether Vault answers and knows us; None before either is known."""
         if self.circuit.error is not None or self._refused is not None:
             return False
-        return True if self._answered_at is not None and self._token is not None else None
+        return True if self._line.answered_at is not None and self._token is not None else None
 
     @property
     def away(self) -> bool:
@@ -134,72 +129,33 @@ class Session:
         about: str = "",
         whatever: bool = False,
         seconds: float | None = None,
+        late: Late | None = None,
     ) -> dict[str, Any]:
         """What Vault answers to ``call`` (of hvac's client), logged in. Raises VaultError, which says ``about`` what.
 
         If it is denied because the token has ended, log in once and ask once more. ``whatever`` asks a Vault that is
-        known to be away too.
+        known to be away too. ``late`` gets an answer that comes when it has been given up.
         """
+
+        async def send() -> dict[str, Any]:
+            text = token.value.reveal()
+            return await self._line.send(operation, call, text, whatever=whatever, seconds=seconds, late=late)
+
         token = await self.token(whatever=whatever)
         try:
-            return await self._send(operation, call, token.value.reveal(), whatever=whatever, seconds=seconds)
+            return await send()
         except VaultError as error:
             if error.kind != "denied" or await self._holds(token):
                 raise error.about(about) from None
         token = await self.token(whatever=whatever)
         try:
-            return await self._send(operation, call, token.value.reveal(), whatever=whatever, seconds=seconds)
+            return await send()
         except VaultError as error:
             raise error.about(about) from None
-
-    async def _send(
-        self,
-        operation: Operation,
-        call: Callable[[Any], Any],
-        token: str,
-        *,
-        whatever: bool = False,
-        seconds: float | None = None,
-    ) -> dict[str, Any]:
-        async with self._slots:
-            if not whatever:
-                self.circuit.check()  # those who waited for a slot fail at once too
-            try:
-                transport = await self._ready()
-                answer = await in_thread(lambda: transport.call(call, token, seconds=seconds))
-            except VaultError as error:
-                self._failed(operation, error)
-                raise
-            except Exception as fault:  # the boundary to hvac: nobody may be left waiting
-                failure = unexpected(fault)
-                self._failed(operation, failure)
-                raise failure from None
-        self._requests.count(operation, "success")
-        self._answered(asked=True)
-        return answer
-
-    def _failed(self, operation: Operation, error: VaultError) -> None:
-        self._requests.count(operation, error.kind)
-        if not error.away:
-            self._answered(asked=True)
-        elif self.circuit.failed(error):
-            log.warning("vault is away", result=error.kind, error=str(error))
-
-    def _answered(self, *, asked: bool) -> None:
-        self._answered_at = time.monotonic()
-        if self.circuit.answered(asked=asked):
-            log.info("vault is back")
-            self._changed()
 
     def _changed(self) -> None:
         self._wake.set()
         self._on_change()
-
-    async def _ready(self) -> Transport:
-        if self._transport is None:
-            # hvac takes a moment to load, and only those who have Vault shall pay for it.
-            self._transport = await in_thread(lambda: _load(self.config))
-        return self._transport
 
     # -- the token
 
@@ -230,11 +186,15 @@ class Session:
         if self._refused is not None and time.monotonic() < self._login_at:
             raise self._refused.again()
         try:
-            token = await self._auth.login(self._send)
+            token = await self._auth.login(self._line.send)
         except VaultError as error:
             if not error.away:
                 self._login_refused(error)
             raise
+        except Exception as fault:  # an answer like no other
+            failure = unexpected(fault)
+            self._login_refused(failure)
+            raise failure from None
         if self._refused is not None:
             log.info("login to vault succeeded", method=self.config.auth.method)
         self._refused, self._refused_pause = None, FIRST_LOGIN_PAUSE
@@ -267,7 +227,7 @@ class Session:
         if time.monotonic() - self._confirmed_at < CONFIRMED:
             return True
         try:
-            await self._send("lookup_token", lambda client: client.auth.token.lookup_self(), token.value.reveal())
+            await self._line.send("lookup_token", lambda client: client.auth.token.lookup_self(), token.value.reveal())
         except VaultError as error:
             if error.kind != "denied":
                 raise
@@ -349,7 +309,7 @@ class Session:
                     await self._login()
 
     async def _renewed(self, token: Token) -> Token:
-        answer = await self._send(
+        answer = await self._line.send(
             "renew_token", lambda client: client.auth.token.renew_self(), token.value.reveal()
         )  # fmt: skip
         auth = answer.get("auth") or {}
@@ -357,36 +317,3 @@ class Session:
         new = made_token(token.value.reveal(), left, renewable=bool(auth.get("renewable")), ours=token.ours)
         self._confirmed_at = time.monotonic()
         return replace(new, value=token.value, ttl=max(token.ttl, left), number=token.number)
-
-    # -- looking after Vault
-
-    async def _watch(self) -> None:
-        """Probe a Vault that is away; ask how it is where nothing else was asked for a while."""
-        while True:
-            if self.circuit.error is not None:
-                await asyncio.sleep(self.circuit.pause())
-            else:
-                idle = time.monotonic() - (self._answered_at if self._answered_at is not None else time.monotonic())
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(max(0.1, HEARTBEAT - idle)):
-                        await self.circuit.opened.wait()
-                        continue
-                if self._answered_at is None or time.monotonic() - self._answered_at < HEARTBEAT:
-                    continue
-            await self._probe()
-
-    async def _probe(self) -> None:
-        try:
-            transport = await self._ready()
-            await in_thread(transport.health)
-        except VaultError as error:
-            self._failed("health", error)
-        else:
-            self._requests.count("health", "success")
-            self._answered(asked=False)
-
-
-def _load(config: Vault) -> Transport:
-    from exporter.vault.transport import Transport  # noqa: PLC0415 - see its docstring
-
-    return Transport(config)

@@ -40,6 +40,7 @@ class _Session(requests.Session):
         super().__init__()
         self._seconds = seconds
         self.max_redirects = 3  # a standby node's one is what there is
+        self.auth = lambda request: request  # or ~/.netrc would be looked into
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """As ``requests.Session.send``; the content has been read on return."""

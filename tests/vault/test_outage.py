@@ -18,7 +18,7 @@ from vault.conftest import config_for, token_auth
 from exporter.config.model import Duration, VaultCredential
 from exporter.config.model import Vault as Config
 from exporter.credentials import CredentialsError
-from exporter.vault import Vault
+from exporter.vault import Vault, line
 
 
 def asked(vault: Vault) -> int:
@@ -200,3 +200,60 @@ async def test_many_requests_do_not_hold_the_loop(vault_server: VaultServer) -> 
             worst = max(worst, time.monotonic() - began)
         assert len(await reading) == 40
         assert worst < 0.5
+
+
+async def test_a_lease_that_comes_too_late_is_revoked(
+    vault_server: VaultServer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = vault_server
+    server.enable_database(database.server)
+    path = server.dynamic_role("late")
+    with slow_proxy(server.port) as (port, delay):
+        config = config_for(server, address=f"http://127.0.0.1:{port}", timeout=Duration(5))
+        async with Vault(config) as vault:
+            source = vault.source(VaultCredential(role=path))
+            await vault.read(server.put("secret/data/ready", password="p"))
+            monkeypatch.setattr(line, "_LIMIT", 0.1)  # half a second
+            delay.append(1.0)
+            with pytest.raises(CredentialsError, match="did not answer in time"):
+                await source.current()
+            assert len(server.leases(path)) == 1
+            delay.clear()
+            monkeypatch.undo()
+            await answers(source.current)
+            deadline = time.monotonic() + 20
+            while vault.requests.get(("revoke_lease", "success"), 0) == 0:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.1)
+            assert len(server.leases(path)) == 1, "the late one is gone"
+    assert server.leases(path) == []
+
+
+@contextlib.contextmanager
+def slow_proxy(target: int) -> Iterator[tuple[int, list[float]]]:
+    """A port that leads to ``target``; what comes back waits for as many seconds as are in the list."""
+    delay: list[float] = []
+
+    def back(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                time.sleep(sum(delay))
+                sink.sendall(data)
+
+    def forth(client: socket.socket) -> None:
+        with client, socket.create_connection(("127.0.0.1", target)) as server, contextlib.suppress(OSError):
+            answering = threading.Thread(target=back, args=(server, client), daemon=True)
+            answering.start()
+            while data := client.recv(65536):
+                server.sendall(data)
+            server.shutdown(socket.SHUT_RDWR)
+            answering.join()
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=forth, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        yield listener.getsockname()[1], delay
