@@ -6,6 +6,7 @@ Belongs here: turning a target into libpq's connection parameters. Does not: rea
 from __future__ import annotations
 
 import ipaddress
+import os
 from dataclasses import dataclass, field
 
 from exporter.config.model import SessionAttrs, SslMode, Target
@@ -13,6 +14,14 @@ from exporter.config.places import places
 from exporter.credentials import Credentials, CredentialSource
 
 APPLICATION_NAME = "scheduler-exporter"
+#: Where systems keep the authorities that they trust. psycopg's wheels bring an OpenSSL that looks in none of them, so
+#: that libpq's own `system` would trust nobody.
+SYSTEM_AUTHORITIES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,7 @@ class CheckTarget:
             database=target.database,
             session_attrs=target.target_session_attrs,
             sslmode=target.sslmode,
-            sslrootcert=target.sslrootcert,
+            sslrootcert=_authorities(target.sslrootcert),
             sslcert=target.sslcert,
             sslkey=target.sslkey,
             login=Credentials(target.user, target.password),
@@ -134,6 +143,13 @@ def has_nul(target: CheckTarget, login: Credentials) -> bool:
 def tries_tls_first(target: CheckTarget, host: Host) -> bool:
     """Whether TLS is what libpq asks for as soon as it has a connection."""
     return not host.is_socket and target.sslmode not in ("disable", "allow")
+
+
+def _authorities(configured: str | None) -> str | None:
+    """``configured``, or for `system` the file that it means; whoever sets OpenSSL's own variables is taken at that."""
+    if configured != "system" or {"SSL_CERT_FILE", "SSL_CERT_DIR"} & os.environ.keys():
+        return configured
+    return next((path for path in SYSTEM_AUTHORITIES if os.access(path, os.R_OK)), configured)
 
 
 def _quoted(value: str) -> str:

@@ -6,13 +6,14 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import trustme
+from support import faulty_servers
 from support.faulty_servers import LOCALHOST, Server
 from support.postgres import Database
 
@@ -258,3 +259,89 @@ async def test_cancelled_check_leaves_nothing(make_target: Any, silent_port: int
     with pytest.raises(asyncio.CancelledError):
         await task
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_tls_modes(
+    check: Any, tls_server: Server, authority: trustme.CA, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """As libpq's, from none at all to the name on the certificate; the system's authorities too."""
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    values = {"port": tls_server.port, "database": "postgres", "user": "postgres", "password": Secret("secret")}
+    good, other = str(tmp_path / "ca.pem"), str(tmp_path / "other.pem")
+    expected = {
+        ("disable", LOCALHOST, None): ("ok", False),
+        ("allow", LOCALHOST, None): ("ok", False),
+        ("prefer", LOCALHOST, None): ("ok", True),
+        ("require", LOCALHOST, None): ("ok", True),
+        ("require", LOCALHOST, other): ("tls", True),  # libpq verifies where it has authorities to verify with
+        ("verify-ca", LOCALHOST, good): ("ok", True),
+        ("verify-ca", LOCALHOST, other): ("tls", True),
+        ("verify-ca", LOCALHOST, None): ("tls", True),  # no authorities
+        ("verify-full", "localhost", good): ("ok", True),
+        ("verify-full", LOCALHOST, good): ("tls", True),
+    }
+    found = {}
+    for mode, host, ca in expected:
+        result = await check(**values, host=host, sslmode=mode, sslrootcert=ca)
+        found[mode, host, ca] = result.result, "tls" in result.stages
+    assert found == expected
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("exporter.connections.target.SYSTEM_AUTHORITIES", ("/none", good))
+    by_place = await check(**values, host="localhost", sslmode="verify-full", sslrootcert="system")
+    assert outcome(by_place) == ("ok", None), by_place
+    monkeypatch.setattr("exporter.connections.target.SYSTEM_AUTHORITIES", (other,))
+    monkeypatch.setenv("SSL_CERT_FILE", good)
+    trusted = await check(**values, host="localhost", sslmode="verify-full", sslrootcert="system")
+    assert outcome(trusted) == ("ok", None), trusted
+    monkeypatch.setenv("SSL_CERT_FILE", other)
+    assert outcome(await check(**values, host="localhost", sslmode="verify-full", sslrootcert="system")) == (
+        "tls",
+        "tls",
+    )
+
+
+@pytest.fixture
+def certificate_server(authority: trustme.CA, open_directory: Callable[[str], Path]) -> Iterator[Server]:
+    """Takes whoever has a certificate of the authority in the role's name, and no password."""
+    own = authority.issue_cert("localhost")
+    files = {
+        "server.crt": own.cert_chain_pems[0].bytes(),
+        "server.key": own.private_key_pem.bytes(),
+        "ca.crt": authority.cert_pem.bytes(),
+        "pg_hba.conf": b"hostssl all certified all cert\nhost all all all scram-sha-256\n",
+    }
+    settings = {"ssl": "on", "ssl_ca_file": "ca.crt"}
+    with faulty_servers.debian_postgres(open_directory("certificates"), files, settings) as server:
+        with psycopg.connect(
+            host=LOCALHOST, port=server.port, user="postgres", password="secret", dbname="postgres", autocommit=True
+        ) as admin:
+            admin.execute("CREATE ROLE certified LOGIN")
+        yield server
+
+
+async def test_certificate_and_key(
+    check: Any, certificate_server: Server, authority: trustme.CA, tmp_path: Path
+) -> None:
+    def issued(name: str, by: trustme.CA) -> dict[str, str]:
+        made = by.issue_cert(common_name=name)
+        made.cert_chain_pems[0].write_to_path(str(tmp_path / f"{name}.crt"))
+        made.private_key_pem.write_to_path(str(tmp_path / f"{name}.key"))
+        (tmp_path / f"{name}.key").chmod(0o600)
+        return {"sslcert": str(tmp_path / f"{name}.crt"), "sslkey": str(tmp_path / f"{name}.key")}
+
+    values = {"port": certificate_server.port, "database": "postgres", "user": "certified", "password": None}
+    found = [
+        await check(**values, sslmode="require", **issued("certified", authority)),
+        await check(**values, sslmode="require", **issued("somebody", authority)),
+        await check(**values, sslmode="require"),
+        await check(**values, sslmode="require", **issued("certified", trustme.CA())),
+    ]
+    assert [outcome(result) for result in found] == [
+        ("ok", None),
+        ("auth", "auth"),
+        ("auth", "auth"),
+        ("tls", "auth"),  # with TLS 1.3 the server looks at it once the client is done with the handshake
+    ], found
