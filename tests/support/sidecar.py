@@ -114,6 +114,8 @@ class Sidecar:
         whole = {
             "state": {"path": str(self.directory / "state")},
             "logging": {"level": "debug", "format": "json"},
+            # Tests ask as often as they like; test_access and test_budgets are about limits.
+            "api": {"rate_limit": {"per_second": 0}},
             **config,
             "web": {"listen_address": [f"{HOST}:{self.port}"], **config.get("web", {})},
         }
