@@ -145,7 +145,7 @@ async def _pages(context: Context, store: str, asked: ExportAsked) -> tuple[type
         return ExportedJob, _mapped(pages.jobs(), _job)
     make = _detailed if asked.details else _execution
     kind = DetailedExecution if asked.details else ExportedExecution
-    return kind, _mapped(pages.executions(Wanted(since=time.time() - seconds)), make)
+    return kind, _mapped(pages.executions(Wanted(since=time.time() - seconds, results=asked.details)), make)
 
 
 async def _mapped(pages: Any, make: Any) -> Pages:

@@ -31,7 +31,7 @@ async def recurring_log(
     since = time.time() - context.config().retention.statistics
     if wanted.since is not None:
         since = max(since, wanted.since)
-    looking = pages.executions(Wanted(since=since, status=wanted.status, recurring_id=recurring_id))
+    looking = pages.executions(Wanted(since=since, status=wanted.status, recurring_id=recurring_id, results=True))
     try:
         async with asyncio.timeout(pages.patience), aclosing(looking):
             async for page in looking:

@@ -38,13 +38,17 @@ _COMPLETED: Final = LOGGED_FIELDS.index("completed_at") + 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which executions: ended at or after ``since``, of a status, a task type, with a text, of a recurring job."""
+    """Which executions: ended at or after ``since`` (Unix seconds), of a status, a task type, with a text, of a job.
+
+    ``results``: whether their results are wanted too.
+    """
 
     since: float
     status: str | None = None
     task_type: str | None = None
     text: str | None = None
     recurring_id: str | None = None
+    results: bool = False
 
 
 class Pages:
@@ -124,7 +128,7 @@ class _Stretch:
         """The next stretch: positions and LOGGED_FIELDS, newest first. TooManyRows: it is narrower at the next try."""
         low = max(self._end, self._high - self._width.value)
         parameters = [*bounds(self._profile.cursor, low, self._high), *self._bound]
-        sql = read_queries.slice_of(self._profile, self._conditions)
+        sql = read_queries.slice_of(self._profile, self._conditions, results=self._wanted.results)
         rows: list[Row] = []
         most = self._width.most
         async with aclosing(transaction.stream("export", sql, *parameters, chunk=CHUNK)) as stream:

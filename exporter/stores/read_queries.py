@@ -184,11 +184,18 @@ def results_among(wrapped: Wrapped) -> str:
     return wrapped.select("executions", ("id", "attempt", "result"), where)
 
 
-def slice_of(wrapped: Wrapped, conditions: Sequence[str] = (), rest: str = "") -> str:
-    """Finished executions with the cursor in ($1, $2] that meet ``conditions``: their position, then LOGGED_FIELDS."""
-    listed = ", ".join(wrapped.column("executions", name) for name in LOGGED_FIELDS)
+def slice_of(wrapped: Wrapped, conditions: Sequence[str], *, results: bool) -> str:
+    """Finished executions with the cursor in ($1, $2] that meet ``conditions``: their position, then LOGGED_FIELDS.
+
+    Without ``results`` those are NULL: they may be long, and stored apart.
+    """
+    names = {name: wrapped.column("executions", name) for name in LOGGED_FIELDS}
+    if not results:
+        names["result"] = "NULL::text"
     where = " AND ".join([wrapped.between("$1", "$2"), *conditions])
-    return f"SELECT {wrapped.position}, {listed} FROM ({wrapped.source('executions')}) q WHERE {where} {rest}"
+    return (
+        f"SELECT {wrapped.position}, {', '.join(names.values())} FROM ({wrapped.source('executions')}) q WHERE {where}"
+    )
 
 
 def operation_page(wrapped: Wrapped, where: str, limit: str) -> str:
