@@ -17,9 +17,14 @@ from exporter.config.model import Alerting, Alertmanager, Remote
 from exporter.domain import Alert
 from exporter.errors import ExporterError, NotFound
 from exporter.outbound import Answer, RemoteUnavailable, Reveal, ask
+from exporter.poller import Collected, Collector
 from exporter.stores.flights import Flights
 
 T = TypeVar("T")
+#: The part that tells how many alerts are active, and the seconds between two questions for it.
+COLLECTOR: Final = "alerts"
+SOURCE: Final = "alertmanager"
+INTERVAL: Final = 10.0
 _FNV_OFFSET: Final = 14695981039346656037
 _FNV_PRIME: Final = 1099511628211
 
@@ -95,6 +100,21 @@ class AlertSource:
         """Whether there is anybody to ask."""
         config = self._config()
         return config.alertmanager is not None or config.prometheus is not None
+
+    def collector(self) -> Collector:
+        """How many alerts are active, asked again and again, for answers that wait for nobody: a part of the hub."""
+
+        async def count() -> Collected:
+            return Collected(value=sum(alert.state == "active" for alert in await self.active()))
+
+        return Collector(
+            name=COLLECTOR,
+            source=SOURCE,
+            collect=count,
+            interval=INTERVAL,
+            deadline=INTERVAL,
+            staleness=4 * INTERVAL,
+        )
 
     async def active(self) -> list[Alert]:
         """The alerts that are active or silenced now, the latest first. AlertsUnavailable."""

@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from exporter import __version__, logs
+from exporter import __version__, alertmanager, logs
 from exporter.actions import Actions
 from exporter.alertmanager import AlertSource
 from exporter.announcing import Announcer
@@ -88,6 +88,7 @@ class App:
             release=self._vault.release,
         )
         self._roster = Roster(self._connections, config.connections, self._share.listing, owns=self._share.owns)
+        self._watching: list[asyncio.Task[None]] = []
         self._alerts = AlertSource(lambda: self._config.alerting, self._secrets.value)
         self._actions = Actions(
             store=self._trigger_of, reveal=self._secrets.value, audit=self._audit, keys=Idempotency(self._ledger)
@@ -135,9 +136,18 @@ class App:
                 tasks.append(group.create_task(self._roster.run(), name="roster"))
             for store in self._share.asked:
                 self._open(store)
+            self._watch_alerts()
             await self._stop.wait()
-            for task in [*tasks, *(task for _, task in self._stores.values())]:
+            for task in [*tasks, *self._watching, *(task for _, task in self._stores.values())]:
                 task.cancel()
+
+    def _watch_alerts(self) -> None:
+        """Count active alerts from now on, where there is anybody to ask."""
+        for task in self._watching:
+            task.cancel()
+        self._hub.withdraw(alertmanager.SOURCE, alertmanager.COLLECTOR)
+        asked = self._poller.run(self._alerts.collector()) if self._alerts.configured else None
+        self._watching = [] if asked is None else [self._group.create_task(asked, name="alerts")]
 
     def _on_hangup(self) -> None:
         async def reload() -> None:
@@ -282,6 +292,8 @@ class App:
                     self._withdraw(name, keep=("settings", "executions"))
                     self._roster.forget(name)
                 self._open(store)
+        if before.alerting != config.alerting:
+            self._watch_alerts()
         if self._share.checks:
             await self._roster.configure(config.connections, self._share.listing)
 

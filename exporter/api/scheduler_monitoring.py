@@ -9,6 +9,7 @@ from typing import Final, Literal
 import msgspec
 from aiohttp import web
 
+from exporter import alertmanager
 from exporter.api.asking import StoreAsked, snapshot_response, store_asked
 from exporter.api.examples import example
 from exporter.api.known import Known, job_numbers
@@ -17,13 +18,12 @@ from exporter.domain import JOB_STATUSES, Backfill
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Endpoint, Family, Query
 from exporter.httpd.problems import scrub
+from exporter.snapshot import Snapshot
 
 FAMILY: Final = Family(
     name="scheduler-monitoring", description="Schedulers as a whole: camelCase, ISO times, milliseconds"
 )
 Verdict = Literal["healthy", "degraded", "unhealthy"]
-#: There is no Alertmanager to ask yet.
-ALERTS_UNKNOWN: Final = None
 
 
 class BackfillState(msgspec.Struct):
@@ -99,8 +99,13 @@ def status_of(context: Context, stores: list[Known]) -> StatusAnswer:
         running=_total(store.running_count for store in stores),
         stuck=stuck,
         overdue=overdue,
-        alerts_firing=ALERTS_UNKNOWN,
+        alerts_firing=_alerts_firing(context.hub.current),
     )
+
+
+def _alerts_firing(snapshot: Snapshot) -> int | None:
+    part = snapshot.part(alertmanager.COLLECTOR, alertmanager.SOURCE)
+    return part.value if part is not None and part.success and part.fresh(time.monotonic()) else None
 
 
 def _verdict(stores: list[Known], *, troubled: bool) -> Verdict:

@@ -22,6 +22,7 @@ from exporter.domain import (
     Schedules,
     StoreSettings,
 )
+from exporter.snapshot import Part
 
 KEYS = ["status", "environment", "uptimeSeconds", "stores", "jobs", "running", "stuck", "overdue", "alertsFiring"]
 STORE_KEYS = ["name", "profile", "up", "lastSuccessAt", "ageMs", "backfill"]
@@ -149,3 +150,16 @@ def shape(value: Any) -> Any:
     if isinstance(value, dict):
         return [(key, shape(inner)) for key, inner in value.items() if key != "jobs"] + [list(value.get("jobs", ()))]
     return [shape(inner) for inner in value] if isinstance(value, list) else type(value)
+
+
+@pytest.mark.parametrize(
+    ("told", "firing"),
+    [
+        (part("alerts", 3, source="alertmanager"), 3),
+        (part("alerts", 3, source="alertmanager", error="Alertmanager is away"), None),
+        (part("alerts", 3, source="alertmanager", age=301), None),
+    ],
+)
+async def test_alerts_that_fire_are_told_while_somebody_knows(world: World, told: Part, firing: int | None) -> None:
+    world.hub.publish(told)
+    assert (await ask(world))["alertsFiring"] == firing

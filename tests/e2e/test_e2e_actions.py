@@ -21,6 +21,7 @@ from exporter.config.dsn import parse_dsn
 
 ADMIN = {"Authorization": "Bearer admin-token"}
 VIEWER = {"Authorization": "Bearer viewer-token"}
+SPEC = Path(__file__).parents[1] / "api" / "spec"
 EXECUTE = "/api/v1/monitoring/tasks/1/execute"
 TRIGGER = "/api/scheduler-monitoring/jobs/trigger"
 
@@ -52,6 +53,11 @@ def post(
     return sidecar.get(path, method="POST", headers=sent, body=data, timeout=20)
 
 
+def alike(example: dict[str, Any], answer: dict[str, Any]) -> bool:
+    """Whether the answer has every key of the specification's example, with a value of its type, or null."""
+    return all(key in answer and type(answer[key]) in (type(value), type(None)) for key, value in example.items())
+
+
 def audited(sidecar: Sidecar) -> list[dict[str, Any]]:
     """The audit trail as `state export` has it."""
     done = run_command("state", "export", f"--state.path={sidecar.directory / 'state'}")
@@ -80,6 +86,7 @@ def test_a_job_is_triggered_through_the_reviewers_queue(
     sidecar = start_sidecar(secured(reviewed))
     answer = post(sidecar, EXECUTE)
     assert (answer.status, answer.json) == (200, {"message": "Task executed successfully", "execution_id": 2})
+    assert alike(json.loads((SPEC / "001-03.json").read_text()), answer.json)
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
     assert post(sidecar, "/monitoring/tasks/2/execute").json["execution_id"] == 3, "served in place"
     moved = post(sidecar, "/api/monitoring/tasks/2/execute", headers={})
@@ -197,6 +204,8 @@ def test_a_connection_is_checked_now(native: NativeStore, start_sidecar: StartSi
     assert good.status == 200, good.text
     answer = good.json
     assert answer["last_check"].endswith("Z")
+    for example in ("001-06", "001-07"):
+        assert alike(json.loads((SPEC / f"{example}.json").read_text()), answer), example
     assert (answer["connection_id"], answer["is_healthy"], answer["error_message"]) == (1, True, None)
     assert answer["server_version"].startswith("PostgreSQL 18")
     assert type(answer["response_time_ms"]) is int

@@ -39,6 +39,11 @@ def names(answer: Response) -> list[str]:
     return [item["name"] for item in answer.json["items"]]
 
 
+def firing(sidecar: Sidecar) -> int | None:
+    found: int | None = sidecar.get("/api/scheduler-monitoring/status", headers=VIEWER).json["alertsFiring"]
+    return found
+
+
 def notification(*alerts: dict[str, Any]) -> dict[str, Any]:
     return {"version": "4", "status": "firing", "receiver": "x", "alerts": list(alerts)}
 
@@ -75,6 +80,7 @@ def test_alerts_fire_are_silenced_and_become_history(pair: tuple[Sidecar, Alertm
     since = float(int(time.time())) - 120
     asyncio.run(server.fire("Failing", since=since, severity="critical", store="main"))
     until(lambda: names(listed(sidecar)) == ["Failing"], 20, "it is active")
+    until(lambda: firing(sidecar) == 1, 30, "the status tells of it")
     [item] = listed(sidecar, "?active=true").json["items"]
     assert item.keys() == {
         "fingerprint", "name", "severity", "state", "startsAt", "endsAt", "labels", "annotations", "silencedBy",
