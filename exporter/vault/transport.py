@@ -7,6 +7,7 @@ errors. Does not: tokens, retries, threads (``session``).
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import hvac.exceptions
 import requests
 import requests.adapters
 from requests import exceptions as http
+from urllib3.connection import HTTPConnection
 
 from exporter.config.model import Vault
 from exporter.vault.failure import Kind, VaultError
@@ -66,13 +68,28 @@ class _Session(requests.Session):
         return target
 
 
+class _Connections(requests.adapters.HTTPAdapter):
+    """Connections that are kept open, and asked by the system whether they still lead anywhere.
+
+    Firewalls forget an idle connection without a word; the next request on it would wait for its timeout.
+    """
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool: Any) -> None:
+        """As the adapter does, with TCP's keep-alive."""
+        options = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+        for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+            if hasattr(socket, name):
+                options.append((socket.IPPROTO_TCP, getattr(socket, name), seconds))
+        super().init_poolmanager(connections, maxsize, block, socket_options=options, **pool)
+
+
 class Transport:
     """One Vault's address, and how it is spoken to. Used by several threads at once."""
 
     def __init__(self, config: Vault) -> None:
         self._config = config
         self._session = _Session(config.timeout)
-        adapter = requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=config.max_concurrent_requests)
+        adapter = _Connections(pool_connections=1, pool_maxsize=config.max_concurrent_requests)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         paths = ssl.get_default_verify_paths()

@@ -229,6 +229,24 @@ async def test_a_lease_that_comes_too_late_is_revoked(
     assert server.leases(path) == []
 
 
+async def test_a_lease_that_is_being_made_at_the_end_is_revoked(vault_server: VaultServer, database: Database) -> None:
+    server = vault_server
+    server.enable_database(database.server)
+    path = server.dynamic_role("at-the-end")
+    with slow_proxy(server.port) as (port, delay):
+        async with Vault(config_for(server, address=f"http://127.0.0.1:{port}")) as vault:
+            await vault.read(server.put("secret/data/ready", password="p"))
+            delay.append(0.3)
+            asking = asyncio.create_task(vault.source(VaultCredential(role=path)).current())
+            deadline = time.monotonic() + 20
+            while not await asyncio.to_thread(server.leases, path):
+                assert time.monotonic() < deadline
+            assert not asking.done()
+        with pytest.raises(CredentialsError, match="not used any more"):
+            await asking
+    assert server.leases(path) == []
+
+
 @contextlib.contextmanager
 def slow_proxy(target: int) -> Iterator[tuple[int, list[float]]]:
     """A port that leads to ``target``; what comes back waits for as many seconds as are in the list."""
