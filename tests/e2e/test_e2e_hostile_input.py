@@ -14,7 +14,8 @@ from support.sidecar import Response, Sidecar
 
 INJECTIONS = [
     "' OR '1'='1", "1 OR 1=1", "1; DROP TABLE executions; --", "1'; SELECT pg_sleep(20); --", "\\'; SELECT 1; --",
-    "1 UNION SELECT usename, passwd FROM pg_shadow", "$$; SELECT 1; $$", "%s %(x)s {0} {{7*7}}", "1)) OR ((1=1", '"; --',
+    "1 UNION SELECT usename, passwd FROM pg_shadow", "$$; SELECT 1; $$", "%s %(x)s {0} {{7*7}}", "1)) OR ((1=1",
+    '"; --',
 ]  # fmt: skip
 #: Each is 4xx where a parameter is read, whatever it stands for; "%FF" is sent as it stands.
 BROKEN = ["%00", "a%00b", "%FF", "%C3%28", "%ED%A0%80", "%0A", "a%0d%0aX-Injected:%201", "%1b[31m", "x" * 501, "%7F"]
