@@ -23,7 +23,7 @@ from benchmarks import kept, load
 from benchmarks.report import Row, Sizes, percentile, run, spread
 from benchmarks.sidecar import HOST, Sidecar, one_store, running
 
-CLIENTS, RATE, SECONDS = 8, 200, 5
+CLIENTS, RATE, SECONDS = 8, 200, 3
 ASKED = 500
 FROM_MEMORY = (
     "/api/system/health",
