@@ -43,12 +43,12 @@ class Admission:
         try:
             caller = await self.gate.caller(request, endpoint)
         except HttpError:
-            await self._pay(endpoint, client_of(request))  # guesses are paid for, too
+            await self._pay(endpoint, request, None)  # guesses are paid for, too
             self._refused(request, ANONYMOUS, "login", None)
             raise
         if endpoint is None:
             return caller
-        await self._pay(endpoint, f"={caller.name}" if caller.known else client_of(request))
+        await self._pay(endpoint, request, caller)
         try:
             self.gate.admit(caller, endpoint)
             if endpoint.method != "GET" and cross_site(request):
@@ -59,10 +59,11 @@ class Admission:
             raise
         return caller
 
-    async def _pay(self, endpoint: Endpoint | None, client: str) -> None:
+    async def _pay(self, endpoint: Endpoint | None, request: web.Request, caller: Caller | None) -> None:
         budget = endpoint.paid_from if endpoint is not None else "read"
         if budget == "none":
             return
+        client = f"={caller.name}" if caller is not None and caller.known else client_of(request)
         api = self._context.config().api
         rate = api.rate_limit if budget == "read" else api.action_rate_limit
         await self._budgets.pay(budget, client, per_second=rate.per_second, burst=rate.burst)

@@ -106,7 +106,7 @@ def read_params(struct: type[ParamsT], path: Mapping[str, str], query: str) -> P
     HttpError 400 with the parameter's name and what was expected; 404 for a part of the path that cannot be anything's
     name: an id that does not exist is not found, whatever its form.
     """
-    given = _pairs(query)
+    given = _pairs(query) if query else {}
     values: dict[str, Any] = {}
     for parameter in parameters_of(struct):
         name, kind = parameter.name, parameter.kind
