@@ -30,7 +30,7 @@ _DESCRIPTION = (
 class TaskAsked(StoreAsked, frozen=True):
     """``task_id`` in the path."""
 
-    task_id: Annotated[Text, Meta(min_length=1, description="The job's id")] = ""
+    task_id: Annotated[Text, Meta(min_length=1, description="The job's id", examples=["17"])] = ""
 
 
 class Executed(msgspec.Struct):
