@@ -26,6 +26,7 @@ from exporter.config.redact import redacted
 from exporter.connections import ConnectionManager
 from exporter.connections.roster import Roster
 from exporter.credentials import CredentialSource
+from exporter.dependencies import Dependencies
 from exporter.domain import AuditEntry, AuditResult
 from exporter.errors import ConfigError, StateUnavailable
 from exporter.httpd.context import Context, ReloadResult
@@ -44,7 +45,7 @@ from exporter.pages.landing import Landing
 from exporter.pages.reference import reference
 from exporter.poller import Poller, run_all
 from exporter.sharding import Share
-from exporter.snapshot import Hub, Part
+from exporter.snapshot import NOT_OF_STORES, Hub, Part
 from exporter.stores.connections import StoreConnections, Visitor
 from exporter.stores.postgres import Store
 from exporter.stores.trigger import JobTrigger
@@ -87,6 +88,7 @@ class App:
             credentials=self._target_credentials,
             release=self._vault.release,
         )
+        self._dependencies = Dependencies(self._poller, self._secrets)
         self._roster = Roster(self._connections, config.connections, self._share.listing, owns=self._share.owns)
         self._watching: list[asyncio.Task[None]] = []
         self._alerts = AlertSource(lambda: self._config.alerting, self._secrets.value)
@@ -109,6 +111,7 @@ class App:
             self._ledger.on_open = functools.partial(self._state_opened, exposure, renderer)
             for store in self._config.stores:
                 await self._announce(store)
+            await self._dependencies.configure(self._config.dependencies)
             self._sample()
             server = self._server = await stack.enter_async_context(Server(self._context(renderer), FAMILIES))
             log.info("started", version=__version__, urls=server.urls, stores=len(self._config.stores),
@@ -130,6 +133,7 @@ class App:
                 group.create_task(self._sample_forever(), name="process"),
                 group.create_task(self._look_after_state(), name="state"),
                 group.create_task(self._audit.run(), name="audit"),
+                group.create_task(self._dependencies.run(), name="dependencies"),
             ]
             if self._share.checks:
                 tasks.append(group.create_task(self._connections.run(), name="connections"))
@@ -166,6 +170,7 @@ class App:
             shard=options.shard,
             total=options.total_shards,
             checks="connections" not in options.disabled,
+            dependencies="dependencies" not in options.disabled,
         )
 
     @property
@@ -215,6 +220,7 @@ class App:
         return {
             "store": tuple(store.name for store in self._share.polled),
             "connection": tuple(target.name for target in self._roster.connections.targets),
+            "dependency": tuple(dependency.name for dependency in self._config.dependencies),
             "process": ("",),
         }
 
@@ -294,12 +300,13 @@ class App:
                 self._open(store)
         if before.alerting != config.alerting:
             self._watch_alerts()
+        await self._dependencies.configure(self._config.dependencies)
         if self._share.checks:
             await self._roster.configure(config.connections, self._share.listing)
 
     def _withdraw(self, store: str, keep: Sequence[str] = ()) -> None:
         for collector, source in list(self._hub.current.parts):
-            if source == store and collector not in ("connections", *keep):
+            if source == store and collector not in (*NOT_OF_STORES, *keep):
                 self._hub.withdraw(store, collector)
 
     # -- the process itself

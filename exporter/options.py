@@ -28,6 +28,7 @@ COLLECTORS: Final = (
     "workers",
     "operations",
     "connections",
+    "dependencies",
 )
 
 

@@ -17,7 +17,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from exporter.config.model import HttpTrigger, Remote
+from exporter.config.model import HttpDependency, HttpTrigger, Remote
 from exporter.config.secrets import Secret
 from exporter.errors import ExporterError
 
@@ -55,7 +55,7 @@ class Answer:
 
 
 async def ask(
-    remote: Remote | HttpTrigger,
+    remote: Remote | HttpTrigger | HttpDependency,
     method: str,
     url: str,
     *,
@@ -102,7 +102,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return bytes(found)
 
 
-async def _authorization(remote: Remote | HttpTrigger, reveal: Reveal) -> dict[str, str]:
+async def _authorization(remote: Remote | HttpTrigger | HttpDependency, reveal: Reveal) -> dict[str, str]:
     if remote.token is not None:
         return {"Authorization": f"Bearer {await reveal(remote.token)}"}
     if remote.username is not None and remote.password is not None:
@@ -111,14 +111,17 @@ async def _authorization(remote: Remote | HttpTrigger, reveal: Reveal) -> dict[s
     return {}
 
 
-def _trust(remote: Remote | HttpTrigger, url: URL) -> ssl.SSLContext | bool:
-    if url.scheme != "https":
-        return True
+def _trust(remote: Remote | HttpTrigger | HttpDependency, url: URL) -> ssl.SSLContext | bool:
+    return trusting(remote.ca_file) if url.scheme == "https" else True
+
+
+def trusting(ca_file: str | None) -> ssl.SSLContext:
+    """TLS with whoever shows a certificate that ``ca_file`` vouches for, or the system. Raises RemoteUnavailable."""
     try:
-        changed = Path(remote.ca_file).stat().st_mtime_ns if remote.ca_file else 0
-        return _context(remote.ca_file, changed)
+        changed = Path(ca_file).stat().st_mtime_ns if ca_file else 0
+        return _context(ca_file, changed)
     except OSError as e:  # an SSLError is one
-        raise RemoteUnavailable(f"ca_file {remote.ca_file!r} cannot be used: {e.strerror or e}", sent=False) from e
+        raise RemoteUnavailable(f"ca_file {ca_file!r} cannot be used: {e.strerror or e}", sent=False) from e
 
 
 @lru_cache(maxsize=8)

@@ -20,12 +20,15 @@ def owner(name: str, total: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """What one shard has to do of a configuration (``file``). ``checks``: whether targets are checked at all."""
+    """What one shard has to do of a configuration (``file``). ``checks``: whether targets are checked at all,
+    ``dependencies`` whether those are.
+    """
 
     file: Config
     shard: int = 0
     total: int = 1
     checks: bool = True
+    dependencies: bool = True
 
     def owns(self, name: str) -> bool:
         """Whether the target of this name is checked here."""
@@ -52,4 +55,7 @@ class Share:
         if connections is None:
             own = tuple(target for target in self.file.connections.targets if self.owns(target.name))
             connections = msgspec.structs.replace(self.file.connections, targets=own)
-        return msgspec.structs.replace(self.file, stores=self.polled, connections=connections)
+        dependencies = self.file.dependencies if self.dependencies and self.shard == 0 else ()
+        return msgspec.structs.replace(
+            self.file, stores=self.polled, connections=connections, dependencies=dependencies
+        )

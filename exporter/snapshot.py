@@ -10,9 +10,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 PartKey = tuple[str, str]
+
+#: Collectors whose sources are no stores: a target or a dependency may have the name of one.
+NOT_OF_STORES: Final = frozenset({"connections", "dependencies"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,12 @@ import asyncio
 import ctypes
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from exporter.config.model import Config
+from exporter.dependencies import sights
 from exporter.httpd.context import Check
 from exporter.ledger.ledger import Ledger
 from exporter.metrics.process import ProcessState
@@ -112,7 +114,16 @@ class Vitals:
             ok = part is not None and part.value.result is not None and part.value.result.is_healthy
             detail = None if ok else "down" if part is not None else "not checked yet"
             checks.append(Check(name=f"connection {target.name}", ok=ok, required=False, detail=detail))
-        return checks
+        return [*checks, *self._dependencies(config)]
+
+    def _dependencies(self, config: Config) -> Iterator[Check]:
+        for sight in sights(self.hub.current, config.dependencies):
+            yield Check(
+                name=f"dependency {sight.state.name}",
+                ok=sight.up is True,
+                required=sight.state.required,
+                detail=None if sight.up else "not checked yet" if sight.up is None else "down",
+            )
 
 
 def _check(name: str, ok: bool, detail: str) -> Check:

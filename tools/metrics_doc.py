@@ -8,6 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast, get_args
 
+from exporter.config.model import AnyDependency
+from exporter.config.shapes import tag_of
 from exporter.connections import BACKEND_STATES, STAGES, Result
 from exporter.domain import (
     FINAL_STATUSES,
@@ -34,6 +36,7 @@ HEADINGS = {
     "connections": "PostgreSQL connections",
     "connection_checks": "All connection checks together",
     "vault": "Vault",
+    "dependencies": "Dependencies",
     "sidecar": "The exporter itself",
     "collectors": "Collection",
     "process": "The system it runs on",
@@ -49,7 +52,7 @@ What every metric keeps to:
 
 - **Unknown is absent, never 0.** A profile that does not map an entity has no metrics of it. A gauge whose value is
   older than the store's `staleness` is withdrawn. Two say 0 for unknown, because alerts lean on them:
-  `scheduling_store_up` and, once a target has been checked, `scheduling_connection_up`.
+  `scheduling_store_up` and, once there was a check, `scheduling_connection_up` and `scheduling_dependency_up`.
 - **Counters outlive restarts** where the table says *kept*: they are in the state file. Others begin at 0 with the
   process.
 - **A new counter or histogram series is 0 until one scrape has been served**, then it takes its value. So
@@ -79,6 +82,11 @@ def label_values() -> Iterator[str]:
         ("scheduling_db_connections", "state", BACKEND_STATES),
         ("scheduling_vault_requests_total", "operation", OPERATIONS),
         ("scheduling_vault_requests_total", "result", RESULTS),
+        (
+            "scheduling_dependency_up, scheduling_dependency_response_seconds",
+            "kind",
+            tuple(str(tag_of(kind)) for kind in get_args(AnyDependency)),
+        ),
     )
     yield "## Label values\n"
     yield "| metric | label | values |"

@@ -27,7 +27,7 @@ from exporter.domain import (
     Workers,
 )
 from exporter.jobcounts import job_counts, overdue_count
-from exporter.snapshot import Part, Snapshot
+from exporter.snapshot import NOT_OF_STORES, Part, Snapshot
 
 T = TypeVar("T")
 
@@ -189,7 +189,7 @@ class Known:
     def parts(self) -> list[Part]:
         """Everything that is known of it."""
         return [part for (name, source), part in self.snapshot.parts.items()
-                if source == self.store and name != "connections"]  # fmt: skip
+                if source == self.store and name not in NOT_OF_STORES]  # fmt: skip
 
     def _fresh(self, collector: str, kind: type[T]) -> T | None:
         part = self.snapshot.part(collector, self.store)

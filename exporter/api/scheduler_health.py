@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from aiohttp import web
@@ -14,11 +14,14 @@ from exporter.api.known import Known
 from exporter.api.scheduler_monitoring import FAMILY
 from exporter.api.wire import iso, milliseconds
 from exporter.connections import COLLECTOR
+from exporter.dependencies import sights
 from exporter.httpd.context import Check, Context
 from exporter.httpd.endpoint import Answer, Endpoint, Nothing, Query
 from exporter.httpd.problems import json_response
 from exporter.httpd.roles import Role
 
+#: What readiness checks and is told in more detail here.
+_TOLD: Final = ("store ", "connection ", "dependency ")
 Verdict = Literal["healthy", "degraded", "unhealthy"]
 Health = Literal["healthy", "degraded", "unhealthy", "unknown"]
 
@@ -52,7 +55,7 @@ def endpoints(context: Context) -> list[Endpoint]:
             family=FAMILY,
             path="/api/scheduler-monitoring/health",
             handler=health,
-            summary="Stores, collectors, connections and the process, one by one",
+            summary="Stores, collectors, connections, dependencies and the process, one by one",
             answers={200: Answer(kind=HealthAnswer, example=example("scheduler_monitoring_health"))},
         )
     ]
@@ -62,10 +65,10 @@ def health_of(context: Context, *, details: bool) -> HealthAnswer:
     """The answer; with ``details`` errors are told in their own words."""
     components = [
         *(_check(check) for check in context.liveness()),
-        # Stores and connections are told in more detail.
-        *(_check(check) for check in context.readiness() if not check.name.startswith(("store ", "connection "))),
+        *(_check(check) for check in context.readiness() if not check.name.startswith(_TOLD)),
         *_stores(context, details=details),
         *_connections(context, details=details),
+        *_dependencies(context, details=details),
     ]
     found = {component.status for component in components}
     verdict: Verdict = "healthy"
@@ -118,4 +121,16 @@ def _connections(context: Context, *, details: bool) -> Iterator[Component]:
             latency_ms=milliseconds(result.response_seconds) if result is not None else None,
             last_checked_at=iso(state.last_check),
             detail=(bad.error_message if details else bad.result) if bad is not None else None,
+        )
+
+
+def _dependencies(context: Context, *, details: bool) -> Iterator[Component]:
+    for sight in sights(context.hub.current, context.config().dependencies):
+        state = sight.state
+        yield Component(
+            name=f"dependency:{state.name}",
+            status=sight.status,
+            latency_ms=milliseconds(state.response),
+            last_checked_at=iso(state.last_check),
+            detail=None if state.is_healthy else state.message if details else state.result,
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -19,6 +20,7 @@ from exporter.api.examples import example
 from exporter.api.known import Known, job_numbers
 from exporter.api.system import LIVE_SECONDS
 from exporter.api.wire import iso, milliseconds, percent
+from exporter.dependencies import sights
 from exporter.domain import Statistics
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Endpoint, Query
@@ -86,13 +88,22 @@ class Process(msgspec.Struct):
     memory: ProcessMemory
 
 
-class Components(msgspec.Struct):
-    """What is looked at."""
+class Dependency(msgspec.Struct):
+    """A dependency. ``latency``: milliseconds of the last check."""
+
+    status: Health
+    kind: str
+    latency: int | None
+
+
+class Components(msgspec.Struct, omit_defaults=True):
+    """What is looked at; ``dependencies`` by name, where some are configured."""
 
     database: Database
     scheduler: Scheduler
     system: System
     process: Process
+    dependencies: dict[str, Dependency] | None = None
 
 
 class HealthAnswer(msgspec.Struct, rename="camel"):
@@ -121,7 +132,11 @@ def endpoints(context: Context) -> list[Endpoint]:
             database = Database("unknown", "not configured", None)
             scheduler = Scheduler("unknown", None, None)
         components = Components(
-            database, scheduler, _system(config.alerting.thresholds.memory_ratio), _process(context)
+            database,
+            scheduler,
+            _system(config.alerting.thresholds.memory_ratio),
+            _process(context),
+            dict(_dependencies(context)) or None,
         )
         status = _verdict(components)
         body = HealthAnswer(
@@ -155,6 +170,7 @@ def _verdict(components: Components) -> Health:
     if "unhealthy" in critical:
         return "unhealthy"
     others = {components.system.status, components.process.status}
+    others.update(dependency.status for dependency in (components.dependencies or {}).values())
     configured = components.database.state != "not configured"
     return "degraded" if "unhealthy" in others or (configured and "unknown" in critical) else "healthy"
 
@@ -195,6 +211,11 @@ def _system(memory_ratio: float) -> System:
         memory=Memory(memory.total, memory.available, percent(used, memory.total)),
         cpu=Cpu(psutil.cpu_count(), load),
     )
+
+
+def _dependencies(context: Context) -> Iterator[tuple[str, Dependency]]:
+    for sight in sights(context.hub.current, context.config().dependencies):
+        yield sight.state.name, Dependency(sight.status, sight.state.kind, milliseconds(sight.state.response))
 
 
 def _process(context: Context) -> Process:

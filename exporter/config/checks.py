@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from exporter.config.addresses import parse_listen_address
 from exporter.config.convert import Check
+from exporter.config.dependency_checks import check_kafka, check_redis, check_smtp, check_tcp
 from exporter.config.dsn import parse_dsn
 from exporter.config.durations import format_duration
 from exporter.config.model import (
@@ -17,13 +18,19 @@ from exporter.config.model import (
     Auth,
     Config,
     Connections,
+    HttpDependency,
     HttpTrigger,
+    KafkaDependency,
+    PostgresDependency,
     PostgresStore,
     Profile,
+    RedisDependency,
     RedisTrigger,
     Remote,
+    SmtpDependency,
     StoreTargets,
     Target,
+    TcpDependency,
     Vault,
     VaultAuth,
     VaultCredential,
@@ -159,12 +166,17 @@ def check_connections(connections: Where) -> None:
 def check_config(config: Where) -> None:
     """What one section says about another."""
     stores, targets = config.items("stores"), config.items("connections", "targets")
+    dependencies = config.items("dependencies")
     if config.get("stores") == () and not _has_targets(config):
         config.problem("stores", "expected at least one store, or one target in connections.targets")
     check_unique(stores, "name")
     check_unique(targets, "name")
     check_unique(targets, "id")
-    _check_vault_is_there(config, [*stores, *targets])
+    check_unique(dependencies, "name")
+    for dependency in dependencies:
+        check_intervals(dependency)
+    servers = [dependency for dependency in dependencies if isinstance(dependency.value, PostgresDependency)]
+    _check_vault_is_there(config, [*stores, *targets, *servers])
     _check_addresses(config)
     objectives, overrides = config.items("slo"), config.items("alerting", "overrides")
     for entries in (overrides, objectives):
@@ -246,12 +258,18 @@ CHECKS: Final[dict[type, Check]] = {
     Config: check_config,
     Connections: check_connections,
     PostgresStore: check_store,
+    HttpDependency: check_remote,
     HttpTrigger: check_remote,
+    KafkaDependency: check_kafka,
+    PostgresDependency: check_target,
     Profile: check_profile,
+    RedisDependency: check_redis,
     RedisTrigger: check_redis_trigger,
     Remote: check_remote,
+    SmtpDependency: check_smtp,
     StoreTargets: check_tls_files,
     Target: check_target,
+    TcpDependency: check_tcp,
     Vault: check_vault,
     VaultAuth: check_vault_auth,
     VaultCredential: check_vault_credential,

@@ -82,8 +82,10 @@ class Reader:
         entries = self._entries(node, path)
         by_tag = {tag: struct for struct in structs if (tag := tag_of(struct)) is not None}
         kind = entries.get("kind")
-        if not by_tag or kind is None:
+        if not by_tag or (kind is None and not keys_of(structs[0])["kind"].required):
             return self._section(structs[0], entries, path)
+        if kind is None:
+            return self._refuse((*path, "kind"), f"required; expected one of {', '.join(by_tag)}")
         tag = self.read(Shape(choices=tuple(by_tag)), kind.value, (*path, "kind"))
         # Of an unknown kind, no other key can be judged.
         return BROKEN if tag is BROKEN else self._section(by_tag[tag], entries, path)

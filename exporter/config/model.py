@@ -30,6 +30,14 @@ from exporter.config.base import (
     TriggerUrl,
     VaultPath,
 )
+from exporter.config.dependencies import (
+    Dependency,
+    HttpDependency,
+    KafkaDependency,
+    RedisDependency,
+    SmtpDependency,
+    TcpDependency,
+)
 from exporter.config.http import ActionRate, Api, Auth, ReadRate, Token, Web
 from exporter.config.secrets import Secret
 
@@ -41,9 +49,12 @@ __all__ = [
     "Amount",
     "Api",
     "Auth",
+    "Dependency",
     "Dsn",
     "Duration",
+    "HttpDependency",
     "HttpUrl",
+    "KafkaDependency",
     "ListenAddress",
     "Name",
     "Port",
@@ -52,11 +63,14 @@ __all__ = [
     "Ratio",
     "ReadRate",
     "Receiver",
+    "RedisDependency",
     "RedisUrl",
     "Remote",
     "Section",
     "Slo",
+    "SmtpDependency",
     "Sql",
+    "TcpDependency",
     "TelemetryPath",
     "Text",
     "ThresholdOverride",
@@ -293,6 +307,26 @@ class Vault(Section, frozen=True, kw_only=True):
     refresh: Positive = Duration(300)
 
 
+class PostgresDependency(Dependency, frozen=True, kw_only=True):
+    """A PostgreSQL server that is no target of ``connections``; the keys are those of a target."""
+
+    kind: Literal["postgres"]
+    host: Text
+    port: Ports = 5432
+    database: Text = "postgres"
+    target_session_attrs: SessionAttrs = "any"
+    user: Text | None = None
+    password: Secret | None = None
+    vault: VaultCredential | None = None
+    sslmode: SslMode = "prefer"
+    sslrootcert: Text | None = None
+    sslcert: Text | None = None
+    sslkey: Text | None = None
+
+
+AnyDependency = PostgresDependency | RedisDependency | KafkaDependency | HttpDependency | SmtpDependency | TcpDependency
+
+
 class Actions(Section, frozen=True, kw_only=True):
     """Whether jobs may be triggered, connections checked and alerts silenced through the API."""
 
@@ -347,6 +381,7 @@ class Config(Section, frozen=True, kw_only=True):
     stores: tuple[PostgresStore, ...] = ()
     connections: Connections = Connections()
     vault: Vault | None = None
+    dependencies: tuple[AnyDependency, ...] = ()
     alerting: Alerting = Alerting()
     slo: tuple[Slo, ...] = ()
     actions: Actions = Actions()

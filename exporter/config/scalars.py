@@ -21,7 +21,7 @@ from exporter.config.references import Template
 from exporter.config.secrets import Secret
 from exporter.config.shapes import Shape
 from exporter.config.sql import one_statement
-from exporter.config.urls import check_redis_url, check_trigger_url
+from exporter.config.urls import check_broker, check_page_url, check_redis_url, check_trigger_url
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _STRICT_BOOLEANS: Final = {
@@ -255,4 +255,6 @@ FORMATS: Final[dict[str, Callable[[Any], Any]]] = {
     "vault_path": check_vault_path,
     "trigger_url": check_trigger_url,
     "redis_url": check_redis_url,
+    "page_url": check_page_url,
+    "broker": check_broker,
 }

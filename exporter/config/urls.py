@@ -1,4 +1,4 @@
-"""Addresses of what triggers jobs: no secret may stand in one, for it is shown and logged."""
+"""Addresses of what triggers jobs, and of what is checked: no secret may stand in one, for it is shown and logged."""
 
 from __future__ import annotations
 
@@ -27,6 +27,29 @@ def check_redis_url(text: str) -> str:
     if parts.query or parts.fragment or not re.fullmatch(r"(/[0-9]{0,9})?", parts.path):
         raise ValueError(f"{expected}; after the host only the number of the database")
     return text
+
+
+def check_page_url(text: str) -> str:
+    """The address as it is; ValueError unless it is one of HTTP."""
+    expected = "expected an address such as https://api.internal/health"
+    if _split(text, ("http", "https"), expected).fragment:
+        raise ValueError(f"{expected}, without #")
+    return text
+
+
+def check_broker(text: str) -> str:
+    """The address as it is; ValueError unless it is host:port."""
+    broker_place(text)
+    return text
+
+
+def broker_place(text: str) -> tuple[str, int]:
+    """``("kafka-1", 9092)`` of ``kafka-1:9092``, of an IPv6 address without its brackets. Raises ValueError."""
+    expected = "expected host:port, such as kafka-1:9092 or [::1]:9092"
+    parts = _split(f"//{text}", ("",), expected)
+    if parts.port is None or parts.path or parts.query or parts.fragment or parts.hostname is None:
+        raise ValueError(expected)
+    return parts.hostname, parts.port
 
 
 def _split(text: str, schemes: tuple[str, ...], expected: str) -> SplitResult:

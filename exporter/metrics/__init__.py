@@ -5,8 +5,8 @@ Belongs here: collectors, and all that turns their families into a page. Does no
 
 A collector is one module and one line in COLLECTORS. It has
 
-- ``SCOPE``: of what it is asked one by one: ``"store"``, ``"connection"`` or ``"process"`` (once, for source
-  ``""``),
+- ``SCOPE``: of what it is asked one by one: ``"store"``, ``"connection"``, ``"dependency"`` or ``"process"`` (once, for
+  source ``""``),
 - ``INPUTS``: the collector names of the parts it reads, all of that source,
 - ``collect(view) -> Families``: pure, called when one of those parts was published or grew stale, and also
   while a part is missing; a family without samples is not shown.
@@ -23,6 +23,7 @@ from exporter.metrics import (
     collectors,
     connection_checks,
     connections,
+    dependencies,
     executions,
     jobs,
     process,
@@ -41,6 +42,7 @@ COLLECTORS: Final[tuple[AnyCollector, ...]] = (
     connections,
     connection_checks,
     vault,
+    dependencies,
     sidecar,
     collectors,
     process,

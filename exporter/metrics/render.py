@@ -57,8 +57,8 @@ class Renderer:
     """Renders the hub's current snapshot. One thread: the event loop's.
 
     ``sources`` names, in order, what each scope consists of: ``{"store": [...], "connection": [...],
-    "process": [""]}``; it is asked at every scrape. A collector's exception is not caught here: a scrape that
-    fails is seen by Prometheus at once, a family that is missing is not.
+    "dependency": [...], "process": [""]}``; it is asked at every scrape. A collector's exception is not
+    caught here: a scrape that fails is seen by Prometheus at once, a family that is missing is not.
     """
 
     def __init__(

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
 from exporter.config.model import Config
 from exporter.connections.results import ConnectionState
+from exporter.dependencies import sights
 from exporter.domain import (
     FINAL_STATUSES,
     JOB_STATUSES,
@@ -26,7 +27,7 @@ from exporter.domain import (
     Workers,
 )
 from exporter.pages.template import template
-from exporter.snapshot import Hub, Part, Snapshot
+from exporter.snapshot import NOT_OF_STORES, Hub, Part, Snapshot
 
 #: Parts that are no answer to a question of now: what is known without one, and history that was read long ago.
 _NO_QUESTIONS: Final = ("store", "settings", "backfill")
@@ -71,6 +72,22 @@ class TargetRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DependencyRow:
+    """A dependency. ``up`` is None before the first check; ``age``: seconds since a check succeeded.
+
+    ``trouble`` is what kind of failure it is, ``response`` the last check's seconds.
+    """
+
+    name: str
+    kind: str
+    required: bool
+    up: bool | None
+    age: float | None
+    trouble: str = ""
+    response: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Landing:
     """Makes the page; ``Context.landing`` is an instance of this."""
 
@@ -87,12 +104,13 @@ class Landing:
             telemetry_path=config.web.telemetry_path,
             stores=[store_row(store.name, snapshot, now) for store in config.stores],
             targets=sorted(targets, key=lambda row: row.up is not False),
+            dependencies=list(dependency_rows(config, snapshot, now)),
         )
 
 
 def store_row(name: str, snapshot: Snapshot, now: float) -> StoreRow:
     """What the snapshot knows of a store. Counts stay when they are old, all else goes."""
-    parts = {c: part for (c, source), part in snapshot.parts.items() if source == name and c != "connections"}
+    parts = {c: p for (c, source), p in snapshot.parts.items() if source == name and c not in NOT_OF_STORES}
     asked = {c: part for c, part in parts.items() if c not in _NO_QUESTIONS}
     answers = [part.collected_at for part in asked.values() if part.collected_at is not None and part.value is not None]
     failing = tuple(sorted(c for c, part in asked.items() if part.error is not None))
@@ -183,3 +201,18 @@ def target_row(name: str, snapshot: Snapshot, now: float) -> TargetRow:
         server=" ".join(filter(None, (facts.server_version, facts.role))) if facts is not None else "",
         response=result.response_seconds if fresh else None,
     )
+
+
+def dependency_rows(config: Config, snapshot: Snapshot, now: float) -> Iterator[DependencyRow]:
+    """Each dependency, in the order of the configuration."""
+    for sight in sights(snapshot, config.dependencies):
+        state = sight.state
+        yield DependencyRow(
+            name=state.name,
+            kind=state.kind,
+            required=state.required,
+            up=sight.up,
+            age=None if state.last_success is None else max(0.0, now - state.last_success),
+            trouble="" if sight.up is not False else (state.result or "") if sight.fresh else "not checked lately",
+            response=state.response if sight.fresh else None,
+        )

@@ -19,7 +19,7 @@ from exporter.config.shapes import Shape, shape_of
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
 TEXT = EXAMPLE.read_text()
 #: With the alternatives, which are commented out in the first column and keep their indentation.
-WHOLE = re.sub(r"^#(?=  |vault:)", "", TEXT, flags=re.MULTILINE)
+WHOLE = re.sub(r"^#(?=  |vault:|dependencies:)", "", TEXT, flags=re.MULTILINE)
 
 KEY = re.compile(r"^(\s*)(?:- )?([a-z_0-9]+):(?: |$)")
 
@@ -73,7 +73,7 @@ def test_every_option_is_shown() -> None:
 def test_the_alternatives_are_the_only_options_that_are_commented_out() -> None:
     missing = set(OPTIONS) - set(shown(yaml.safe_load(TEXT)))
     stores = ("stores[].profile.", "stores[].trigger.", "stores[].vault")
-    alternatives = (*stores, "connections.targets[].vault", "vault")
+    alternatives = (*stores, "connections.targets[].vault", "vault", "dependencies")
     assert {name for name in missing if not name.startswith(alternatives)} == set()
 
 

@@ -74,6 +74,16 @@ VAULT_METRICS = {
     "scheduling_vault_requests_total": ("counter", "operation result"),
     "scheduling_vault_lease_expiry_timestamp_seconds": ("gauge", "connection"),
 }
+DEPENDENCY_METRICS = {
+    "scheduling_dependency_up": ("gauge", "name kind"),
+    "scheduling_dependency_response_seconds": ("gauge", "name kind"),
+    "scheduling_dependency_last_success_timestamp_seconds": ("gauge", "name kind"),
+    "scheduling_redis_operations_total": ("counter", "name"),
+    "scheduling_redis_keyspace_hits_total": ("counter", "name"),
+    "scheduling_redis_keyspace_misses_total": ("counter", "name"),
+    "scheduling_kafka_messages_produced_total": ("counter", "name topic"),
+    "scheduling_kafka_messages_consumed_total": ("counter", "name group topic"),
+}
 API_METRICS = {
     "scheduling_api_requests_total": ("counter", "method endpoint status"),
     "scheduling_api_request_duration_seconds": ("histogram", "method endpoint"),
@@ -110,7 +120,7 @@ SIDECAR_METRICS = {
     "scheduling_system_load5": ("gauge", ""),
     "scheduling_system_load15": ("gauge", ""),
 }
-PROMISED = STORE_METRICS | CONNECTION_METRICS | VAULT_METRICS | API_METRICS | SIDECAR_METRICS
+PROMISED = STORE_METRICS | CONNECTION_METRICS | VAULT_METRICS | DEPENDENCY_METRICS | API_METRICS | SIDECAR_METRICS
 
 
 @pytest.fixture(scope="module")

@@ -24,19 +24,19 @@ class Metrics(dict[Key, float]):
                     raise AssertionError(f"twice on one page: {sample}")
                 self[key] = sample.value
 
-    def series(self, name: str, **labels: str) -> dict[frozenset[tuple[str, str]], float]:
+    def series(self, name: str, /, **labels: str) -> dict[frozenset[tuple[str, str]], float]:
         """The series of ``name`` that have these labels (and perhaps more)."""
         wanted = labels.items()
         return {found: value for (n, found), value in self.items() if n == name and wanted <= dict(found).items()}
 
-    def value(self, name: str, **labels: str) -> float:
+    def value(self, name: str, /, **labels: str) -> float:
         """The one series of ``name`` with these labels; LookupError when there is none, or more."""
         found = self.series(name, **labels)
         if len(found) != 1:
             raise LookupError(f"{name}{labels}: {len(found)} series: {found}")
         return next(iter(found.values()))
 
-    def by(self, label: str, name: str, **labels: str) -> dict[str, float]:
+    def by(self, label: str, name: str, /, **labels: str) -> dict[str, float]:
         """Sums of ``name`` by the values of ``label``, as PromQL's ``sum by`` gives them."""
         sums: dict[str, float] = {}
         for found, value in self.series(name, **labels).items():
