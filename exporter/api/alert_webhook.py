@@ -33,7 +33,7 @@ Moment = Annotated[datetime, Meta(tz=True, extra_json_schema={"minLength": 20})]
 
 
 class Notified(msgspec.Struct, rename="camel"):
-    """One alert of a notification. A time before the year 2 is none."""
+    """One alert of a notification. An end before the year 2 is none."""
 
     status: Literal["firing", "resolved"]
     labels: dict[str, str]
@@ -95,9 +95,7 @@ def _tokens(config: Config) -> list[Token]:
 
 
 def _alert(told: Notified) -> Alert:
-    started, ended = _seconds(told.starts_at), _seconds(told.ends_at)
-    if started is None:
-        raise HttpError(400, "alerts.startsAt: expected when the alert began")
+    started, ended = told.starts_at.timestamp(), _seconds(told.ends_at)
     over = told.status == "resolved"
     return Alert(
         fingerprint=told.fingerprint or fingerprint(told.labels),
