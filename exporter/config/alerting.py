@@ -24,6 +24,12 @@ class Thresholds(Section, frozen=True, kw_only=True):
     api_p95_seconds: Amount = 5
     no_execution_seconds: Amount = 300
     calendar_api_errors_10m: Amount = 5
+    queue_wait_seconds: Amount = 900
+    connection_response_seconds: Amount = 1
+    connections_ratio: Ratio = 0.85
+    replication_lag_seconds: Amount = 300
+    transaction_id_age: Amount = 1_000_000_000
+    certificate_expiry_seconds: Amount = 1_209_600
 
 
 class ThresholdOverride(Section, frozen=True, kw_only=True):
@@ -38,6 +44,7 @@ class ThresholdOverride(Section, frozen=True, kw_only=True):
     consecutive_failures: Amount | None = None
     errors_per_hour: Amount | None = None
     no_execution_seconds: Amount | None = None
+    queue_wait_seconds: Amount | None = None
 
 
 class Alertmanager(Remote, frozen=True, kw_only=True):

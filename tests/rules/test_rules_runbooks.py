@@ -1,0 +1,70 @@
+"""Runbooks: four sections, links that lead somewhere, commands and endpoints that exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from support.rules import NAMES, ROOT, RULES
+
+from exporter import cli
+
+FILES = sorted((RULES / "runbooks").glob("*.md"))
+#: Other programs that a runbook may call.
+PROGRAMS = {"curl", "kubectl", "openssl", "vault", "nc", "df", "promtool", "scheduler-exporter"}
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+#: Paths of the public contract that a build without actions or Alertmanager does not list.
+CONTRACT = {
+    "/api/scheduler-monitoring/alerts",
+    "/api/scheduler-monitoring/jobs/trigger",
+    "/api/v1/monitoring/connections/{id}/check",
+}
+
+
+def commands(text: str) -> list[str]:
+    """The commands of its shell blocks, continued lines joined."""
+    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in re.sub(r"\\\n\s*", "", block).splitlines() if line.strip()]
+
+
+def test_every_alert_has_one_and_none_is_left_over() -> None:
+    assert [file.stem for file in FILES] == list(NAMES)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_it_has_the_four_sections(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert text.startswith(f"# {file.stem}\n")
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    assert [section.splitlines()[0] for section in sections] == ["Meaning", "Impact", "Diagnosis", "Mitigation"]
+    assert all(len(section.split()) > 5 for section in sections)
+    diagnosis, mitigation = sections[2], sections[3]
+    assert "```promql" in diagnosis
+    assert "$EXPORTER" in diagnosis, "an endpoint to ask"
+    assert re.search(r"^(- |1\. )", mitigation, re.MULTILINE)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_its_links_lead_to_runbooks(file: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", file.read_text(encoding="utf-8")):
+        assert (file.parent / target).is_file(), target
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_its_endpoints_exist(file: Path) -> None:
+    known = set(re.findall(r"^\| `(/[^`]*)`", OPERATIONS, re.MULTILINE)) | CONTRACT
+    shapes = {re.sub(r"\{\w+\}", "*", path) for path in known}
+    for path in re.findall(r"\$EXPORTER(/[^\"?]*)", file.read_text(encoding="utf-8")):
+        assert re.sub(r"\$\w+", "*", path) in shapes, path
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_its_commands_parse(file: Path) -> None:
+    parser = cli._parser()
+    for command in commands(file.read_text(encoding="utf-8")):
+        words = shlex.split(command)
+        assert words[0] in PROGRAMS, command
+        if words[0] == "scheduler-exporter":
+            parser.parse_args(words[1:])  # exits, and so fails, on what it does not know
