@@ -229,7 +229,8 @@ class Writers(RuleBasedStateMachine):
                 self.end_prepared("COMMIT")
             self.settle()
             self.sidecar.poll()
-            assert {s: n for s, n in self.sidecar.totals().items() if n} == dict(self.truth)
+            counted = {s: n for s, n in self.sidecar.totals().items() if n}
+            assert counted == dict(self.truth), self.sidecar.exactness_reasons()
             self.sidecar.backfill()
             counts = self.sidecar.statistics(30 * 86_400).overall.counts
             told = dict(zip(FINAL_STATUSES, counts, strict=True))

@@ -35,7 +35,10 @@ class Counter:
         budget: int = 500,
     ) -> None:
         counting = Counting(late_window=Duration(late_window), backfill=Duration(backfill))
-        self._config = PostgresStore(name="main", dsn=dsn, profile=profile, counting=counting)
+        # No deadline of the machine's: what is tested is what is counted, not how soon.
+        self._config = PostgresStore(
+            name="main", dsn=dsn, profile=profile, counting=counting, timeout=Duration(60), staleness=Duration(600)
+        )
         self._retention = retention
         self._budget = budget
         self._state = state
