@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import aiohttp
 import msgspec
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from exporter.config.model import HttpDependency, HttpTrigger, Remote
@@ -63,10 +64,12 @@ async def ask(
     query: Sequence[tuple[str, str]] = (),
     body: Any = None,
     headers: Mapping[str, str] | None = None,
+    resolver: AbstractResolver | None = None,
 ) -> Answer:
     """The answer of ``url``, whatever its status; ``body`` is sent as JSON. Redirects are not followed.
 
-    ``reveal`` gives the text of a secret. RemoteUnavailable when there is no answer within ``remote.timeout``.
+    ``reveal`` gives the text of a secret, ``resolver`` looks names up in place of aiohttp's. RemoteUnavailable when
+    there is no answer within ``remote.timeout``.
     """
     try:
         sent = {**(headers or {}), **await _authorization(remote, reveal), "Accept": "application/json"}
@@ -79,7 +82,7 @@ async def ask(
     where = where.update_query(query) if query else where
     timeout = aiohttp.ClientTimeout(total=remote.timeout, sock_connect=remote.timeout / 2)
     try:
-        connector = aiohttp.TCPConnector(ssl=_trust(remote, where), force_close=True)
+        connector = aiohttp.TCPConnector(ssl=_trust(remote, where), force_close=True, resolver=resolver)
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
             session.request(method, where, data=data, headers=sent, allow_redirects=False) as response,

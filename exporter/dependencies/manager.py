@@ -192,7 +192,7 @@ def _check_of(config: AnyDependency, secrets: Secrets, resolver: Resolver) -> Ch
         case KafkaDependency():
             return KafkaCheck(config, secrets, dialer)
         case HttpDependency():
-            return HttpCheck(config, secrets)
+            return HttpCheck(config, secrets, resolver)
         case SmtpDependency():
             return SmtpCheck(config, dialer)
         case TcpDependency():

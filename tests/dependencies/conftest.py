@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 from exporter.config.model import AnyDependency, Duration
+from exporter.connections.resolve import Resolver
 from exporter.dependencies import Dependencies, DependencyState
 from exporter.poller import Poller
 from exporter.snapshot import Hub
@@ -57,11 +58,11 @@ class Watching:
 
 
 @contextlib.asynccontextmanager
-async def watching(*configs: AnyDependency, secrets: Secrets | None = None) -> AsyncIterator[Watching]:
+async def watching(*configs: AnyDependency, resolver: Resolver | None = None) -> AsyncIterator[Watching]:
     """Check these until the block ends."""
     hub = Hub()
     poller = Poller(hub)
-    dependencies = Dependencies(poller, secrets or Secrets())
+    dependencies = Dependencies(poller, Secrets(), resolver)
     await dependencies.configure(configs)
     task = asyncio.create_task(dependencies.run())
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -17,6 +18,7 @@ from exporter.config.model import (
     Config,
     Dsn,
     Duration,
+    HttpDependency,
     PostgresStore,
     RedisDependency,
     TcpDependency,
@@ -58,6 +60,33 @@ async def test_one_that_hangs_delays_no_other() -> None:
                 state = await watched.checked(name)
                 assert (state.result, state.message) == ("timeout", "no answer within 1.5 s")
                 assert state.response == pytest.approx(1.5, abs=1)
+
+
+async def test_lookups_that_hang_hold_up_nobody() -> None:
+    """Each hangs in a thread of its own: the pool, which reads files with passwords, stays free."""
+    released = threading.Event()
+
+    def lookup(host: str) -> tuple[str, ...]:
+        released.wait(30)
+        return (HOST,)
+
+    pages = [
+        HttpDependency(name=f"page {i}", kind="http", url=f"http://host-{i}.test/", timeout=Duration(0.3))
+        for i in range(40)
+    ]
+    server = await asyncio.start_server(lambda _, writer: writer.close(), HOST, 0)
+    try:
+        async with (
+            server,
+            watching(*pages, tcp(server.sockets[0].getsockname()[1]), resolver=Resolver(lookup)) as watched,
+        ):
+            for page in pages:
+                assert (await watched.checked(page.name)).result == "timeout"
+            assert (await watched.again("port", 3)).result == "ok"
+            async with asyncio.timeout(5):
+                assert await asyncio.to_thread(lambda: "free") == "free"
+    finally:
+        released.set()
 
 
 async def test_a_name_with_several_addresses_is_reached_by_the_one_that_answers() -> None:
