@@ -58,11 +58,13 @@ class Watching:
 
 
 @contextlib.asynccontextmanager
-async def watching(*configs: AnyDependency, resolver: Resolver | None = None) -> AsyncIterator[Watching]:
+async def watching(
+    *configs: AnyDependency, secrets: Secrets | None = None, resolver: Resolver | None = None
+) -> AsyncIterator[Watching]:
     """Check these until the block ends."""
     hub = Hub()
     poller = Poller(hub)
-    dependencies = Dependencies(poller, Secrets(), resolver)
+    dependencies = Dependencies(poller, secrets or Secrets(), resolver)
     await dependencies.configure(configs)
     task = asyncio.create_task(dependencies.run())
     try:
