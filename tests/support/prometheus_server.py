@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.parse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from support.ports import free_port
 from support.sidecar import request
 
 CONFIG = """\
-global: {scrape_interval: 1s, scrape_timeout: 1s}
+global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
+rule_files: %s
 scrape_configs:
   - job_name: scheduler-exporter
     static_configs: [{targets: ["127.0.0.1:%d"]}]
@@ -23,11 +25,11 @@ scrape_configs:
 class Prometheus:
     """``start`` it, ask it, ``stop`` it."""
 
-    def __init__(self, directory: Path, sidecar_port: int) -> None:
+    def __init__(self, directory: Path, sidecar_port: int, rules: Sequence[Path] = ()) -> None:
         self.port = free_port()
         directory.mkdir(parents=True, exist_ok=True)
         config = directory / "prometheus.yml"
-        config.write_text(CONFIG % sidecar_port)
+        config.write_text(CONFIG % (json.dumps([str(file) for file in rules]), sidecar_port))
         self._child = Child(
             name="prometheus",
             command=[
