@@ -18,7 +18,7 @@ from exporter.snapshot import Hub
 from exporter.vault.references import Secrets
 
 #: What all have here unless a test says otherwise.
-QUICK = {"interval": Duration(0.1), "timeout": Duration(3)}
+QUICK = {"interval": Duration(0.1), "timeout": Duration(10)}
 Check = Callable[[DependencyState], object]
 HOST = "127.0.0.1"
 

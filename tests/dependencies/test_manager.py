@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 
 import pytest
 from dependencies.conftest import HOST, QUICK, Watching, watching
@@ -49,17 +48,15 @@ def tcp(port: int, **changes: object) -> TcpDependency:
 
 async def test_one_that_hangs_delays_no_other() -> None:
     with faulty_servers.swallows_packets() as hole, faulty_servers.swallows_everything() as mute:
-        redis = RedisDependency(name="mute", kind="redis", url=f"redis://{HOST}:{mute}", timeout=Duration(1.5))
-        hung = [tcp(hole, name=f"hole {i}", timeout=Duration(1.5), interval=Duration(0.1)) for i in range(20)]
+        redis = RedisDependency(name="mute", kind="redis", url=f"redis://{HOST}:{mute}", timeout=Duration(0.5))
+        hung = [tcp(hole, name=f"hole {i}", timeout=Duration(60)) for i in range(50)]
         async with watching(redis, *hung, tcp(mute)) as watched:
-            await watched.checked("port")
-            began = time.monotonic()
-            await watched.again("port", 5)
-            assert time.monotonic() - began < 1.4
-            for name in ("mute", "hole 7"):
-                state = await watched.checked(name)
-                assert (state.result, state.message) == ("timeout", "no answer within 1.5 s")
-                assert state.response == pytest.approx(1.5, abs=1)
+            assert (await watched.again("port", 5)).result == "ok"
+            assert {watched.state(config.name).result for config in hung} == {None}
+            state = await watched.checked("mute")
+            assert (state.result, state.message) == ("timeout", "no answer within 0.5 s")
+            assert state.response is not None
+            assert state.response >= 0.5
 
 
 async def test_lookups_that_hang_hold_up_nobody() -> None:

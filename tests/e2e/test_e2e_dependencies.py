@@ -18,7 +18,7 @@ def test_a_required_one_decides_on_readiness_and_its_counters_never_fall(
 ) -> None:
     secret = tmp_path / "password"
     secret.write_text(f"{PASSWORD}\n")
-    quick = {"interval": "200ms", "timeout": "2s"}
+    quick = {"interval": "200ms", "timeout": "10s"}
     with redis_server(tmp_path / "redis", password=PASSWORD) as redis:
         queue = {
             "name": "queue",
