@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import promql_parser as promql
 import pytest
@@ -128,3 +129,11 @@ def test_one_recorded_name_has_one_definition() -> None:
 def test_the_readme_lists_it(alert: str) -> None:
     (severity,) = {rule.labels["severity"] for rule in ALERTS if rule.alert == alert}
     assert re.search(rf"^\| \[{alert}\]\(runbooks/{alert}\.md\) \| {severity} \|", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "file", [RULES / "README.md", *sorted((RULES / "runbooks").glob("*.md"))], ids=lambda f: f.stem
+)
+def test_alerts_that_a_document_names_exist(file: Path) -> None:
+    named = set(re.findall(r"\bScheduling[A-Z]\w+", file.read_text(encoding="utf-8")))
+    assert named <= set(NAMES)
