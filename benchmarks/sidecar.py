@@ -111,13 +111,13 @@ class Sidecar:
         return time.monotonic() - began
 
     def rss(self) -> float:
-        """Resident memory in MB."""
-        return float(self.process.memory_info().rss) / 1e6
+        """Resident memory in MB (2**20 bytes)."""
+        return float(self.process.memory_info().rss) / 2**20
 
     def peak_rss(self) -> float:
-        """The greatest resident memory since the start, in MB."""
+        """The greatest resident memory since the start, in MB (2**20 bytes)."""
         status = Path(f"/proc/{self._child.pid}/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
     def cpu(self) -> float:
         """Processor seconds so far."""
