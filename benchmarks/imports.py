@@ -15,7 +15,7 @@ PROGRAM = f"import {', '.join(MODULES)}; print(psutil.Process().memory_info().rs
 
 
 def bare() -> tuple[float, float]:
-    """Seconds from a process's making to its end, and its resident memory in MB (2**20 bytes), with the bare imports."""
+    """Seconds from a process's start to its end, and its resident memory in MB (2**20 bytes), with the bare imports."""
     began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     return time.monotonic() - began, int(done.stdout) / 2**20
