@@ -228,8 +228,8 @@ StartSidecar = Callable[..., Sidecar]
 
 
 def store(dsn: str, **options: Any) -> dict[str, Any]:
-    """A store's section, polled twice a second unless ``options`` say otherwise."""
-    return {"name": NAME, "dsn": dsn, "interval": "500ms", **options}
+    """A store's section, polled twice a second unless ``options`` say otherwise, however slow the machine is."""
+    return {"name": NAME, "dsn": dsn, "interval": "500ms", "max_db_load": 1, **options}
 
 
 def one_store(dsn: str, **options: Any) -> dict[str, Any]:
