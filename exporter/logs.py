@@ -23,6 +23,8 @@ SHORTEST: Final = 4
 MOST_FETCHED: Final = 5_000
 #: C0 and C1 but for tab and line feed, and Unicode's own line ends.
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+#: Stands for a secret until all are found: a short one may be part of what is shown instead ("secret", say).
+_MARK: Final = "\ufdd0"
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -55,10 +57,11 @@ class Scrubber:
         """``text`` without secrets."""
         if self._longest_first is None:
             self._longest_first = tuple(sorted({*self._configured, *self._fetched}, key=len, reverse=True))
+        marked = text
         for secret in self._longest_first:
-            if secret in text:
-                text = text.replace(secret, REDACTED)
-        return text
+            if secret in marked:
+                marked = marked.replace(secret, _MARK)
+        return text if marked is text else marked.replace(_MARK, REDACTED)
 
     def __call__(self, _logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         return {key: self._clean(value) for key, value in event.items()}

@@ -36,3 +36,9 @@ def test_a_value_makes_no_line_of_its_own(log_format: LogFormat) -> None:
     assert len(written[:-1].splitlines()) == 1  # splitlines knows every line end that there is
     assert written[:-1].isprintable()
     assert "forged" in written
+
+
+def test_a_secret_that_is_part_of_what_is_shown_instead_is_one_too() -> None:
+    scrubber = logs.Scrubber()
+    scrubber.add("secret", "hunter2-and-more", "hunter2")
+    assert scrubber.text("a hunter2-and-more, hunter2 and secret") == "a <secret>, <secret> and <secret>"
