@@ -88,20 +88,28 @@ class Poller:
             async with asyncio.timeout(collector.deadline):
                 result = await collector.collect()
                 load = result.load_seconds
-        except TimeoutError:
-            error = f"no answer within {collector.deadline:g} s"
-        except StoreTooSlow as e:
-            error, load = str(e), e.load_seconds
-        except ExporterError as e:
-            error = str(e)
         except Exception as e:  # the boundary: one collector's fault stops no other
-            error = f"unexpected {type(e).__name__}"
-            self.crashes.append((time.monotonic(), f"{collector.name}/{collector.source}"))
-            log.exception("a collector failed unexpectedly", collector=collector.name, source=collector.source)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # what fails on the way out must not hide that it is the end
+                raise asyncio.CancelledError from e
+            error, load = self._failure(collector, e)
         duration = time.monotonic() - started
         rhythm.note(load)
         self._publish(collector, rhythm, result, error, duration)
         return result
+
+    def _failure(self, collector: Collector, failure: Exception) -> tuple[str, float | None]:
+        """What is told of a failed collection, and the database time that it took where that is known (s)."""
+        match failure:
+            case TimeoutError():
+                return f"no answer within {collector.deadline:g} s", None
+            case StoreTooSlow():
+                return str(failure), failure.load_seconds
+            case ExporterError():
+                return str(failure), None
+        self.crashes.append((time.monotonic(), f"{collector.name}/{collector.source}"))
+        log.exception("a collector failed unexpectedly", collector=collector.name, source=collector.source)
+        return f"unexpected {type(failure).__name__}", None
 
     def _publish(
         self, collector: Collector, rhythm: _Rhythm, result: Collected | None, error: str | None, duration: float

@@ -104,3 +104,20 @@ async def test_what_is_waiting_is_fetched_at_once() -> None:
 
     async with running(collector(ask, interval=60.0)) as poller:
         assert (await part(poller, lambda p: p.value == 50)).success
+
+
+async def test_what_fails_on_the_way_out_does_not_keep_anybody() -> None:
+    begun = asyncio.Event()
+
+    async def ask() -> Collected:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise StoreError("cannot even be closed")
+
+    task = asyncio.create_task(run_all(Poller(Hub()), [collector(ask, deadline=60.0)]))
+    await begun.wait()
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=5)
+    assert done, "the end of the program is not a failed collection"

@@ -199,8 +199,8 @@ class Transaction:
                 await self._connection.close()
                 raise
             finally:
-                # In a transaction that failed, or was cancelled, and with the connection gone it asks nobody.
-                await cursor.close()
+                # Nobody is asked a second time: the end of the transaction ends what the server still has.
+                await psycopg.AsyncCursor.close(cursor)
 
     @contextlib.asynccontextmanager
     async def _bounded(self, name: str) -> AsyncIterator[None]:
