@@ -34,10 +34,12 @@ async def test_cancelled_while_the_server_closes_the_cursor(
 
     try:
         with pytest.raises(asyncio.CancelledError):
-            async with session.transaction() as transaction:
-                async with aclosing(transaction.stream("numbers", NUMBERS, chunk=10)) as stream:
-                    assert len(await anext(stream)) == 10
-                    monkeypatch.setattr(AsyncServerCursor, "close", closed_unheard)
+            async with (
+                session.transaction() as transaction,
+                aclosing(transaction.stream("numbers", NUMBERS, chunk=10)) as stream,
+            ):
+                assert len(await anext(stream)) == 10
+                monkeypatch.setattr(AsyncServerCursor, "close", closed_unheard)
         async with session.transaction() as transaction:
             assert await transaction.fetch("after", "SELECT 1") == [(1,)]
     finally:
