@@ -14,6 +14,7 @@ from exporter.errors import ProfileError, StoreError, StoreTooSlow, StoreUnavail
 from exporter.ledger.identity import Identity
 from exporter.stores.checking.apart import apart
 from exporter.stores.checking.columns import describe, refused
+from exporter.stores.marks import FIRST_TIME_STRETCH
 from exporter.stores.profile import fill, named, shipped, triggered_by
 from exporter.stores.queries import Wrapped
 from exporter.stores.session import Transaction
@@ -174,7 +175,8 @@ async def exactness(transaction: Transaction, wrapped: Wrapped, server: Server, 
     elif not server.reads_all_stats:
         reasons.append(
             f"the role lacks pg_read_all_stats: a stamp drawn more than late_window ({late_window:g} s) before its"
-            f" transaction's first write would be missed. GRANT pg_monitor (or pg_read_all_stats) to the role"
+            f" transaction's first write, or more than {FIRST_TIME_STRETCH:g} s before counting began, would be missed."
+            " GRANT pg_monitor (or pg_read_all_stats) to the role"
         )
     if not wrapped.cursor.at_end:
         reasons.append(

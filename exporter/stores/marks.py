@@ -18,7 +18,10 @@ from exporter.ledger.cursor import CursorState, OpenTransaction, Position
 
 
 class Session(NamedTuple):
-    """A row of sessions.sql: a session inside a transaction, or (``pid`` None) a prepared transaction."""
+    """A row of sessions.sql: a session inside a transaction, or (``pid`` None) a prepared transaction.
+
+    ``xact_start`` of a prepared one is when it was prepared: nothing tells when it began.
+    """
 
     pid: str | None
     backend_start: float | None
@@ -64,12 +67,20 @@ class Reading:
         )
 
 
+#: How many seconds the first poll takes a transaction to have been open before anything tells that it was: there is no
+#: poll before it that did not see it.
+FIRST_TIME_STRETCH = 60.0
+
+
 def plan_times(before: CursorState | None, now: float, sessions: Iterable[Session], late_window: float) -> Reading:
     """Plan a poll over a time cursor; ``now`` is the server's clock, read before ``sessions``."""
-    unseen = (now if before is None else min(before.read_at, now)) - late_window
+    stretch = max(late_window, FIRST_TIME_STRETCH)
+    unseen = now - stretch if before is None else min(before.read_at, now) - late_window
 
     def mark(session: Session) -> Position:
-        return unseen if session.xact_start is None else session.xact_start - late_window
+        if session.xact_start is None:
+            return unseen
+        return session.xact_start - (stretch if session.pid is None else late_window)
 
     opened = _open(before, sessions, mark, unseen, now)
     if before is None:
@@ -196,7 +207,7 @@ def _open(
     opened: dict[str, OpenTransaction] = {}
     for session in sessions:
         if session.pid is None:
-            ident, fallback = f"prepared {session.xid}", prepared
+            ident, fallback = f"prepared {session.xid}", mark(session) if before is None else prepared
         elif session.xact_start is not None:
             ident, fallback = f"{session.pid} {session.backend_start} {session.xact_start}", mark(session)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.stores.marks import FIRST_ID_STRETCH, Session, plan_ids, plan_times
+from exporter.stores.marks import FIRST_ID_STRETCH, FIRST_TIME_STRETCH, Session, plan_ids, plan_times
 
 WINDOW = 30.0
 
@@ -50,6 +50,20 @@ def test_without_rights_a_transaction_is_marked_by_the_poll_before_it_was_seen()
     seen = plan_times(state, 1015.0, [writer(None, xid="7")], WINDOW)
     assert seen.open[0].mark == 970.0
     assert plan_times(seen.upto(1015.0), 1030.0, [], WINDOW).low == 970.0
+
+
+def test_without_rights_the_first_poll_takes_what_is_open_to_have_been_open_for_a_while() -> None:
+    first = plan_times(None, 1000.0, [writer(None, xid="7")], WINDOW)
+    assert first.low == first.open[0].mark == 1000.0 - FIRST_TIME_STRETCH
+    assert plan_times(first.upto(1000.0), 1015.0, [], WINDOW).low == 1000.0 - FIRST_TIME_STRETCH
+
+
+def test_what_was_prepared_before_the_first_poll_is_looked_for_where_it_was_prepared() -> None:
+    prepared = Session(None, None, 400.0, "7")
+    first = plan_times(None, 1000.0, [prepared], WINDOW)
+    assert first.low == first.open[0].mark == 400.0 - FIRST_TIME_STRETCH
+    state = plan_times(first.upto(1000.0), 1015.0, [prepared], WINDOW).upto(1015.0)
+    assert plan_times(state, 1030.0, [], WINDOW).low == 400.0 - FIRST_TIME_STRETCH
 
 
 def test_a_clock_that_is_set_back_leaves_no_gap_and_reads_nothing_forgotten() -> None:

@@ -8,6 +8,6 @@ WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.pid <> 
   AND coalesce(a.backend_type, '') NOT IN ('autovacuum worker', 'walsender', 'parallel worker')
   AND (a.xact_start IS NOT NULL OR a.backend_xid IS NOT NULL)
 UNION ALL
-SELECT NULL, NULL, NULL, p.transaction::text
+SELECT NULL, NULL, extract(epoch FROM p.prepared)::float8, p.transaction::text
 FROM pg_catalog.pg_prepared_xacts AS p
 WHERE p.database = current_database()
