@@ -40,6 +40,8 @@ from exporter.config.dependencies import (
 )
 from exporter.config.http import ActionRate, Api, Auth, ReadRate, Token, Web
 from exporter.config.secrets import Secret
+from exporter.config.telemetry import Sentry, Tracing
+from exporter.config.vault import Vault, VaultAuth, VaultCredential, VaultMethod
 
 #: All of the model is found here, wherever it is written: these stand elsewhere.
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "RedisUrl",
     "Remote",
     "Section",
+    "Sentry",
     "Slo",
     "SmtpDependency",
     "Sql",
@@ -76,7 +79,12 @@ __all__ = [
     "ThresholdOverride",
     "Thresholds",
     "Token",
+    "Tracing",
     "TriggerUrl",
+    "Vault",
+    "VaultAuth",
+    "VaultCredential",
+    "VaultMethod",
     "VaultPath",
     "Web",
 ]
@@ -150,15 +158,6 @@ class StuckAfter(Section, frozen=True, kw_only=True):
 
     default: Positive = Duration(7200)
     task_types: dict[str, Positive] = {}
-
-
-class VaultCredential(Section, frozen=True, kw_only=True):
-    """Credentials that Vault keeps (``path``: a KV secret) or makes (``role``: a role of a database engine)."""
-
-    role: VaultPath | None = None
-    path: VaultPath | None = None
-    user_field: Text = "username"
-    password_field: Text = "password"  # noqa: S105 - a field's name
 
 
 class SqlTrigger(Section, frozen=True, kw_only=True):
@@ -274,39 +273,6 @@ class Connections(Section, frozen=True, kw_only=True):
     targets: tuple[Target, ...] = ()
 
 
-VaultMethod = Literal["token", "token_file", "approle", "kubernetes", "jwt"]
-
-
-class VaultAuth(Section, frozen=True, kw_only=True):
-    """How the exporter logs in to Vault; which keys go with which method is in ``checks``."""
-
-    method: VaultMethod
-    mount: VaultPath | None = None
-    token: Secret | None = None
-    token_file: Text | None = None
-    role: Text | None = None
-    role_id: Text | None = None
-    secret_id: Secret | None = None
-    secret_id_file: Text | None = None
-    secret_id_wrapped: bool = False
-    jwt: Secret | None = None
-    jwt_file: Text | None = None
-
-
-class Vault(Section, frozen=True, kw_only=True):
-    """HashiCorp Vault or OpenBao: where it is, who the exporter is there, and how much may be asked of it."""
-
-    address: HttpUrl
-    auth: VaultAuth
-    namespace: Text | None = None
-    ca_cert: Text | None = None
-    client_cert: Text | None = None
-    client_key: Text | None = None
-    timeout: Positive = Duration(5)
-    max_concurrent_requests: Annotated[int, Meta(ge=1, le=64)] = 4
-    refresh: Positive = Duration(300)
-
-
 class PostgresDependency(Dependency, frozen=True, kw_only=True):
     """A PostgreSQL server that is no target of ``connections``; the keys are those of a target."""
 
@@ -389,6 +355,8 @@ class Config(Section, frozen=True, kw_only=True):
     limits: Limits = Limits()
     retention: Retention = Retention()
     logging: Logging = Logging()
+    tracing: Tracing = Tracing()
+    sentry: Sentry = Sentry()
 
     @property
     def setting(self) -> Environment:
