@@ -40,15 +40,13 @@ from exporter.metrics import COLLECTORS, probe
 from exporter.metrics.exposure import Exposure
 from exporter.metrics.process import objectives, sample, thresholds
 from exporter.metrics.render import Renderer
+from exporter.opened import OpenStores
 from exporter.options import Options
 from exporter.pages.landing import Landing
 from exporter.pages.reference import reference
-from exporter.poller import Poller, run_all
+from exporter.poller import Poller
 from exporter.sharding import Share
-from exporter.snapshot import NOT_OF_STORES, Hub, Part
-from exporter.stores.connections import StoreConnections, Visitor
-from exporter.stores.postgres import Store
-from exporter.stores.trigger import JobTrigger
+from exporter.snapshot import Hub, Part
 from exporter.vault import Vault
 from exporter.vault.references import Secrets, load
 from exporter.vitals import LoopClock, Vitals, share_memory, trim_memory
@@ -92,10 +90,18 @@ class App:
         self._roster = Roster(self._connections, config.connections, self._share.listing, owns=self._share.owns)
         self._watching: list[asyncio.Task[None]] = []
         self._alerts = AlertSource(lambda: self._config.alerting, self._secrets.value)
-        self._actions = Actions(
-            store=self._trigger_of, reveal=self._secrets.value, audit=self._audit, keys=Idempotency(self._ledger)
+        self._stores = OpenStores(
+            hub=self._hub,
+            poller=self._poller,
+            ledger=self._ledger,
+            queries=self._queries,
+            secrets=self._secrets,
+            roster=self._roster,
+            disabled=options.disabled,
         )
-        self._stores: dict[str, tuple[Store | Visitor, asyncio.Task[None]]] = {}
+        self._actions = Actions(
+            store=self._stores.trigger, reveal=self._secrets.value, audit=self._audit, keys=Idempotency(self._ledger)
+        )
         self._reloading = asyncio.Lock()
         self._reload_ok = True
         self._reload_at = self._started_at
@@ -116,7 +122,7 @@ class App:
             server = self._server = await stack.enter_async_context(Server(self._context(renderer), FAMILIES))
             log.info("started", version=__version__, urls=server.urls, stores=len(self._config.stores),
                      targets=len(self._config.connections.targets))  # fmt: skip
-            stack.push_async_callback(self._close_stores)
+            stack.push_async_callback(self._stores.close)
             stack.push_async_callback(self._actions.close)
             await self._serve()
         log.info("stopped")
@@ -142,7 +148,7 @@ class App:
                 self._open(store)
             self._watch_alerts()
             await self._stop.wait()
-            for task in [*tasks, *self._watching, *(task for _, task in self._stores.values())]:
+            for task in [*tasks, *self._watching, *self._stores.tasks]:
                 task.cancel()
 
     def _watch_alerts(self) -> None:
@@ -182,39 +188,10 @@ class App:
         await self._announcer.announce(store, self._config.limits.series_per_metric)
 
     def _open(self, config: PostgresStore) -> None:
-        writes = self._share.file.connections.write_status
-        store: Store | Visitor
-        if config in self._share.polled:
-            lists = config.name in self._share.listing
-            store = Store(
-                config,
-                ledger=self._ledger,
-                hub=self._hub,
-                instruments=self._queries,
-                budget=self._share.file.limits.series_per_metric,
-                retention=self._share.file.retention,
-                secrets=self._secrets,
-                connections=StoreConnections(config, self._roster, writes=writes) if lists else None,
-            )
-        else:
-            store = Visitor(config, self._secrets, self._roster, self._queries, writes=writes)
-        wanted = [c for c in store.collectors() if c.name not in self._options.disabled]
-        task = self._group.create_task(run_all(self._poller, wanted), name=f"store {config.name}")
-        self._stores[config.name] = (store, task)
-
-    async def _shut(self, name: str) -> None:
-        store, task = self._stores.pop(name)
-        task.cancel()
-        await asyncio.wait([task])
-        await store.close()
-
-    def _trigger_of(self, name: str) -> JobTrigger | None:
-        store = self._stores[name][0] if name in self._stores else None
-        return store.trigger if isinstance(store, Store) else None
-
-    async def _close_stores(self) -> None:
-        for name in list(self._stores):
-            await self._shut(name)
+        share = self._share
+        self._stores.open(
+            config, share.file, self._group, polled=config in share.polled, lists=config.name in share.listing
+        )
 
     def _sources(self) -> Mapping[str, Sequence[str]]:
         return {
@@ -286,16 +263,15 @@ class App:
         resized = opened_with(before) != opened_with(config)
         for name, store in old.items():
             if new.get(name) != store or resized:
-                await self._shut(name)
+                await self._stores.shut(name)
             if name not in new:
-                self._withdraw(name)
-                self._queries.forget(name)
+                self._stores.forget(name)
         for name, store in new.items():
             if name not in self._stores:
                 if store in self._share.polled:
                     await self._announce(store)
                 if name in old and address(old[name]) != address(store):
-                    self._withdraw(name, keep=("settings", "executions"))
+                    self._stores.withdraw(name, keep=("settings", "executions"))
                     self._roster.forget(name)
                 self._open(store)
         if before.alerting != config.alerting:
@@ -303,11 +279,6 @@ class App:
         await self._dependencies.configure(self._config.dependencies)
         if self._share.checks:
             await self._roster.configure(config.connections, self._share.listing)
-
-    def _withdraw(self, store: str, keep: Sequence[str] = ()) -> None:
-        for collector, source in list(self._hub.current.parts):
-            if source == store and collector not in (*NOT_OF_STORES, *keep):
-                self._hub.withdraw(store, collector)
 
     # -- the process itself
 
@@ -371,7 +342,7 @@ class App:
             version=__version__,
             reference=reference,
             landing=Landing(hub=self._hub, config=config, version=__version__),
-            reads=lambda name: self._stores[name][0].reads if name in self._stores else None,
+            reads=self._stores.reads,
             connections=self._connections,
             alerts=self._alerts,
             alert_history=AlertHistory(self._ledger),

@@ -1,0 +1,107 @@
+"""The stores that are being asked: what each is asked through, and the task that does it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+from exporter.config.model import Config, PostgresStore
+from exporter.connections.roster import Roster
+from exporter.instruments import QueryInstruments
+from exporter.ledger.ledger import Ledger
+from exporter.poller import Poller, run_all
+from exporter.snapshot import NOT_OF_STORES, Hub
+from exporter.stores.connections import StoreConnections, Visitor
+from exporter.stores.postgres import Store
+from exporter.stores.reads import Reads
+from exporter.stores.trigger import JobTrigger
+from exporter.vault.references import Secrets
+
+
+class OpenStores:
+    """Opens stores, each with a task in a group, and shuts them. What they say goes to ``hub``."""
+
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        poller: Poller,
+        ledger: Ledger,
+        queries: QueryInstruments,
+        secrets: Secrets,
+        roster: Roster,
+        disabled: Collection[str],
+    ) -> None:
+        self._hub = hub
+        self._poller = poller
+        self._ledger = ledger
+        self._queries = queries
+        self._secrets = secrets
+        self._roster = roster
+        self._disabled = disabled
+        self._stores: dict[str, tuple[Store | Visitor, asyncio.Task[None]]] = {}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._stores
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """The tasks that ask."""
+        return [task for _, task in self._stores.values()]
+
+    def open(
+        self, config: PostgresStore, whole: Config, group: asyncio.TaskGroup, *, polled: bool, lists: bool
+    ) -> None:
+        """Ask a store from now on. ``polled``: its executions too; ``lists``: which connections it has."""
+        store = self._polled(config, whole, lists=lists) if polled else self._visited(config, whole)
+        wanted = [c for c in store.collectors() if c.name not in self._disabled]
+        task = group.create_task(run_all(self._poller, wanted), name=f"store {config.name}")
+        self._stores[config.name] = (store, task)
+
+    def _polled(self, config: PostgresStore, whole: Config, *, lists: bool) -> Store:
+        connections = StoreConnections(config, self._roster, writes=whole.connections.write_status) if lists else None
+        return Store(
+            config,
+            ledger=self._ledger,
+            hub=self._hub,
+            instruments=self._queries,
+            budget=whole.limits.series_per_metric,
+            retention=whole.retention,
+            secrets=self._secrets,
+            connections=connections,
+        )
+
+    def _visited(self, config: PostgresStore, whole: Config) -> Visitor:
+        return Visitor(config, self._secrets, self._roster, self._queries, writes=whole.connections.write_status)
+
+    async def shut(self, name: str) -> None:
+        """Ask a store no longer, and end its connections."""
+        store, task = self._stores.pop(name)
+        task.cancel()
+        await asyncio.wait([task])
+        await store.close()
+
+    async def close(self) -> None:
+        """Shut all of them."""
+        for name in list(self._stores):
+            await self.shut(name)
+
+    def forget(self, name: str) -> None:
+        """A store left the configuration: nothing is shown of it any more."""
+        self.withdraw(name)
+        self._queries.forget(name)
+
+    def withdraw(self, name: str, keep: Collection[str] = ()) -> None:
+        """Show nothing of a store but the parts in ``keep``."""
+        for collector, source in list(self._hub.current.parts):
+            if source == name and collector not in (*NOT_OF_STORES, *keep):
+                self._hub.withdraw(name, collector)
+
+    def reads(self, name: str) -> Reads | None:
+        """What requests ask of a store; None where it is not polled here."""
+        return self._stores[name][0].reads if name in self._stores else None
+
+    def trigger(self, name: str) -> JobTrigger | None:
+        """How a store's jobs are triggered; None where it is not polled here."""
+        store = self._stores[name][0] if name in self._stores else None
+        return store.trigger if isinstance(store, Store) else None
