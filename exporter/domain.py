@@ -215,13 +215,14 @@ class Exactness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executions:
-    """The part that the ``executions`` collector publishes."""
+    """The part that the ``executions`` collector publishes. ``outcomes``: others the store cannot tell."""
 
     counts: Counts
     exactness: Exactness
     caught_up: bool
     cursor_time: float | None
     oldest_open: float | None
+    outcomes: tuple[str, ...] = FINAL_STATUSES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,13 +83,18 @@ def check_profile(profile: Where) -> None:
         profile.problem("jobs", "expected jobs or executions; a profile without both reads nothing")
     if has["executions"] and not has["cursor"]:
         profile.problem("cursor", "required with executions: the column that orders finished executions")
+    if has["executions"] and profile.get("history") == "none":
+        profile.problem("history", "expected final or per_attempt: executions read what is kept")
     cursor = profile.get("cursor")
-    if cursor is None or cursor.kind is BROKEN or cursor.position is BROKEN:
+    if cursor is None or BROKEN in (cursor.kind, cursor.position, cursor.seek, cursor.unfinished):
         return
     if cursor.kind == "id" and cursor.position is None:
         profile.problem("cursor", "required with kind id: the SELECT of the greatest id", "position")
     if cursor.kind != "id" and cursor.position is not None:
         profile.problem("cursor", f"only a cursor of kind id has a position; this one is {cursor.kind}", "position")
+    if cursor.kind != "id" and cursor.unfinished is not None:
+        text = f"only a cursor of kind id looks for what is unfinished; this one is {cursor.kind}"
+        profile.problem("cursor", text, "unfinished")
 
 
 def check_target(target: Where) -> None:

@@ -39,6 +39,7 @@ from exporter.config.dependencies import (
     TcpDependency,
 )
 from exporter.config.http import ActionRate, Api, Auth, ReadRate, Token, Web
+from exporter.config.profile import Cursor, Profile
 from exporter.config.secrets import Secret
 from exporter.config.telemetry import Sentry, Tracing
 from exporter.config.vault import Vault, VaultAuth, VaultCredential, VaultMethod
@@ -51,6 +52,7 @@ __all__ = [
     "Amount",
     "Api",
     "Auth",
+    "Cursor",
     "Dependency",
     "Dsn",
     "Duration",
@@ -62,6 +64,7 @@ __all__ = [
     "Port",
     "Ports",
     "Positive",
+    "Profile",
     "Ratio",
     "ReadRate",
     "Receiver",
@@ -94,53 +97,6 @@ class State(Section, frozen=True, kw_only=True):
     """Where the ledger lives: a directory, or ``:memory:`` (counters then start anew with every start)."""
 
     path: Text = "./state"
-
-
-CursorKind = Literal["timestamp", "naive_timestamp", "epoch", "epoch_ms", "id"]
-History = Literal["none", "final", "per_attempt"]
-
-
-class Cursor(Section, frozen=True, kw_only=True):
-    """The column that orders finished executions.
-
-    ``kind`` is timestamp (with time zone), naive_timestamp (UTC), epoch (seconds), epoch_ms or id; ``at_end``
-    says whether it is set when the execution ends; ``position`` is the SELECT of an id cursor's greatest
-    value.
-    """
-
-    column: Text = "completed_at"
-    kind: CursorKind = "timestamp"
-    at_end: bool = True
-    position: Sql | None = None
-
-
-class Profile(Section, frozen=True, kw_only=True):
-    """A mapping of a scheduler's tables onto the canonical columns, one SELECT for each entity.
-
-    ``job_by_id`` gives jobs by a bare, indexed id, for requests that ask for one. It is not needed where ``jobs`` has
-    such an id.
-    ``connections`` lists servers to check, and may be missing where ``connections_require`` is not met;
-    ``connection_status`` is the table that results of those checks go into.
-    """
-
-    name: Name = "custom"
-    description: str = ""
-    jobs: Sql | None = None
-    live_jobs: Sql | None = None
-    job_by_id: Sql | None = None
-    executions: Sql | None = None
-    running: Sql | None = None
-    workers: Sql | None = None
-    operations: Sql | None = None
-    trigger: Sql | None = None
-    connections: Sql | None = None
-    connections_require: tuple[Text, ...] = ()
-    connection_status: Text | None = None
-    cursor: Cursor | None = None
-    key: Annotated[tuple[Text, ...], Meta(min_length=1)] = ("id", "attempt")
-    history: History = "final"
-    parameters: dict[str, str] = {}
-    requires: tuple[Text, ...] = ()
 
 
 class Counting(Section, frozen=True, kw_only=True):

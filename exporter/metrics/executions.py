@@ -101,7 +101,6 @@ _DROPPED_FROM: Final = {
     "wait": WAIT.name,
     "worker": BY_WORKER.name,
 }
-_STATUSES: Final = tuple(status.lower() for status in FINAL_STATUSES)
 
 
 def collect(view: View) -> Families:
@@ -111,11 +110,11 @@ def collect(view: View) -> Families:
         return
     executions = cast(Executions, part.value)
     store, counts = view.source, executions.counts
-    yield TOTAL, _by_status(store, counts.executions)
+    yield TOTAL, _by_status(store, counts.executions, executions.outcomes)
     yield RETRIES, [((store, task_type), n) for task_type, n in counts.retries.items()]
     yield DURATION, [((store, task_type), h) for task_type, h in counts.durations.items()]
     yield WAIT, [((store, task_type), h) for task_type, h in counts.waits.items()]
-    yield BY_WORKER, _by_status(store, counts.workers)
+    yield BY_WORKER, _by_status(store, counts.workers, executions.outcomes)
     yield LATE, [((store,), counts.late)]
     yield DUPLICATE, [((store,), counts.duplicate)]
     if view.fresh("executions") is None:
@@ -132,9 +131,7 @@ def collect(view: View) -> Families:
             yield family, [((store,), moment)]
 
 
-def _by_status(store: str, counts: dict[str, tuple[int, ...]]) -> list[Sample]:
-    return [
-        ((store, label, status), n)
-        for label, numbers in counts.items()
-        for status, n in zip(_STATUSES, numbers, strict=True)
-    ]
+def _by_status(store: str, counts: dict[str, tuple[int, ...]], outcomes: tuple[str, ...]) -> list[Sample]:
+    """What the store cannot tell is absent: a 0 would make all that it can tell look like all there is."""
+    told = [(i, status.lower()) for i, status in enumerate(FINAL_STATUSES) if status in outcomes]
+    return [((store, label, status), numbers[i]) for label, numbers in counts.items() for i, status in told]

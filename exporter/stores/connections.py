@@ -15,7 +15,7 @@ from exporter.config.model import PostgresStore, Profile
 from exporter.directory import Directory, StatusWritten, StoreConnection
 from exporter.instruments import QueryInstruments
 from exporter.poller import Collected, Collector
-from exporter.stores import catalog
+from exporter.stores import recognition
 from exporter.stores.credentials import StoreCredentials
 from exporter.stores.listing import Listing
 from exporter.stores.reads import Reads
@@ -149,7 +149,7 @@ class Visitor:
     async def _known_profile(self) -> Profile:
         if self._profile is None:
             async with self._session.transaction() as transaction:
-                self._profile = await catalog.resolve(transaction, self.config)
+                self._profile = (await recognition.resolve(transaction, self.config)).profile
         return self._profile
 
 
@@ -159,7 +159,7 @@ async def list_connections(config: PostgresStore, secrets: Secrets) -> tuple[Sto
     session = Session(config.name, credentials, config.timeout, QueryInstruments())
     try:
         async with session.transaction() as transaction:
-            profile = await catalog.resolve(transaction, config)
+            profile = (await recognition.resolve(transaction, config)).profile
             found = await Listing(config.name).read(transaction, profile)
     finally:
         await session.close()

@@ -12,7 +12,7 @@ import structlog
 
 from exporter.config.model import Profile
 from exporter.directory import StoreConnection, StoreConnections
-from exporter.stores import catalog
+from exporter.stores import recognition
 from exporter.stores.checking.columns import describe
 from exporter.stores.queries import WHOLE, Wrapped
 from exporter.stores.session import Transaction
@@ -65,7 +65,7 @@ class Listing:
         self._skip -= 1
         if self._skip >= 0:
             return None
-        reasons = await catalog.missing(transaction, profile.connections_require)
+        reasons = await recognition.missing(transaction, profile.connections_require)
         if not reasons:
             described = await describe(transaction, profile, (ENTITY,))
             reasons = [str(fault) for fault in described.faults[ENTITY]]

@@ -24,14 +24,14 @@ from exporter.ledger.ledger import RETENTION, Ledger
 from exporter.ledger.view import progress
 from exporter.poller import Collected, Collector
 from exporter.snapshot import Hub, Part
-from exporter.stores import answers, catalog
+from exporter.stores import answers, catalog, recognition
 from exporter.stores.backfill import Backfill
 from exporter.stores.catalog import Server
 from exporter.stores.checking.sliced import sliced
 from exporter.stores.connections import StoreConnections
 from exporter.stores.credentials import StoreCredentials
 from exporter.stores.queries import RUNNING_COLUMNS, WORKER_COLUMNS, Wrapped
-from exporter.stores.reader import Reader
+from exporter.stores.reader import Reader, oldest_open
 from exporter.stores.reads import Reads
 from exporter.stores.rows import ExecutionRows
 from exporter.stores.second import GaveWay, SecondConnection
@@ -194,9 +194,8 @@ class Store:
         """Each new connection for the polls; on the first one: the profile."""
         server = await self._verify(transaction)
         if self._wrapped is None or self._reader is None:
-            profile = await catalog.resolve(transaction, self.config)
+            profile = await recognition.opened(transaction, self.config)
             wrapped = await catalog.wrap(transaction, profile)
-            log.info("store opened", store=self.config.name, profile=profile.name, parameters=profile.parameters)
             if wrapped.has("executions"):
                 self._rows = ExecutionRows(self.config.name, wrapped)
                 self._reader = Reader(
@@ -209,8 +208,7 @@ class Store:
             self._wrapped = wrapped
             self._tell_profile(profile.name)
         if self._wrapped.has("executions"):
-            window = self.config.counting.late_window
-            exactness = await catalog.exactness(transaction, self._wrapped, server, window)
+            exactness = await catalog.exactness(transaction, self._wrapped, server, self.config)
             if exactness != self._exactness:
                 self._exactness = exactness
                 log.warning("counting is not provably exact", store=self.config.name, reasons=exactness.reasons)
@@ -238,7 +236,8 @@ class Store:
             exactness=self._exactness_now(wrapped),
             caught_up=not more,
             cursor_time=counts.upto if wrapped.cursor.kind != "id" else counts.read_at,
-            oldest_open=min((x.since for x in state.open), default=None) if state is not None else None,
+            oldest_open=oldest_open(state),
+            outcomes=wrapped.profile.outcomes,
         )
         return Collected(value=value, load_seconds=transaction.seconds, more=more)
 

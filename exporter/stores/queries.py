@@ -77,6 +77,8 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
 TIMESTAMPS: Final = ("timestamp with time zone", "timestamp without time zone", "date")
 WHOLE: Final = ("smallint", "integer", "bigint")
 NUMBERS: Final = (*WHOLE, "numeric", "real", "double precision")
+#: Seconds by which the stamp of an attempt may lie after that of its row's end: both come from one write.
+SEEK_MARGIN: Final = 60
 #: cursor kind -> the types its column may have
 CURSOR_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "timestamp": ("timestamp with time zone",),
@@ -182,8 +184,14 @@ class Wrapped:
 
     def between(self, low: str, high: str) -> str:
         """The condition that the cursor lies in (``low``, ``high``], two parameters, in seconds or ids."""
-        kind, bare = self.columns["executions"][self.cursor.column], f"q.{quoted(self.cursor.column)}"
-        return f"{bare} > {self._bound(low, kind)} AND {bare} <= {self._bound(high, kind)}"
+        columns, cursor = self.columns["executions"], self.cursor
+        kind, bare = columns[cursor.column], f"q.{quoted(cursor.column)}"
+        condition = f"{bare} > {self._bound(low, kind)} AND {bare} <= {self._bound(high, kind)}"
+        if cursor.seek is None:
+            return condition
+        earliest = low if cursor.kind == "id" else f"({low}::float8 - {SEEK_MARGIN})"
+        earliest = self._bound(earliest, columns[cursor.seek])
+        return f"{condition} AND q.{quoted(cursor.seek)} > {earliest}"
 
     def _key(self) -> tuple[str, ...]:
         return tuple(name for name in self.profile.key if name in self.columns["executions"]) or ("id",)

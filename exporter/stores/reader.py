@@ -8,6 +8,7 @@ takes.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterable
 from typing import Final
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 
 from exporter.domain import Counts
 from exporter.ledger.account import KEYS_KEPT
-from exporter.ledger.cursor import CursorState, Position
+from exporter.ledger.cursor import CursorState, OpenTransaction, Position
 from exporter.ledger.finished import Finished
 from exporter.ledger.ledger import Ledger
 from exporter.stores.marks import Reading, Session, plan_ids, plan_times
@@ -29,6 +30,8 @@ from exporter.stores.sql import statement
 log = structlog.get_logger(component="reader")
 
 CLOCK: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
+#: The mark of the lowest id that has not finished stands among those of open transactions under this name.
+UNFINISHED: Final = "unfinished"
 #: Rows that a slice should give; its width is doubled or halved to stay near.
 SLICE_ROWS: Final = (6_000, 18_000)
 #: A poll gives way to the store's other questions after so many seconds of slices.
@@ -175,13 +178,36 @@ class Reader:
         sessions = [Session(*row) for row in rows]
         if position is not None:
             reading = plan_ids(self.state, now, greatest, sessions, self._late_window)
+            reading = await self._unfinished(transaction, reading)
         else:
             reading = plan_times(self.state, now, sessions, self._late_window)
         if reading.doubt is not None:
             self._doubt(reading.doubt)
         return reading, reading.low
 
+    async def _unfinished(self, transaction: Transaction, reading: Reading) -> Reading:
+        """With a mark for what has begun and not finished, where ids are given at the start.
+
+        It is looked for above what is read anyway: what lies below had finished, or its transaction has a mark. Before
+        the rows are read, so that what finishes meanwhile is read again rather than never.
+        """
+        sql = self._wrapped.cursor.unfinished
+        if sql is None:
+            return reading
+        lowest = (await transaction.fetch("unfinished", sql, int(reading.low)))[0][0]
+        if lowest is None:
+            return reading
+        # No session has this name: at the next poll it is one that has ended, and is read again from.
+        unfinished = OpenTransaction(UNFINISHED, None, mark=int(lowest) - 1, since=reading.read_at)
+        return dataclasses.replace(reading, open=(*reading.open, unfinished))
+
     def _doubt(self, reason: str) -> None:
         if reason.partition(":")[0] not in {known.partition(":")[0] for known in self.doubts}:
             self.doubts = (*self.doubts[-4:], reason)
             log.warning("executions may have been missed", store=self._store, reason=reason)
+
+
+def oldest_open(state: CursorState | None) -> float | None:
+    """Since when (Unix seconds) the oldest transaction is open that was so at the last poll; None without one."""
+    opened = () if state is None else state.open
+    return min((x.since for x in opened if x.ident != UNFINISHED), default=None)

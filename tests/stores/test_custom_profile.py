@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from support.postgres import Database
 
-from exporter.config.model import Cursor, Dsn, PostgresStore, Profile
+from exporter.config.model import Counting, Cursor, Dsn, Duration, PostgresStore, Profile
 from exporter.domain import Counts, Queues, Running, Schedules
 from exporter.instruments import QueryInstruments
 from exporter.ledger.ledger import Ledger
@@ -49,13 +49,15 @@ class Pipeline:
 
 @contextlib.asynccontextmanager
 async def pipeline(database: Database, profile: Profile, late_window: float = 30.0) -> AsyncIterator[Pipeline]:
-    session = Session("s", StoreCredentials(PostgresStore(name="s", dsn=Dsn(database.dsn))), 5.0, QueryInstruments())
+    counting = Counting(late_window=Duration(late_window))
+    store = PostgresStore(name="s", dsn=Dsn(database.dsn), counting=counting)
+    session = Session("s", StoreCredentials(store), 5.0, QueryInstruments())
     async with Ledger(":memory:", budget=500) as ledger:
         try:
             async with session.transaction() as transaction:
                 wrapped = await catalog.wrap(transaction, fill(profile, {}))
                 server = await catalog.server(transaction)
-                await catalog.exactness(transaction, wrapped, server, late_window)
+                await catalog.exactness(transaction, wrapped, server, store)
             await ledger.attach("s", server.identity)
             yield Pipeline(
                 session, Reader(wrapped, ExecutionRows("s", wrapped), ledger, late_window=late_window, backfill=0)

@@ -13,7 +13,7 @@ from support.postgres import Database
 from exporter.config.model import Cursor, Dsn, PostgresStore, Profile
 from exporter.errors import ProfileError
 from exporter.instruments import QueryInstruments
-from exporter.stores import catalog
+from exporter.stores import catalog, recognition
 from exporter.stores.credentials import StoreCredentials
 from exporter.stores.native import ddl
 from exporter.stores.profile import shipped
@@ -51,7 +51,8 @@ def install(database: Database, which: str, schema: str) -> None:
 
 async def resolved(database: Database, **keys: Any) -> Profile:
     async with asking(keys.pop("dsn", database.dsn)) as transaction:
-        profile = await catalog.resolve(transaction, PostgresStore(name="s", dsn=Dsn("host=x"), **keys))
+        store = PostgresStore(name="s", dsn=Dsn("host=x"), **keys)
+        profile = (await recognition.resolve(transaction, store)).profile
         await catalog.wrap(transaction, profile)
         return profile
 

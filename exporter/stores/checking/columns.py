@@ -98,13 +98,15 @@ async def describe(transaction: Transaction, profile: Profile, entities: Sequenc
         described.columns[entity] = {column.name: type_name(column) for column in found}
         faults = column_faults(entity, profile, [(column.name, type_name(column)) for column in found])
         described.faults[entity] = [SqlFault(fault) for fault in faults]
-    if "executions" in entities and profile.cursor is not None and profile.cursor.position is not None:
-        fault = await _position_fault(transaction, profile.cursor.position)
-        described.faults.setdefault("executions", []).extend(fault)
+    if "executions" in entities and profile.cursor is not None:
+        for name in ("position", "unfinished"):
+            if (sql := getattr(profile.cursor, name)) is not None:
+                fault = await _id_fault(transaction, name, sql.replace("$1", "0"))
+                described.faults.setdefault("executions", []).extend(fault)
     return described
 
 
-async def _position_fault(transaction: Transaction, sql: str) -> list[SqlFault]:
+async def _id_fault(transaction: Transaction, name: str, sql: str) -> list[SqlFault]:
     try:
         async with apart(transaction):
             columns = await transaction.describe("describe", sql)
@@ -112,11 +114,12 @@ async def _position_fault(transaction: Transaction, sql: str) -> list[SqlFault]:
         raise
     except StoreError as e:
         fault = await refused(transaction, sql, e)
-        return [SqlFault(f"cursor.position: {fault.text}", fault.line, fault.column, fault.source, fault.hint)]
+        return [SqlFault(f"cursor.{name}: {fault.text}", fault.line, fault.column, fault.source, fault.hint)]
     if len(columns) == 1 and type_name(columns[0]) in CURSOR_TYPES["id"]:
         return []
     given = ", ".join(f"{c.name} {type_name(c)}" for c in columns)
-    return [SqlFault(f"cursor.position must give one whole number, the greatest id; it gives ({given})")]
+    which = "the greatest id" if name == "position" else "the lowest id that has not finished"
+    return [SqlFault(f"cursor.{name} must give one whole number, {which}; it gives ({given})")]
 
 
 async def refused(transaction: Transaction, sql: str, error: StoreError) -> SqlFault:
@@ -153,7 +156,7 @@ def column_faults(entity: str, profile: Profile, found: Sequence[tuple[str, str]
     ]
     read = {*COLUMNS[entity]}
     if entity == "executions" and profile.cursor is not None:
-        read |= {profile.cursor.column, *profile.key}
+        read |= {profile.cursor.column, profile.cursor.seek or "", *profile.key}
     for name, times in Counter(name for name, _ in found).items():
         if times > 1 and name in read:
             faults.append(f"has {times} columns named {name!r}: give the others another name")
@@ -188,4 +191,7 @@ def cursor_faults(profile: Profile, columns: Mapping[str, str]) -> list[str]:
             f"the cursor {cursor.column!r} is of type {actual}, but kind {cursor.kind!r} needs"
             f" {' or '.join(fitting)}{meant}"
         )
+    if cursor.seek is not None and columns.get(cursor.seek) != actual:
+        given = f"is of type {columns[cursor.seek]}" if cursor.seek in columns else "is not among its columns"
+        faults.append(f"cursor.seek: {cursor.seek!r} {given}; expected a column of the cursor's type, {actual}")
     return faults

@@ -10,7 +10,7 @@ from exporter.config.dsn import parse_dsn, redact_dsn
 from exporter.config.model import PostgresStore
 from exporter.errors import ProfileError, StoreError, StoreUnavailable
 from exporter.instruments import QueryInstruments
-from exporter.stores import catalog
+from exporter.stores import catalog, recognition
 from exporter.stores.checking.absent import NOT_MAPPED, without
 from exporter.stores.checking.apart import apart
 from exporter.stores.checking.columns import Described, SqlFault, describe
@@ -60,11 +60,16 @@ async def _examine(store: PostgresStore, session: Session, report: StoreReport, 
         server = await catalog.server(transaction)
         report.database = server.identity.database
         report.role, report.version = (await transaction.fetch("check", statement("role")))[0]
-        profile = await catalog.resolve(transaction, store)
+        recognised = await recognition.resolve(transaction, store)
+        profile, report.variant = recognised.profile, recognised.variant
+        schema = await recognition.schema_version(transaction, profile)
+        report.schema_version = schema.told
+        report.history = profile.history
+        report.findings += [warning(schema.doubt)] if schema.doubt is not None else []
         report.profile, report.parameters = profile.name, dict(profile.parameters)
         if store.profile == "auto":
             report.recognised_by = [wanted.partition("(")[0] for wanted in profile.requires]
-        listed = not await catalog.missing(transaction, profile.connections_require)
+        listed = not await recognition.missing(transaction, profile.connections_require)
         described = await describe(transaction, profile, (*ENTITIES, *OPTIONAL) if listed else ENTITIES)
         wrapped = described.wrapped
         names = await _type_names(transaction, described)
@@ -77,7 +82,7 @@ async def _examine(store: PostgresStore, session: Session, report: StoreReport, 
         }
         report.findings += await _hidden(transaction, wrapped, report.role)
         if wrapped.has("executions"):
-            exactness = await catalog.exactness(transaction, wrapped, server, store.counting.late_window)
+            exactness = await catalog.exactness(transaction, wrapped, server, store)
             report.not_exact = list(exactness.reasons)
             report.findings += [warning(f"counting is not provably exact: {reason}") for reason in exactness.reasons]
         now = float((await transaction.fetch("check", CLOCK))[0][0])

@@ -9,6 +9,11 @@ from exporter.stores.checking.report import EntityReport, Finding, StatementRepo
 
 _WIDTH = 118
 _LABEL = 14
+_KEPT = {
+    "none": "none: the scheduler keeps nothing of what finished; counts and durations are absent",
+    "final": "a job's last attempt: attempts before it are not counted one by one",
+    "per_attempt": "every attempt",
+}
 
 
 def text(report: StoreReport) -> str:
@@ -42,7 +47,12 @@ def _field(label: str, value: str) -> list[str]:
 
 def _profile(report: StoreReport) -> Iterator[str]:
     by = f", recognised by its tables {', '.join(report.recognised_by)}" if report.recognised_by else ""
-    yield from _field("profile", report.profile + by)
+    variant = f", variant {report.variant!r}" if report.variant is not None else ""
+    yield from _field("profile", report.profile + variant + by)
+    if report.schema_version is not None:
+        yield from _field("schema", f"version {report.schema_version}")
+    if report.history:
+        yield from _field("history", _KEPT[report.history])
     if report.parameters:
         yield from _field("parameters", ", ".join(f"{name}: {value}" for name, value in report.parameters.items()))
 

@@ -45,6 +45,9 @@ def asked(wrapped: Wrapped, store: PostgresStore, now: float, greatest: int, bud
     if wrapped.has("executions"):
         if wrapped.cursor.position is not None:
             yield one("position", "the greatest id", wrapped.cursor.position)
+        if wrapped.cursor.unfinished is not None:
+            what = "the lowest id that has not finished"
+            yield one("unfinished", what, wrapped.cursor.unfinished, greatest - STEADY_IDS)
         yield from _finished(wrapped, store, now, greatest)
     if wrapped.has("running"):
         yield one("running", "what runs now", wrapped.select("running", tuple(RUNNING_COLUMNS)))
