@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from exporter.domain import (
+    FINAL_STATUSES,
     JOB_STATUSES,
     JOB_TYPES,
     Backfill,
@@ -106,6 +107,12 @@ class Known:
         """What has been counted, whatever its age: it stays counted."""
         part = self.snapshot.part("executions", self.store)
         return part.value.counts if part is not None and isinstance(part.value, Executions) else None
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """The outcomes of executions that the store can tell."""
+        part = self.snapshot.part("executions", self.store)
+        return part.value.outcomes if part is not None and isinstance(part.value, Executions) else FINAL_STATUSES
 
     @property
     def up(self) -> bool | None:
