@@ -117,7 +117,10 @@ class Actions:
         return await asyncio.shield(flight.task)
 
     async def audited(self, asker: Asker, action: str, target: str, work: Callable[[], Awaitable[T]]) -> T:
-        """What ``work`` returns, once its result is in the audit trail. It goes on when the caller is cancelled."""
+        """What ``work`` returns, once its result is in the audit trail: a text is its detail there.
+
+        It goes on when the caller is cancelled.
+        """
 
         async def written() -> T:
             result: AuditResult = "failed"
@@ -218,6 +221,8 @@ def _came(known: Known, asked: str) -> _Came:
 
 
 def _detail(answer: object) -> str | None:
+    if isinstance(answer, str):
+        return answer
     if not isinstance(answer, Outcome):
         return None
     told = "no execution id" if answer.execution_id is None else f"execution {answer.execution_id}"

@@ -45,6 +45,7 @@ from exporter.options import Options
 from exporter.pages.landing import Landing
 from exporter.pages.reference import reference
 from exporter.poller import Poller
+from exporter.remediation import Remediation
 from exporter.sharding import Share
 from exporter.snapshot import Hub, Part
 from exporter.vault import Vault
@@ -102,6 +103,13 @@ class App:
         self._actions = Actions(
             store=self._stores.trigger, reveal=self._secrets.value, audit=self._audit, keys=Idempotency(self._ledger)
         )
+        self._remediation = Remediation(
+            config=lambda: self._config,
+            actions=self._actions,
+            check=self._connections.check_now,
+            reveal=self._secrets.value,
+            audit=self._audit,
+        )
         self._reloading = asyncio.Lock()
         self._reload_ok = True
         self._reload_at = self._started_at
@@ -140,6 +148,7 @@ class App:
                 group.create_task(self._look_after_state(), name="state"),
                 group.create_task(self._audit.run(), name="audit"),
                 group.create_task(self._dependencies.run(), name="dependencies"),
+                group.create_task(self._remediation.run(), name="remediation"),
             ]
             if self._share.checks:
                 tasks.append(group.create_task(self._connections.run(), name="connections"))
@@ -303,7 +312,7 @@ class App:
             state_writes=(self._ledger.writes["success"], self._ledger.writes["failure"]),
             reload_successful=self._reload_ok,
             reload_success_at=self._reload_at,
-            instruments=(self._api.registry, self._queries.registry),
+            instruments=(self._api.registry, self._queries.registry, self._remediation.registry()),
         )
         self._hub.publish(
             Part(
@@ -346,6 +355,7 @@ class App:
             connections=self._connections,
             alerts=self._alerts,
             alert_history=AlertHistory(self._ledger),
+            remediation=self._remediation,
             actions=self._actions,
             probe=lambda target: probe.page(self._hub.current, target),
         )

@@ -6,6 +6,7 @@ a source (``snapshot``), how a metric is shown (``metrics``).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -13,6 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 _API_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 2.5, 5, 10)
 _QUERY_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _BYTES: Final = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
+#: What may become of a remediation.
+REMEDIES: Final = ("success", "failed", "unknown", "held_back")
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -102,3 +105,26 @@ class QueryInstruments:
         """Withdraw the series of a store that left the configuration."""
         for query in self._asked.pop(store, ()):
             self._seconds.remove(store, query)
+
+
+class RemediationInstruments:
+    """Counts what was done by itself when alerts fired."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._done = Counter(
+            "scheduling_exporter_remediations",
+            "Remediations by rule and result: success, failed, unknown, or held_back by a limit.",
+            ("rule", "result"),
+            registry=self.registry,
+        )
+
+    def know(self, rules: Iterable[str]) -> None:
+        """Show these rules, at 0 while nothing was done."""
+        for rule in rules:
+            for result in REMEDIES:
+                self._done.labels(rule, result)
+
+    def count(self, rule: str, result: str) -> None:
+        """Count one."""
+        self._done.labels(rule, result).inc()

@@ -18,7 +18,7 @@ from exporter.domain import (
     OPERATION_STAGES,
     WORKER_STATES,
 )
-from exporter.instruments import ApiInstruments, QueryInstruments
+from exporter.instruments import REMEDIES, ApiInstruments, QueryInstruments, RemediationInstruments
 from exporter.metrics import COLLECTORS, api
 from exporter.metrics.clientlib import from_client
 from exporter.metrics.exposition import go_float
@@ -80,6 +80,7 @@ def label_values() -> Iterator[str]:
         ("scheduling_connection_check_stage_seconds", "stage", STAGES),
         ("scheduling_connection_check_failures_total", "result", tuple(r for r in get_args(Result) if r != "ok")),
         ("scheduling_db_connections", "state", BACKEND_STATES),
+        ("scheduling_exporter_remediations_total", "result", REMEDIES),
         ("scheduling_vault_requests_total", "operation", OPERATIONS),
         ("scheduling_vault_requests_total", "result", RESULTS),
         (
@@ -119,10 +120,11 @@ def families(module: ModuleType) -> Iterator[Family]:
 
 def instruments() -> Iterator[Family]:
     """The families of the instruments, each observed once: the client library tells labels by its samples."""
-    requests, queries = ApiInstruments(), QueryInstruments()
+    requests, queries, remedies = ApiInstruments(), QueryInstruments(), RemediationInstruments()
     requests.observe(method="GET", endpoint="/", status=200, seconds=0, request_bytes=0, response_bytes=0)
     queries.observe(query="running", seconds=0, store="main")
-    for registry in (requests.registry, queries.registry):
+    remedies.know(["rule"])
+    for registry in (requests.registry, queries.registry, remedies.registry):
         yield from (family for family, _ in from_client(registry))
 
 

@@ -62,6 +62,7 @@ def endpoints(context: Context) -> list[Endpoint]:
 
     async def told(call: Call[Nothing, Notification]) -> web.StreamResponse:
         alerts = [_alert(told) for told in call.body.alerts]
+        context.remediation.told(alerts)
         try:
             new = await context.alert_history.tell(alerts)
         except LedgerError as e:

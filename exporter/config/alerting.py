@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from exporter.config.base import Amount, Name, Ratio, Remote, Section, Text
+from exporter.config.remediation import Remediation
 from exporter.config.secrets import Secret
 
 
@@ -67,6 +68,7 @@ class Alerting(Section, frozen=True, kw_only=True):
     alertmanager: Alertmanager | None = None
     prometheus: Remote | None = None
     receiver: Receiver = Receiver()
+    remediation: Remediation = Remediation()
 
 
 class Slo(Section, frozen=True, kw_only=True):

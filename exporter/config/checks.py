@@ -37,6 +37,7 @@ from exporter.config.model import (
 )
 from exporter.config.places import DEFAULT_PORT, parse_hosts, places
 from exporter.config.problems import BROKEN, Where, nearest, quote
+from exporter.config.remediation import HttpRemedy, check_remediation
 from exporter.config.vault_checks import check_origin, check_vault, check_vault_auth, check_vault_credential
 
 
@@ -178,6 +179,8 @@ def check_config(config: Where) -> None:
     check_unique(targets, "name")
     check_unique(targets, "id")
     check_unique(dependencies, "name")
+    check_unique(config.items("alerting", "remediation", "rules"), "name")
+    check_remediation(config)
     for dependency in dependencies:
         check_intervals(dependency)
     servers = [dependency for dependency in dependencies if isinstance(dependency.value, PostgresDependency)]
@@ -264,6 +267,7 @@ CHECKS: Final[dict[type, Check]] = {
     Connections: check_connections,
     PostgresStore: check_store,
     HttpDependency: check_remote,
+    HttpRemedy: check_remote,
     HttpTrigger: check_remote,
     KafkaDependency: check_kafka,
     PostgresDependency: check_target,

@@ -14,6 +14,7 @@ from exporter.connections import CheckResult, ConnectionState
 from exporter.domain import AuditEntry, ErrorGroup, RecentExecution, Statistics
 from exporter.ledger.alerts import AlertHistory
 from exporter.ledger.jobs import JobState
+from exporter.remediation import Remediation
 from exporter.snapshot import Hub
 from exporter.stores.reads import Reads
 
@@ -128,7 +129,7 @@ class Context:
     the page at ``/`` as HTML, ``reference`` makes that at ``/docs`` from a document in OpenAPI; the only style sheet of
     both is a ``<style>`` element in their head; ``reads`` asks a store, None where it is not read here; ``connections``
     are the checked targets, ``probe`` a target's metrics in the text format; ``alerts`` asks Alertmanager,
-    ``alert_history`` is what it told, ``actions`` does what is asked for.
+    ``alert_history`` is what it told, ``remediation`` what is done about it, ``actions`` does what is asked for.
     """
 
     hub: Hub
@@ -149,6 +150,7 @@ class Context:
     connections: Connections
     alerts: AlertSource
     alert_history: AlertHistory
+    remediation: Remediation
     actions: Actions
     probe: Callable[[str], bytes]
     reference: Callable[[Mapping[str, Any]], str]

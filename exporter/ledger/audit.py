@@ -49,6 +49,24 @@ class AuditTrail:
         self.record(entry)
         await self._flush()
 
+    async def done(self, actor: str, since: float) -> list[tuple[float, str | None]]:
+        """When ``actor`` did something after ``since`` (Unix seconds), and to what, the oldest first; no refusals.
+
+        StateUnavailable when that cannot be told.
+        """
+        await self._flush()
+
+        def read(db: sqlite3.Connection) -> list[tuple[float, str | None]]:
+            rows = db.execute(
+                "SELECT at, data FROM audit WHERE actor = ? AND at > ? AND result <> 'refused' ORDER BY id",
+                (actor, since),
+            )
+            return [(at, msgspec.json.decode(data, type=_Data).target) for at, data in rows]
+
+        if self._waiting:
+            raise StateUnavailable("the audit trail cannot be written at present")
+        return await self._ledger.read(read)
+
     async def run(self) -> None:
         """Write what was recorded, for ever; what is left at the end too."""
         try:

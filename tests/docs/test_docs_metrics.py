@@ -98,6 +98,7 @@ SIDECAR_METRICS = {
     "scheduling_exporter_collector_last_success_timestamp_seconds": ("gauge", "collector source"),
     "scheduling_exporter_collector_interval_seconds": ("gauge", "collector source"),
     "scheduling_exporter_db_seconds_total": ("counter", "store query"),
+    "scheduling_exporter_remediations_total": ("counter", "rule result"),
     "scheduling_exporter_memory_limit_bytes": ("gauge", ""),
     "scheduling_exporter_late_executions_total": ("counter", "store"),
     "scheduling_exporter_duplicate_executions_total": ("counter", "store"),

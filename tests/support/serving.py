@@ -162,6 +162,7 @@ class World:
     reads: dict[str, Reads] = field(default_factory=dict)
     #: What the application would make: these need a state file and stores of their own.
     actions: Any = None
+    remediation: Any = None
     config: Config | None = None
 
     async def secret(self, secret: Secret) -> str:
@@ -193,6 +194,7 @@ class World:
             alerts=AlertSource(lambda: (self.config or Config()).alerting, self.secret),
             actions=self.actions,
             alert_history=FakeAlertHistory(),  # type: ignore[arg-type]
+            remediation=self.remediation,
             probe=lambda target: f"# {target}\n".encode(),
             reference=reference,
         )
