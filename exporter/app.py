@@ -19,7 +19,6 @@ from exporter.alertmanager import AlertSource
 from exporter.announcing import Announcer
 from exporter.api import FAMILIES
 from exporter.changes import address, opened_with, refuse_fixed
-from exporter.config.load import logging_defaults
 from exporter.config.model import Config, PostgresStore, Target
 from exporter.config.model import Vault as VaultSection
 from exporter.config.redact import redacted
@@ -253,7 +252,7 @@ class App:
                 self._reload_ok = False
                 self._sample()
                 log.error("configuration refused; the last good one stays in force", problems=e.problems)
-                return ReloadResult(ok=False, problems=tuple(logs.scrubber.text(p) for p in e.problems))
+                return ReloadResult(ok=False, problems=tuple(map(logs.masked_text, e.problems)))
             await self._apply(config)
             self._reload_ok, self._reload_at = True, time.time()
             self._sample()
@@ -265,7 +264,7 @@ class App:
         old = {store.name: store for store in self._share.asked}
         before = self._share.file
         self._share = self._share_of(config)
-        logs.configure(*logging_defaults(config))
+        logs.configure(config.log)
         new = {store.name: store for store in self._share.asked}
         await self._vault.apply(config.vault)
         await self._ledger.set_limits(config.limits.series_per_metric, config.retention)

@@ -123,7 +123,7 @@ def _serve(args: argparse.Namespace) -> int:
 
     with _no_certificates():
         from exporter.app import serve  # noqa: PLC0415
-    from exporter.config.load import NOT_ASKED, logging_defaults  # noqa: PLC0415
+    from exporter.config.load import NOT_ASKED  # noqa: PLC0415
     from exporter.httpd.access import check_access  # noqa: PLC0415
     from exporter.vault import Vault  # noqa: PLC0415
     from exporter.vault.references import load  # noqa: PLC0415
@@ -135,10 +135,10 @@ def _serve(args: argparse.Namespace) -> int:
         print(f"{options.config_file}: valid; {len(config.stores)} stores, {len(config.connections.targets)} targets")
         return 0
     # How the configuration wants its logs is not known before it is read, and reading it may speak to Vault.
-    logs.configure(options.log_level or "info", options.log_format or "json")
+    logs.configure(logs.LogSettings(level=options.log_level or "info", format=options.log_format or "json"))
     config = asyncio.run(load(options.load, Vault))
     logs.scrubber.learn(config)
-    logs.configure(*logging_defaults(config))
+    logs.configure(config.log)
     return asyncio.run(serve(options, config))
 
 
@@ -163,7 +163,7 @@ def _profile_check(args: argparse.Namespace) -> int:
                 config, args.store, print, analyze=args.analyze, as_json=args.as_json, secrets=Secrets(vault)
             )
 
-    logs.configure("error", "console", sys.stderr)
+    logs.configure(logs.LogSettings(level="error", format="console"), sys.stderr)
     return asyncio.run(check())
 
 

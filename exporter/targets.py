@@ -60,7 +60,7 @@ class _Known:
 
 def run(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> int:
     """Run the command; its exit status: 0 all answer, 1 one does not, 2 a name is wrong. Raises ConfigError."""
-    logs.configure("error", "console", sys.stderr)
+    logs.configure(logs.LogSettings(level="error", format="console"), sys.stderr)
     file = args.config_file or environ.get(_CONFIG_FILE) or "config.yaml"
     try:
         return asyncio.run(_run(file, args.name, as_json=args.as_json))
@@ -168,4 +168,4 @@ def _unknown(name: str, known: Sequence[str]) -> str:
 
 
 def _say(line: str, stream: TextIO | None = None) -> None:
-    print(logs.scrubber.text(line), file=stream or sys.stdout, flush=True)
+    print(logs.masked_text(line), file=stream or sys.stdout, flush=True)

@@ -12,7 +12,7 @@ from msgspec import Struct
 from exporter.config.checks import CHECKS
 from exporter.config.convert import Reader
 from exporter.config.follow import Answers, Follower
-from exporter.config.model import Config, LogFormat, LogLevel
+from exporter.config.model import Config
 from exporter.config.problems import Report
 from exporter.config.references import VaultReference
 from exporter.config.shapes import Shape
@@ -20,12 +20,6 @@ from exporter.config.yaml_lines import YamlFaultError, compose
 
 #: Bytes. A thousand targets with every key set are a third of it.
 LARGEST: Final = 1024 * 1024
-
-_LOGGING: Final[dict[str, tuple[LogLevel, LogFormat]]] = {
-    "production": ("info", "json"),
-    "development": ("debug", "console"),
-    "test": ("error", "console"),
-}
 
 #: Vault has not been asked yet.
 NOTHING: Final[Answers] = {}
@@ -95,12 +89,6 @@ def load_section(
     if follower.unanswered and answers is not NOT_ASKED:
         raise UnansweredError(value, follower.unanswered)
     return cast(Section, value)
-
-
-def logging_defaults(config: Config) -> tuple[LogLevel, LogFormat]:
-    """The log level and format: as configured, else those of the environment."""
-    level, log_format = _LOGGING[config.setting]
-    return config.logging.level or level, config.logging.format or log_format
 
 
 def _read(path: str | Path, report: Report) -> str:

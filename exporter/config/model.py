@@ -39,6 +39,7 @@ from exporter.config.dependencies import (
     TcpDependency,
 )
 from exporter.config.http import ActionRate, Api, Auth, ReadRate, Token, Web
+from exporter.config.logs import Environment, LogFormat, Logging, LogLevel, LogSettings, log_settings
 from exporter.config.profile import Cursor, Profile
 from exporter.config.secrets import Secret
 from exporter.config.telemetry import Sentry, Tracing
@@ -56,10 +57,15 @@ __all__ = [
     "Dependency",
     "Dsn",
     "Duration",
+    "Environment",
     "HttpDependency",
     "HttpUrl",
     "KafkaDependency",
     "ListenAddress",
+    "LogFormat",
+    "LogLevel",
+    "LogSettings",
+    "Logging",
     "Name",
     "Port",
     "Ports",
@@ -278,20 +284,6 @@ class Retention(Section, frozen=True, kw_only=True):
     recent_executions: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
 
 
-LogLevel = Literal["debug", "info", "warning", "error"]
-LogFormat = Literal["json", "logfmt", "console"]
-
-
-class Logging(Section, frozen=True, kw_only=True):
-    """Logs on standard output; level and format default by environment."""
-
-    level: LogLevel | None = None
-    format: LogFormat | None = None
-
-
-Environment = Literal["production", "development", "test"]
-
-
 class Config(Section, frozen=True, kw_only=True):
     """The whole configuration file. Where ``environment`` is not written, its ``setting`` is production's."""
 
@@ -318,3 +310,8 @@ class Config(Section, frozen=True, kw_only=True):
     def setting(self) -> Environment:
         """The environment whose defaults hold."""
         return self.environment or "production"
+
+    @property
+    def log(self) -> LogSettings:
+        """The log's settings, its environment's defaults included."""
+        return log_settings(self.logging, self.setting)

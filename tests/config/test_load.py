@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import yaml_lines
-from exporter.config.load import LARGEST, load_file, load_section, load_text, logging_defaults
+from exporter.config.load import LARGEST, load_file, load_section, load_text
 from exporter.config.model import Config, Duration, PostgresStore, Profile, Target
 from exporter.config.problems import MOST_PROBLEMS
 from exporter.config.references import FileReference
@@ -587,15 +587,17 @@ def test_port_zero_may_stand_twice(load: Load) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", ("info", "json")),
-        ("environment: development", ("debug", "console")),
-        ("environment: test", ("error", "console")),
-        ("environment: test\nlogging: {level: warning}", ("warning", "console")),
-        ("logging: {format: logfmt}", ("info", "logfmt")),
+        ("", ("info", "json", 90 * 86_400, False)),
+        ("environment: development", ("debug", "console", 86_400, True)),
+        ("environment: test", ("error", "console", 86_400, False)),
+        ("environment: test\nlogging: {level: warning}", ("warning", "console", 86_400, False)),
+        ("logging: {format: logfmt, retention: 30d, console: true}", ("info", "logfmt", 30 * 86_400, True)),
     ],
 )
-def test_logging_by_environment(text: str, expected: tuple[str, str], load: Load) -> None:
-    assert logging_defaults(load(STORE + text)) == expected
+def test_logging_by_environment(text: str, expected: tuple[str, str, float, bool], load: Load) -> None:
+    log = load(STORE + text).log
+    assert (log.level, log.format, log.retention, log.console) == expected
+    assert log.directory is None
 
 
 def test_a_file_is_read_with_its_directory_and_its_environment(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def as_before() -> Iterator[None]:
 @pytest.mark.parametrize("log_format", ["json", "logfmt", "console"])
 def test_a_value_makes_no_line_of_its_own(log_format: LogFormat) -> None:
     stream = io.StringIO()
-    logs.configure("info", log_format, stream)
+    logs.configure(logs.LogSettings(format=log_format), stream)
     structlog.get_logger().warning("audit", target=FORGED, actor=[FORGED], client={"a": FORGED})
     written = stream.getvalue()
     assert written.endswith("\n")
