@@ -18,6 +18,7 @@ import msgspec
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from exporter import tracing
 from exporter.config.model import HttpDependency, HttpTrigger, Remote
 from exporter.config.secrets import Secret
 from exporter.errors import ExporterError
@@ -75,17 +76,41 @@ async def ask(
         sent = {**(headers or {}), **await _authorization(remote, reveal), "Accept": "application/json"}
     except ExporterError as e:
         raise RemoteUnavailable(f"no credentials to show: {e}", sent=False) from e
+    where = URL(url)
+    about = _about(method, where)
+    where = where.update_query(query) if query else where
+    with tracing.span(f"{method} {where.raw_authority}", "outbound", "client", attributes=about) as span:
+        sent.update(tracing.carried())
+        answer = await _answer(remote, method, where, headers=sent, body=body, resolver=resolver)
+        span.set("http.response.status_code", answer.status)
+        if answer.status >= 400:
+            span.failed(str(answer.status))
+    return answer
+
+
+def _about(method: str, url: URL) -> dict[str, tracing.Value]:
+    """What a trace tells of a request: where to, without path and query, where a token may be."""
+    return {"http.request.method": method, "url.full": _place(url), "server.address": url.host, "server.port": url.port}
+
+
+async def _answer(
+    remote: Remote | HttpTrigger | HttpDependency,
+    method: str,
+    where: URL,
+    *,
+    headers: dict[str, str],
+    body: Any,
+    resolver: AbstractResolver | None,
+) -> Answer:
     data = None if body is None else msgspec.json.encode(body)
     if data is not None:
-        sent["Content-Type"] = "application/json"
-    where = URL(url)
-    where = where.update_query(query) if query else where
+        headers["Content-Type"] = "application/json"
     timeout = aiohttp.ClientTimeout(total=remote.timeout, sock_connect=remote.timeout / 2)
     try:
         connector = aiohttp.TCPConnector(ssl=_trust(remote, where), force_close=True, resolver=resolver)
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-            session.request(method, where, data=data, headers=sent, allow_redirects=False) as response,
+            session.request(method, where, data=data, headers=headers, allow_redirects=False) as response,
         ):
             return Answer(response.status, await _read(response))
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as e:

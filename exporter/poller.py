@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from exporter import tracing
 from exporter.errors import ExporterError, StoreTooSlow
 from exporter.snapshot import Hub, Part
 
@@ -65,10 +66,12 @@ class Poller:
 
     async def run(self, collector: Collector) -> None:
         """Ask for ever. Ends only by cancellation."""
+        tracing.detach()
         rhythm = _Rhythm(collector)
         due = time.monotonic()
         while True:
-            result = await self._once(collector, rhythm)
+            with tracing.span(f"poll {collector.name}", "poll", attributes=_about(collector)) as span:
+                result = await self._once(collector, rhythm, span)
             if result is not None and result.more:
                 await asyncio.sleep(0)
                 due = time.monotonic()
@@ -81,7 +84,7 @@ class Poller:
             jitter = rhythm.interval * random.uniform(-JITTER, JITTER)  # noqa: S311 - no secret depends on it
             await asyncio.sleep(max(0.0, due - time.monotonic() + jitter))
 
-    async def _once(self, collector: Collector, rhythm: _Rhythm) -> Collected | None:
+    async def _once(self, collector: Collector, rhythm: _Rhythm, span: tracing.Span) -> Collected | None:
         started = time.monotonic()
         result, error, load = None, None, None
         try:
@@ -93,6 +96,7 @@ class Poller:
             if task is not None and task.cancelling():  # what fails on the way out must not hide that it is the end
                 raise asyncio.CancelledError from e
             error, load = self._failure(collector, e)
+            span.failed(type(e).__name__, error)
         duration = time.monotonic() - started
         rhythm.note(load)
         self._publish(collector, rhythm, result, error, duration)
@@ -152,6 +156,11 @@ class Poller:
             log.warning("collector fails", collector=collector.name, source=collector.source, error=error)
         else:
             log.info("collector works again", collector=collector.name, source=collector.source)
+
+
+def _about(collector: Collector) -> dict[str, tracing.Value]:
+    """What a trace tells of a poll before it is made."""
+    return {"collector.name": collector.name, "collector.source": collector.source or None}
 
 
 class _Rhythm:

@@ -27,10 +27,12 @@ from exporter.config.model import (
     RedisDependency,
     RedisTrigger,
     Remote,
+    Sentry,
     SmtpDependency,
     StoreTargets,
     Target,
     TcpDependency,
+    Tracing,
     Vault,
     VaultAuth,
     VaultCredential,
@@ -38,6 +40,7 @@ from exporter.config.model import (
 from exporter.config.places import DEFAULT_PORT, parse_hosts, places
 from exporter.config.problems import BROKEN, Where, nearest, quote
 from exporter.config.remediation import HttpRemedy, check_remediation
+from exporter.config.telemetry_checks import check_sentry, check_tracing
 from exporter.config.vault_checks import check_origin, check_vault, check_vault_auth, check_vault_credential
 
 
@@ -275,10 +278,12 @@ CHECKS: Final[dict[type, Check]] = {
     RedisDependency: check_redis,
     RedisTrigger: check_redis_trigger,
     Remote: check_remote,
+    Sentry: check_sentry,
     SmtpDependency: check_smtp,
     StoreTargets: check_tls_files,
     Target: check_target,
     TcpDependency: check_tcp,
+    Tracing: check_tracing,
     Vault: check_vault,
     VaultAuth: check_vault_auth,
     VaultCredential: check_vault_credential,

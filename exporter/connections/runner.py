@@ -18,6 +18,7 @@ from typing import Final
 
 import structlog
 
+from exporter import tracing
 from exporter.connections.check import Checker
 from exporter.connections.facts import hidden
 from exporter.connections.results import CheckResult, ConnectionState
@@ -151,6 +152,7 @@ class TargetRunner:
         return [task for task in (self._loop_task, self._check_task) if task is not None and not task.done()]
 
     async def _run(self, schedule: Schedule) -> None:
+        tracing.detach()
         loop = asyncio.get_running_loop()
         due = schedule.first
         while True:
@@ -197,7 +199,28 @@ class TargetRunner:
         return check.result()
 
     async def _check(self, force: bool) -> CheckResult:
-        """Check once and publish. A fault of ours is this target's result "other", no one else's trouble."""
+        """Check once and publish, in a span of its own."""
+        with tracing.span("check connection", "check", "client", attributes=self._about()) as span:
+            result = await self._checked(force)
+            span.set("check.result", result.result)
+            if not result.is_healthy:
+                span.set("check.failed_stage", result.failed_stage)
+                span.failed(result.result, result.error_message or "")
+        return result
+
+    def _about(self) -> dict[str, tracing.Value]:
+        """What a trace tells of the target."""
+        state = self.state
+        return {
+            "connection.name": state.name,
+            "db.system.name": "postgresql",
+            "db.namespace": state.database,
+            "server.address": state.host,
+            "server.port": state.port,
+        }
+
+    async def _checked(self, force: bool) -> CheckResult:
+        """What came of a check. A fault of ours is this target's result "other", no one else's trouble."""
         error: str | None = None
         started = time.perf_counter()
         try:

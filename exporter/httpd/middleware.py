@@ -15,8 +15,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from structlog.contextvars import bound_contextvars, get_contextvars
 
+from exporter import tracing
 from exporter.httpd.admission import Admission
 from exporter.httpd.context import Context
+from exporter.httpd.endpoint import Budget
 from exporter.httpd.headers import harden
 from exporter.httpd.limits import MAX_BODY, Timeouts
 from exporter.httpd.problems import HttpError, Refusal, error_response, from_http
@@ -29,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 UNMATCHED: Final = "unmatched"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+#: What a request does, by the budget that it is paid from: nobody pays for scrapes, probes and pages.
+_OPERATIONS: Final[Mapping[Budget, str]] = {"none": "observe", "read": "read", "action": "action"}
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -84,13 +88,31 @@ class Boundary:
             request.protocol.asked = True
         given = request.headers.get("X-Request-Id", "")
         request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(8)
-        with bound_contextvars(request_id=request_id):
+        method, endpoint = _method(request), _endpoint(request)
+        told = tracing.told_by(request.headers)
+        about = {"http.request.method": method, "http.route": endpoint, "url.scheme": request.scheme}
+        with (
+            bound_contextvars(request_id=request_id, **told),
+            tracing.span(f"{method} {endpoint}", "request", "server", caller=request.headers, attributes=about) as span,
+        ):
             response = await self._answer(request, handler, request_id)
             try:
                 await self._deliver(request, response)
             finally:
                 self._observe(request, response, time.perf_counter() - started)
+                self._tell(span, request, response)
         return response
+
+    def _tell(self, span: tracing.Span, request: web.Request, response: web.StreamResponse) -> None:
+        """What a trace has of a request once it is answered. Neither its query nor its path: ids stand there."""
+        if not span.recording:
+            return
+        caller, endpoint = request.get(CALLER), self.routes.endpoint(request)
+        span.set("enduser.id", caller.name if caller is not None and caller.known else None)
+        span.set("operation.type", None if endpoint is None else _OPERATIONS[endpoint.paid_from])
+        span.set("http.response.status_code", response.status)
+        if response.status >= 500:
+            span.failed(str(response.status))
 
     async def _answer(self, request: web.Request, handler: Handler, request_id: str) -> web.StreamResponse:
         try:
@@ -137,8 +159,7 @@ class Boundary:
             await response.after()
 
     def _observe(self, request: web.Request, response: web.StreamResponse, seconds: float) -> None:
-        method = request.method if request.method in _METHODS else "other"
-        endpoint = _endpoint(request)
+        method, endpoint = _method(request), _endpoint(request)
         self._instruments.observe(
             method=method,
             endpoint=endpoint,
@@ -148,6 +169,10 @@ class Boundary:
             response_bytes=_size(request, response),
         )
         log.debug("request", method=method, endpoint=endpoint, status=response.status, seconds=round(seconds, 6))
+
+
+def _method(request: web.Request) -> str:
+    return request.method if request.method in _METHODS else "other"
 
 
 def _endpoint(request: web.Request) -> str:

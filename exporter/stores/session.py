@@ -16,6 +16,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.raw_cursor import AsyncRawServerCursor
 
+from exporter import tracing
 from exporter.credentials import Credentials
 from exporter.errors import StoreError, StoreTooSlow, StoreUnavailable
 from exporter.instruments import QueryInstruments
@@ -151,13 +152,13 @@ class Transaction:
 
     async def fetch(self, name: str, sql: str, *parameters: object) -> list[Row]:
         """All rows of a small answer."""
-        async with self._bounded(name):
+        async with self._bounded(name, sql):
             cursor = await self._connection.execute(sql, parameters or None)
             return await cursor.fetchall()
 
     async def run(self, name: str, sql: str, *parameters: object) -> tuple[int, Row | None]:
         """How many rows a statement changed or gave, and the first that it gave, if it gives any."""
-        async with self._bounded(name):
+        async with self._bounded(name, sql):
             cursor = await self._connection.execute(sql, parameters or None)
             return cursor.rowcount, await cursor.fetchone() if cursor.description else None
 
@@ -181,7 +182,7 @@ class Transaction:
         """The rows of a large answer, ``chunk`` at a time: memory does not follow their number."""
         cursor = AsyncRawServerCursor(self._connection, f"exporter_{name}")
         try:
-            async with self._bounded(name):
+            async with self._bounded(name, sql):
                 await cursor.execute(sql, parameters or None)
             while True:
                 async with self._bounded(name):
@@ -203,7 +204,25 @@ class Transaction:
                 await psycopg.AsyncCursor.close(cursor)
 
     @contextlib.asynccontextmanager
-    async def _bounded(self, name: str) -> AsyncIterator[None]:
+    async def _bounded(self, name: str, sql: str = "") -> AsyncIterator[None]:
+        with tracing.span(f"sql {name}", "sql", "client") as span:
+            if span.recording:
+                self._tell(span, name, sql)
+            async with self._limits(name):
+                yield
+
+    def _tell(self, span: tracing.Span, name: str, sql: str) -> None:
+        """What a trace has of a statement: never a value."""
+        span.set("db.system.name", "postgresql")
+        span.set("db.namespace", self._connection.info.dbname)
+        span.set("server.address", self._connection.info.host)
+        span.set("store.name", self._store)
+        span.set("db.query.summary", name)
+        if sql:
+            span.set("db.query.text", tracing.without_values(sql))
+
+    @contextlib.asynccontextmanager
+    async def _limits(self, name: str) -> AsyncIterator[None]:
         started = time.perf_counter()
         try:
             async with asyncio.timeout(self._timeout + PATIENCE):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from exporter import tracing
 from exporter.config.model import Vault
 from exporter.vault.circuit import Circuit
 from exporter.vault.failure import VaultError, unexpected
@@ -67,18 +68,26 @@ class Line:
         async with self._slots:
             if not whatever:
                 self.circuit.check()  # those who waited for a slot fail at once too
-            try:
-                answer = await self._call(call, token, seconds, late)
-            except VaultError as error:
-                self._failed(operation, error)
-                raise
-            except Exception as fault:  # the boundary to hvac: nobody may be left waiting
-                failure = unexpected(fault)
-                self._failed(operation, failure)
-                raise failure from None
+            with tracing.span(f"vault {operation}", "vault", "client", attributes=self._about(operation)) as span:
+                try:
+                    answer = await self._call(call, token, seconds, late)
+                except VaultError as error:
+                    self._failed(operation, error)
+                    span.set("vault.result", error.kind)
+                    raise
+                except Exception as fault:  # the boundary to hvac: nobody may be left waiting
+                    failure = unexpected(fault)
+                    self._failed(operation, failure)
+                    span.set("vault.result", failure.kind)
+                    raise failure from None
+                span.set("vault.result", "success")
         self._requests.count(operation, "success")
         self._answered(asked=True)
         return answer
+
+    def _about(self, operation: Operation) -> dict[str, tracing.Value]:
+        """What a trace tells of a request: never a path or a token."""
+        return {"vault.operation": operation, "url.full": self._config.address}
 
     async def _call(
         self, call: Callable[[Any], Any], token: str, seconds: float | None, late: Late | None
@@ -114,6 +123,7 @@ class Line:
 
     async def watch(self) -> None:
         """Probe a Vault that is away; ask how it is where nothing else was asked for a while."""
+        tracing.detach()
         while True:
             if self.circuit.error is not None:
                 await asyncio.sleep(self.circuit.pause())
@@ -130,7 +140,8 @@ class Line:
     async def _probe(self) -> None:
         try:
             transport = await self._ready()
-            await in_thread(transport.health)
+            with tracing.span("vault health", "vault", "client", attributes=self._about("health")):
+                await in_thread(transport.health)
         except VaultError as error:
             self._failed("health", error)
         except Exception as fault:  # the boundary to hvac: the watch goes on

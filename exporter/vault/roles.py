@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import structlog
 
+from exporter import tracing
 from exporter.vault.failure import VaultError, unexpected
 from exporter.vault.leases import Holding, Revoker, due, holding_of
 from exporter.vault.secrets import GAP, LONGEST_PAUSE, Fetched
@@ -139,6 +140,7 @@ class Role:
             self._retire()
             if acted:
                 self._end_round()
+                tracing.detach()  # from whoever needed the first credentials: the keeper lives on
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, self._due_at() - time.monotonic())):
                     await self._wake.wait()

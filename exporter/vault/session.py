@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import structlog
 
+from exporter import tracing
 from exporter.config.model import Vault
 from exporter.config.secrets import Secret
 from exporter.vault.auth import Auth, Token, made_token
@@ -244,6 +245,7 @@ class Session:
             self._wake.set()
 
     async def _keep_token(self) -> None:
+        tracing.detach()
         while True:
             self._wake.clear()
             try:

@@ -21,6 +21,7 @@ import requests.adapters
 from requests import exceptions as http
 from urllib3.connection import HTTPConnection
 
+from exporter import tracing
 from exporter.config.model import Vault
 from exporter.vault.failure import Kind, VaultError
 
@@ -46,6 +47,7 @@ class _Session(requests.Session):
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """As ``requests.Session.send``; the content has been read on return."""
+        request.headers.update(tracing.carried())
         deadline = time.monotonic() + 2 * self._seconds  # connecting and answering have a timeout each
         response = super().send(request, **{**kwargs, "stream": True})
         content = bytearray()
