@@ -20,7 +20,8 @@ from exporter.errors import (
 )
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Call
-from exporter.httpd.problems import HttpError, scrub
+from exporter.httpd.problems import HttpError
+from exporter.logs import masked_text
 
 #: The first class that fits decides; anything else that can be explained is 503.
 _STATUSES: Final[tuple[tuple[type[ExporterError], int], ...]] = (
@@ -84,4 +85,4 @@ def asker(call: Call[Any, Any]) -> Asker:
 def answered(error: ExporterError) -> HttpError:
     """The answer to an action that was not done, or perhaps was."""
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 503)
-    return HttpError(status, scrub(str(error)), {"Retry-After": RETRY_AFTER} if status == 503 else None)
+    return HttpError(status, masked_text(str(error)), {"Retry-After": RETRY_AFTER} if status == 503 else None)

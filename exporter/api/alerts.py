@@ -21,8 +21,9 @@ from exporter.domain import Alert
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Call, Endpoint, Nothing, Query
 from exporter.httpd.params import Offset, limit_to
-from exporter.httpd.problems import HttpError, json_response, scrub
+from exporter.httpd.problems import HttpError, json_response
 from exporter.httpd.roles import Role
+from exporter.logs import masked_text
 
 MINUTE = 60.0
 #: The longest silence in minutes: a year.
@@ -96,7 +97,9 @@ def endpoints(context: Context) -> list[Endpoint]:
             found = await context.alerts.active()
         except AlertsUnavailable as error:
             hidden = context.config().setting == "production" and call.caller.role < Role.ADMIN
-            raise HttpError(503, error.what if hidden else scrub(str(error)), {"Retry-After": RETRY_AFTER}) from error
+            raise HttpError(
+                503, error.what if hidden else masked_text(str(error)), {"Retry-After": RETRY_AFTER}
+            ) from error
         return json_response(_answer(found[asked.offset : asked.offset + asked.limit], len(found), asked))
 
     async def suppress(call: Call[Nothing, Suppression]) -> web.StreamResponse:

@@ -12,7 +12,7 @@ from msgspec import Meta
 from exporter.api.asking import PERIODS, PeriodAsked, store_asked
 from exporter.api.examples import example
 from exporter.api.from_store import from_store, reads_of
-from exporter.api.masking import masked_text, shown_result
+from exporter.api.masking import shown_result
 from exporter.api.scheduler_metrics import TaskTypeMetrics, metrics_of
 from exporter.api.scheduler_monitoring import FAMILY
 from exporter.api.streaming import FORMATS, Csv, Json, Pages, stream
@@ -22,6 +22,7 @@ from exporter.httpd.context import Context
 from exporter.httpd.endpoint import APPLICATION_JSON, Answer, Endpoint, Query
 from exporter.httpd.problems import HttpError
 from exporter.httpd.roles import Role
+from exporter.logs import masked_text
 from exporter.stores.found import Job, LoggedExecution
 from exporter.stores.pages import Wanted
 

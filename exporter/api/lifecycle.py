@@ -15,8 +15,8 @@ from exporter.api.health import passes
 from exporter.api.page import page_response
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import APPLICATION_JSON, Answer, Endpoint, Nothing, Query
-from exporter.httpd.problems import scrub
 from exporter.httpd.roles import Role
+from exporter.logs import masked_text
 
 _TEXT: Final = Answer(media=("text/plain",), description="A line of text")
 _RELOADED: Final = {
@@ -79,4 +79,4 @@ async def _reload(call: Query[Nothing], context: Context) -> web.Response:
 def _scrubbed(problem: str) -> str:
     """``file:line: key: text`` with the text scrubbed; ``password: expected`` in its key is none."""
     *where, text = problem.split(": ", 2)
-    return ": ".join([*where, scrub(text)])
+    return ": ".join([*where, masked_text(text)])

@@ -11,7 +11,6 @@ from aiohttp import web
 from msgspec import Meta
 
 from exporter.api.examples import example
-from exporter.api.masking import masked_text
 from exporter.api.reviewer import FAMILY, PREFIX, everywhere
 from exporter.api.wire import iso_second, milliseconds
 from exporter.connections import COLLECTOR, ConnectionState, TargetGoneError
@@ -20,6 +19,7 @@ from exporter.httpd.endpoint import Answer, Endpoint, Nothing, Query
 from exporter.httpd.params import Text
 from exporter.httpd.problems import HttpError, json_response
 from exporter.httpd.roles import Caller, Role
+from exporter.logs import masked_text
 
 #: Seconds beyond the checks' timeout for which an answer waits for one: others may be on before it.
 PATIENCE = 10.0

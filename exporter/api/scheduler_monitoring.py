@@ -17,7 +17,7 @@ from exporter.api.wire import iso, milliseconds
 from exporter.domain import JOB_STATUSES, Backfill
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Endpoint, Family, Query
-from exporter.httpd.problems import scrub
+from exporter.logs import masked_text
 from exporter.snapshot import Snapshot
 
 FAMILY: Final = Family(
@@ -136,7 +136,7 @@ def _backfill(backfill: Backfill | None) -> BackfillState | None:
         complete=backfill.complete,
         executions=backfill.executions,
         reached=iso(backfill.reached),
-        problem=None if backfill.problem is None else scrub(backfill.problem),
+        problem=None if backfill.problem is None else masked_text(backfill.problem),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -14,8 +13,6 @@ from msgspec import UNSET, UnsetType
 JSON: Final = "application/json; charset=utf-8"
 #: What an HTTPException of the framework may carry over into our answer.
 _KEPT: Final = ("Allow", "Location", "Retry-After", "WWW-Authenticate")
-_USERINFO: Final = re.compile(r"(://[^\s/@:]*:)[^\s@]*@")
-_PASSWORD: Final = re.compile(r"(?i)\b(password|passwd|pwd|secret|token)(\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|[^\s,;&]+)")
 
 
 class Refusal(msgspec.Struct, kw_only=True):
@@ -65,8 +62,3 @@ def from_http(exc: web.HTTPException, envelope: type[Refusal] = Refusal) -> web.
     if exc.status < HTTPStatus.BAD_REQUEST:
         return web.Response(status=exc.status, headers=headers)
     return error_response(exc.status, HTTPStatus(exc.status).phrase.lower(), headers, envelope=envelope)
-
-
-def scrub(text: str) -> str:
-    """``text`` without passwords in URLs and ``password=...``: the last net under texts made elsewhere."""
-    return _PASSWORD.sub(r"\1\2<secret>", _USERINFO.sub(r"\1<secret>@", text))

@@ -31,9 +31,9 @@ _SENTENCE: Final = (
 _QUOTED: Final = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\\\"(?:[^\"\\]|\\[^\"])*\\\"|[\"'][^\"'\n]*\Z"
 _BARE: Final = r"[^\s,;&\"']+"
 _ASSIGNED: Final = re.compile(
-    rf"(?i)({WORDS}(?:\\?[\"'])?(?:\s{{0,3}}=>?|\s{{0,3}}:=|\s{{0,3}}:(?!:))\s{{0,3}}){_SENTENCE}(?:{_QUOTED}|{_BARE})"
+    rf"(?i)({WORDS}(?:\\?[\"'])?(?:\s{{0,3}}=>?|\s{{0,3}}:=|\s{{0,3}}:(?!:))\s{{0,3}}){_SENTENCE}({_QUOTED}|{_BARE})"
 )
-_OPTION: Final = re.compile(rf"(?i)(--[a-z-]{{0,30}}?{WORDS}\s+)(?:{_QUOTED}|[^\s-]\S*)")
+_OPTION: Final = re.compile(rf"(?i)(--[a-z-]{{0,30}}?{WORDS}\s+)({_QUOTED}|[^\s-]\S*)")
 _LOGIN_OPTION: Final = re.compile(r"(?<!\S)(-u\s*|--user[ =])([^\s:\"']+):\S+")
 _ELEMENT: Final = re.compile(rf"(?i)(<[\w:.-]{{0,40}}?{WORDS}>)[^<]+(?=</)")
 _USERINFO: Final = re.compile(r"(://[^\s/@:]*:)(?!\d{1,5}/)[^\s@]*(?:@[^\s@/,]*(?=@))*@")
@@ -42,9 +42,9 @@ _ORACLE: Final = re.compile(r"\b(\w{1,30})/[^\s/@]{1,60}(?=@//?[\w.]|@\w[\w.]*:\
 _PEM: Final = re.compile(r"-----BEGIN ([A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
 _HEADER: Final = re.compile(r"(?i)\b((?:set-)?cookie\\?[\"']?\s*:\s*\\?[\"']?)(?=[^\s=;\"']+=)[^\r\n\"']+")
 _AUTHORIZATION: Final = re.compile(
-    r"(?i)(authorization\\?[\"']?\s*[:=]\s*\\?[\"']?)"
-    r"(?:digest\s[^\r\n]+|(?:basic|bearer|token|negotiate|ntlm|api-?key|hmac|splunk|aws4-hmac-sha256)\s+[^\r\n\"']+"
-    r"|[^\s\"',;]{16,})"
+    r"(?i)(authorization\\?[\"']?\s*[:=]\s*\\?[\"']?"
+    r"(?:(?P<digest>digest\s+)|(?P<scheme>(?:basic|bearer|token|negotiate|ntlm|api-?key|hmac|splunk|aws4-hmac-sha256)\s+))?)"
+    r"(?:(?(digest)[^\r\n]+|(?(scheme)[^\r\n\"']+|[^\s\"',;]{16,})))"
 )
 _BEARER: Final = re.compile(r"(?i)\b(bearer\s+)(?=[\w.~+/-]{0,200}[\d=]|[\w.~+/-]{32})[\w.~+/-]{8,}=*")
 _BASIC: Final = re.compile(r"(?i)\b(basic\s+)([A-Za-z0-9+/]{8,}={0,2})")
@@ -68,13 +68,20 @@ _TOKEN: Final = re.compile(
     r")"
 )
 _HASH: Final = re.compile(
-    r"\$(?:2[abxy]?|argon2(?:id|i|d)|[156]|scrypt|pbkdf2(?:-sha\d+)?|y)\$[^\s'\",;)]{20,}|SCRAM-SHA-(?:1|256)\$\d+:[^\s'\",;)]{20,}"
+    r"\$(?:2[abxy]?|argon2(?:id|i|d)|[156]|scrypt|pbkdf2(?:-sha\d+)?|y)\$[^\s'\";)]{20,}|SCRAM-SHA-(?:1|256)\$\d+:[^\s'\",;)]{20,}"
 )
 _HOOK: Final = re.compile(
     r"(?i)(hooks\.slack\.com/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/webhooks/|"
     r"webhook\.office\.com/webhookb2/|api\.telegram\.org/bot|events\.pagerduty\.com/integration/|chat\.googleapis\.com/v1/spaces/)"
     r"[^\s\"'<>)\]}]+"
 )
+
+
+def _assigned(found: re.Match[str]) -> str:
+    """The value's quotes stay: JSON is JSON afterwards."""
+    quote = re.match(r"\\?[\"']", found[2])
+    around = quote[0] if quote is not None else ""
+    return f"{found[1]}{around}{REDACTED}{around}"
 
 
 def _whole(pattern: re.Pattern[str]) -> Rewrite:
@@ -109,9 +116,9 @@ RULES: Final[tuple[tuple[tuple[str, ...], bool, Rewrite], ...]] = (
     (
         ("pass", "pwd", "secret", "token", "credential", "key", "sessi", "sig", "connect.sid", "shared"),
         True,
-        _after(_ASSIGNED),
+        lambda text: _ASSIGNED.sub(_assigned, text),
     ),
-    (("--",), True, _after(_OPTION)),
+    (("--",), True, lambda text: _OPTION.sub(_assigned, text)),
     (("-u", "--user"), True, lambda text: _LOGIN_OPTION.sub(rf"\1\2:{REDACTED}", text)),
     (("</",), True, _after(_ELEMENT)),
     (("@",), True, lambda text: _ORACLE.sub(rf"\1/{REDACTED}", text)),

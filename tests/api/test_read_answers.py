@@ -11,7 +11,8 @@ import pytest
 from support.parts import figures, part, statistics, stores
 from support.serving import World, serving
 
-from exporter.api.masking import masked, shown_error, shown_result
+from exporter.api.masking import shown_error, shown_result
+from exporter.logs import masked
 from exporter.api.streaming import cell
 from exporter.api.wire import in_words, number_or_text
 from exporter.config.http import Auth

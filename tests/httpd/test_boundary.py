@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from support.serving import World, extra, raw, serving
 
-from exporter.httpd.problems import HttpError, scrub
+from exporter.httpd.problems import HttpError
 
 
 async def fail(_: web.Request) -> web.Response:
@@ -121,17 +121,3 @@ async def test_a_storm_of_requests_is_answered() -> None:
         assert {answer.status for answer in answers} == {200}
         await world.observed.wait(300)
     assert len(world.renderer.done) == 300
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("dsn postgres://u:p%40w@h/d bad", "dsn postgres://u:<secret>@h/d bad"),
-        ("host=h password=hunter2 user=u", "host=h password=<secret> user=u"),
-        ("password='a b' x", "password=<secret> x"),
-        ("Token: abc, next", "Token: <secret>, next"),
-        ("config.yaml:3: stores[0].interval: unknown key", "config.yaml:3: stores[0].interval: unknown key"),
-    ],
-)
-def test_scrub(text: str, expected: str) -> None:
-    assert scrub(text) == expected

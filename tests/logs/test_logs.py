@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -15,15 +13,6 @@ from exporter.config.model import LogFormat
 FORGED = (
     'x\nlevel=ERROR message=forged\r\n{"level":"ERROR","message":"forged"}\r\x1b[31m\x9b\x85\u2028\u2029\x00\x0b\x0c'
 )
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield
-    structlog.reset_defaults()
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
 
 
 @pytest.mark.parametrize("log_format", ["json", "logfmt", "console"])
