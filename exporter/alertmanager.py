@@ -7,7 +7,9 @@ Belongs here: their APIs, turned into ours. Does not: notifications that come in
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeVar
 
@@ -18,13 +20,16 @@ from exporter.domain import Alert
 from exporter.errors import ExporterError, NotFound
 from exporter.outbound import Answer, RemoteUnavailable, Reveal, ask
 from exporter.poller import Collected, Collector
+from exporter.snapshot import Snapshot
 from exporter.stores.flights import Flights
 
 T = TypeVar("T")
-#: The part that tells how many alerts are active, and the seconds between two questions for it.
+#: The part that tells which alerts are active, and the seconds between two questions for it.
 COLLECTOR: Final = "alerts"
 SOURCE: Final = "alertmanager"
 INTERVAL: Final = 10.0
+#: Alerts that are kept between two questions.
+KEPT: Final = 200
 _FNV_OFFSET: Final = 14695981039346656037
 _FNV_PRIME: Final = 1099511628211
 
@@ -87,6 +92,25 @@ class _Silenced(msgspec.Struct):
     silence_id: str = msgspec.field(name="silenceID")
 
 
+@dataclass(frozen=True, slots=True)
+class ActiveAlerts:
+    """What the collector publishes: alerts that fire, the latest first, at most KEPT of ``total``.
+
+    ``held_back`` is how many are silenced or inhibited.
+    """
+
+    firing: tuple[Alert, ...]
+    total: int
+    held_back: int
+
+
+def active_alerts(snapshot: Snapshot) -> ActiveAlerts | None:
+    """What was told last; None where nobody is asked, does not answer, or has not answered lately."""
+    part = snapshot.part(COLLECTOR, SOURCE)
+    known = part is not None and part.success and part.fresh(time.monotonic())
+    return part.value if part is not None and known else None
+
+
 class AlertSource:
     """``config`` is asked each time: a reload needs no new source. Equal questions at the same time are asked once."""
 
@@ -102,15 +126,19 @@ class AlertSource:
         return config.alertmanager is not None or config.prometheus is not None
 
     def collector(self) -> Collector:
-        """How many alerts are active, asked again and again, for answers that wait for nobody: a part of the hub."""
+        """Which alerts are active, asked again and again, for answers that wait for nobody: a part of the hub."""
 
-        async def count() -> Collected:
-            return Collected(value=sum(alert.state == "active" for alert in await self.active()))
+        async def look() -> Collected:
+            found = await self.active()
+            firing = [alert for alert in found if alert.state == "active"]
+            return Collected(
+                value=ActiveAlerts(firing=tuple(firing[:KEPT]), total=len(firing), held_back=len(found) - len(firing))
+            )
 
         return Collector(
             name=COLLECTOR,
             source=SOURCE,
-            collect=count,
+            collect=look,
             interval=INTERVAL,
             deadline=INTERVAL,
             staleness=4 * INTERVAL,

@@ -30,6 +30,7 @@ from exporter.domain import AuditEntry, AuditResult
 from exporter.errors import ConfigError, StateUnavailable
 from exporter.httpd.context import Context, ReloadResult
 from exporter.httpd.server import Server
+from exporter.httpd.sessions import Sessions
 from exporter.instruments import ApiInstruments, QueryInstruments
 from exporter.ledger.alerts import AlertHistory
 from exporter.ledger.audit import AuditTrail
@@ -41,8 +42,9 @@ from exporter.metrics.process import objectives, sample, thresholds
 from exporter.metrics.render import Renderer
 from exporter.opened import OpenStores
 from exporter.options import Options
-from exporter.pages.landing import Landing
+from exporter.pages.families import PAGES
 from exporter.pages.reference import reference
+from exporter.pages.status import StatusPage
 from exporter.poller import Poller
 from exporter.remediation import Remediation
 from exporter.sharding import Share
@@ -128,7 +130,9 @@ class App:
                 await self._announce(store)
             await self._dependencies.configure(self._config.dependencies)
             self._sample()
-            server = self._server = await stack.enter_async_context(Server(self._context(renderer), FAMILIES))
+            server = self._server = await stack.enter_async_context(
+                Server(self._context(renderer), (*FAMILIES, *PAGES))
+            )
             log.info("started", version=__version__, urls=server.urls, stores=len(self._config.stores),
                      targets=len(self._config.connections.targets))  # fmt: skip
             stack.push_async_callback(self._stores.close)
@@ -351,7 +355,8 @@ class App:
             started_at=self._started_at,
             version=__version__,
             reference=reference,
-            landing=Landing(hub=self._hub, config=config, version=__version__),
+            landing=StatusPage(),
+            sessions=Sessions(config, self._secrets.value),
             reads=self._stores.reads,
             connections=self._connections,
             alerts=self._alerts,

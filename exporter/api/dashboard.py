@@ -10,7 +10,6 @@ from exporter.api.counted import statistics_of
 from exporter.api.examples import example
 from exporter.api.kept import KeptAnswers
 from exporter.api.known import Known
-from exporter.api.page import page_response
 from exporter.api.scheduler_metrics import MetricsAnswer, WorkerMetrics, metrics_of, workers_in_short
 from exporter.api.scheduler_monitoring import FAMILY, StatusAnswer, status_of
 from exporter.api.system import TrendPoint, trend_of
@@ -68,7 +67,7 @@ def endpoints(context: Context) -> list[Endpoint]:
 
     async def dashboard(call: Query[StoreAsked]) -> web.StreamResponse:
         if wants_page(call.request.headers.get("Accept", "")):
-            return page_response(context.landing())
+            return await context.landing(context, call)
         store = store_asked(call.params.store, context.config())
         found = await statistics_of(context, store, PERIODS[PERIOD])
         # Ages are told to the second that the snapshot is from.

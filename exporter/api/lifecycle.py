@@ -1,6 +1,6 @@
-"""The conventions of Prometheus' servers: ``/``, ``/-/healthy``, ``/-/ready``, ``/-/reload``, ``/config``.
+"""The conventions of Prometheus' servers: ``/-/healthy``, ``/-/ready``, ``/-/reload``, ``/config``.
 
-Plain text as there, so that scripts written for Prometheus work; only ``/`` is a page.
+Plain text as there, so that scripts written for Prometheus work.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from aiohttp import web
 
 from exporter.api.exposition import FAMILY
 from exporter.api.health import passes
-from exporter.api.page import page_response
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import APPLICATION_JSON, Answer, Endpoint, Nothing, Query
 from exporter.httpd.roles import Role
@@ -27,7 +26,7 @@ _RELOADED: Final = {
 
 
 def endpoints(context: Context) -> list[Endpoint]:
-    """The five paths."""
+    """The four paths."""
 
     async def healthy(_: Query[Nothing]) -> web.StreamResponse:
         return web.Response(text="Healthy")
@@ -42,13 +41,9 @@ def endpoints(context: Context) -> list[Endpoint]:
     async def config(_: Query[Nothing]) -> web.StreamResponse:
         return web.Response(text=context.redacted_config())
 
-    async def landing(_: Query[Nothing]) -> web.StreamResponse:
-        return page_response(context.landing())
-
     get = partial(Endpoint, family=FAMILY, role=Role.ANYONE)
     change = partial(get, path="/-/reload", handler=reload, answers=_RELOADED)
     return [
-        get(path="/", handler=landing, summary="The status page", answers={200: Answer(media=("text/html",))}),
         get(path="/-/healthy", handler=healthy, summary="The process answers", answers={200: _TEXT}),
         get(path="/-/ready", handler=ready, summary="As /health/ready, in a word", answers={200: _TEXT, 503: _TEXT}),
         change(method="POST", summary="Read the configuration again: all of it comes into force, or nothing"),

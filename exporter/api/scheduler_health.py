@@ -65,7 +65,7 @@ def health_of(context: Context, *, details: bool) -> HealthAnswer:
     """The answer; with ``details`` errors are told in their own words."""
     components = [
         *(_check(check) for check in context.liveness()),
-        *(_check(check) for check in context.readiness() if not check.name.startswith(_TOLD)),
+        *(_check(check) for check in context.readiness() if is_own(check)),
         *_stores(context, details=details),
         *_connections(context, details=details),
         *_dependencies(context, details=details),
@@ -77,6 +77,11 @@ def health_of(context: Context, *, details: bool) -> HealthAnswer:
     elif found - {"healthy"}:
         verdict = "degraded"
     return HealthAnswer(verdict, iso(time.time()), components)
+
+
+def is_own(check: Check) -> bool:
+    """Whether it is about the sidecar itself: what readiness says of others is told in more detail elsewhere."""
+    return not check.name.startswith(_TOLD)
 
 
 def _all_stores_down(context: Context) -> bool:

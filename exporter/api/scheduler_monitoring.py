@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 from aiohttp import web
 
-from exporter import alertmanager
+from exporter.alertmanager import active_alerts
 from exporter.api.asking import StoreAsked, snapshot_response, store_asked
 from exporter.api.examples import example
 from exporter.api.known import Known, job_numbers
@@ -104,8 +104,8 @@ def status_of(context: Context, stores: list[Known]) -> StatusAnswer:
 
 
 def _alerts_firing(snapshot: Snapshot) -> int | None:
-    part = snapshot.part(alertmanager.COLLECTOR, alertmanager.SOURCE)
-    return part.value if part is not None and part.success and part.fresh(time.monotonic()) else None
+    known = active_alerts(snapshot)
+    return known.total if known is not None else None
 
 
 def _verdict(stores: list[Known], *, troubled: bool) -> Verdict:

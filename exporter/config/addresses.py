@@ -18,12 +18,15 @@ RESERVED_PATHS: Final = (
     "/-/reload",
     "/config",
     "/docs",
+    "/live",
     "/openapi.json",
     "/probe",
     "/sd",
+    "/sign-in",
+    "/sign-out",
 )
 #: And everything below these.
-RESERVED: Final = ("/api/", "/monitoring/")
+RESERVED: Final = ("/api/", "/monitoring/", "/jobs/", "/act/")
 
 _ADDRESS: Final = re.compile(r"(\[[^\[\]]*\]|[A-Za-z0-9._-]*):([0-9]{1,5})")
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?")

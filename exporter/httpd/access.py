@@ -6,32 +6,25 @@ path leads round this: what is not found is not answered.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
-import structlog
 from aiohttp import web
 
 from exporter.config.addresses import is_loopback
-from exporter.config.model import Config, Token
-from exporter.config.secrets import Secret
+from exporter.config.model import Config
 from exporter.config.web import WebConfig, load_web_config
-from exporter.credentials import CredentialsError
 from exporter.errors import ConfigError
 from exporter.httpd.auth import BasicAuth
 from exporter.httpd.endpoint import Endpoint
 from exporter.httpd.problems import HttpError
 from exporter.httpd.roles import ANONYMOUS, Caller, Role
+from exporter.httpd.sessions import Sessions
 from exporter.httpd.tls import check_web_config
+from exporter.httpd.tokens import tokens_of
 from exporter.httpd.watch import WebConfigWatch
 
-log = structlog.get_logger(component="http")
-
-_ROLES: Final = {"viewer": Role.VIEWER, "admin": Role.ADMIN}
 _BASIC: Final = 'Basic realm="scheduler-exporter", charset="UTF-8"'
 _BEARER: Final = 'Bearer realm="scheduler-exporter"'
 _CLOSED: Final = (
@@ -69,28 +62,20 @@ def check_access(config: Config) -> None:
     anonymous_role(config, WebConfig() if file is None else load_web_config(file))
 
 
-def tokens_of(config: Config) -> Sequence[Token]:
-    """The tokens that are set."""
-    return [token for token in config.auth.tokens if token.token is not None]
-
-
 def addresses_of(config: Config) -> tuple[str, ...]:
     """Every address that is listened on."""
     return (*config.web.listen_address, *config.api.addresses)
 
 
 class Gate:
-    """Knows callers by their ``Authorization`` header, and refuses those who may not."""
+    """Knows callers by their ``Authorization`` header, on pages by their session too; refuses those who may not."""
 
-    def __init__(
-        self, watch: WebConfigWatch, config: Callable[[], Config], value: Callable[[Secret], Awaitable[str]]
-    ) -> None:
+    def __init__(self, watch: WebConfigWatch, config: Callable[[], Config], sessions: Sessions) -> None:
         self._watch = watch
         self._config = config
-        self._value = value
+        self._tokens = sessions.tokens
+        self._sessions = sessions
         self._basic = BasicAuth()
-        self._key = secrets.token_bytes(32)
-        self._missing: dict[str, str] = {}
         self._judged: tuple[Config, WebConfig, Role | None] | None = None
 
     def close(self) -> None:
@@ -117,13 +102,18 @@ class Gate:
             tokens = [*tokens, *endpoint.tokens(self._config())]
         scheme = (header or "").partition(" ")[0].lower()
         if scheme == "bearer" and tokens:
-            found = await self._by_token((header or "").partition(" ")[2].strip(), tokens)
+            given = (header or "").partition(" ")[2].strip()
+            found = await self._tokens.caller(self._tokens.digest(given), tokens)
             if found is not None:
                 return found
         elif users:
             user = await self._basic.check(header, users)
             if user is not None:
                 return Caller(user, Role.ADMIN, known=True)
+        elif endpoint is not None and endpoint.session and header is None:
+            signed_in = await self._sessions.caller(request)
+            if signed_in is not None:
+                return signed_in
         wrong = scheme in ("bearer", "basic") and bool(tokens or users)
         if users or (wrong and endpoint is not None and endpoint.role is not Role.ANYONE):
             raise self._unauthorized()
@@ -137,33 +127,6 @@ class Gate:
         if not caller.known:
             raise self._unauthorized()
         raise HttpError(HTTPStatus.FORBIDDEN, f"forbidden: this needs the role {endpoint.role.name.lower()}")
-
-    async def _by_token(self, given: str, tokens: Sequence[Token]) -> Caller | None:
-        # Digests of one length under a key of this process: how long a comparison takes tells nothing. Every token is
-        # compared, so that it does not tell either which one was right.
-        digest, found = self._digest(given), None
-        for token in tokens:
-            known = await self._text(token)
-            # An empty file is no token, and no credential.
-            if known and hmac.compare_digest(digest, self._digest(known)):
-                found = Caller(token.name, _ROLES[token.role], known=True)
-        return found
-
-    async def _text(self, token: Token) -> str | None:
-        """A token's text of now; None while it cannot be had, which is said once: the others are as good as before."""
-        try:
-            text = None if token.token is None else await self._value(token.token)
-        except CredentialsError as error:
-            if self._missing.get(token.name) != str(error):
-                log.warning("a token cannot be had", token=token.name, error=str(error))
-            self._missing[token.name] = str(error)
-            return None
-        if self._missing.pop(token.name, None) is not None:
-            log.info("a token can be had again", token=token.name)
-        return text
-
-    def _digest(self, text: str) -> bytes:
-        return hmac.digest(self._key, hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest(), "sha256")
 
     def _unauthorized(self) -> HttpError:
         schemes = [_BEARER] if tokens_of(self._config()) or not self._watch.config.basic_auth_users else []

@@ -29,7 +29,7 @@ class Admission:
         self._context = context
         self._watch = watch
         self._budgets = Budgets()
-        self.gate = Gate(watch, context.config, context.secret)
+        self.gate = Gate(watch, context.config, context.sessions)
 
     def close(self) -> None:
         """Let go of what the gate holds."""

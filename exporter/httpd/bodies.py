@@ -1,10 +1,11 @@
-"""Bodies: JSON, read into a struct, or a refusal that names the key and what was expected."""
+"""Bodies: JSON or a page's form, read into a struct, or a refusal that names the key and what was expected."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
 from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
@@ -13,6 +14,9 @@ from exporter.httpd.problems import HttpError
 
 BodyT = TypeVar("BodyT", bound=msgspec.Struct)
 
+#: The media type of a form.
+FORM: Final = "application/x-www-form-urlencoded"
+_MAX_FIELDS: Final = 50
 _WHERE: Final = re.compile(r"(?P<what>.*) - at `\$\.?(?P<where>.*)`", re.DOTALL)
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>[^`]*)`(?: - at `\$\.?(?P<where>.*)`)?")
 
@@ -39,6 +43,22 @@ async def read_body(request: web.Request, struct: type[BodyT], *, nulls: bool = 
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise HttpError(400, "body: expected JSON in UTF-8") from None
     return body
+
+
+async def read_form(request: web.Request, struct: type[BodyT]) -> BodyT:
+    """The fields of a page's form; of one that is repeated the first counts. HttpError 400, 415."""
+    if request.content_type != FORM:
+        raise HttpError(415, f"Content-Type: expected {FORM}")
+    try:
+        pairs = parse_qsl((await request.read()).decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        raise HttpError(400, f"body: expected a form in UTF-8 of at most {_MAX_FIELDS} fields") from None
+    if any("\0" in text for pair in pairs for text in pair):
+        raise HttpError(400, "body: expected text without null characters")
+    try:
+        return msgspec.convert(dict(reversed(pairs)), struct, strict=False)
+    except msgspec.ValidationError as exc:
+        raise HttpError(400, _explained(str(exc))) from None
 
 
 def _explained(text: str) -> str:

@@ -6,12 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from aiohttp import web
+
 from exporter.actions import Actions
 from exporter.alertmanager import AlertSource
 from exporter.config.model import Config
 from exporter.config.secrets import Secret
 from exporter.connections import CheckResult, ConnectionState
 from exporter.domain import AuditEntry, ErrorGroup, RecentExecution, Statistics
+from exporter.httpd.sessions import Sessions
 from exporter.ledger.alerts import AlertHistory
 from exporter.ledger.jobs import JobState
 from exporter.remediation import Remediation
@@ -119,15 +122,23 @@ class ReloadResult:
     problems: tuple[str, ...] = ()
 
 
+class Landing(Protocol):
+    """The page at ``/``."""
+
+    async def __call__(self, context: Context, call: Any) -> web.StreamResponse:
+        """The page of this moment, for whoever sent ``call`` (a ``Query``)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What the application lends to handlers.
 
     ``hub`` has what is true now, ``history`` what was counted, ``audit`` takes who did what; ``config`` is the
     configuration in force, ``secret`` gives the text of one of its secrets, ``redacted_config`` its YAML without them;
-    ``reload`` reads the file again and is safe to call twice at once; ``started_at`` is Unix seconds; ``landing`` is
-    the page at ``/`` as HTML, ``reference`` makes that at ``/docs`` from a document in OpenAPI; the only style sheet of
-    both is a ``<style>`` element in their head; ``reads`` asks a store, None where it is not read here; ``connections``
+    ``reload`` reads the file again and is safe to call twice at once; ``started_at`` is Unix seconds; ``landing``
+    answers with the page at ``/``, ``reference`` makes that at ``/docs`` from a document in OpenAPI, whose only style
+    sheet is a ``<style>`` element in its head; ``sessions`` knows who has signed in there;
+    ``reads`` asks a store, None where it is not read here; ``connections``
     are the checked targets, ``probe`` a target's metrics in the text format; ``alerts`` asks Alertmanager,
     ``alert_history`` is what it told, ``remediation`` what is done about it, ``actions`` does what is asked for.
     """
@@ -145,7 +156,8 @@ class Context:
     readiness: Callable[[], list[Check]]
     started_at: float
     version: str
-    landing: Callable[[], str]
+    landing: Landing
+    sessions: Sessions
     reads: Callable[[str], Reads | None]
     connections: Connections
     alerts: AlertSource

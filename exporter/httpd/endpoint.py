@@ -18,7 +18,7 @@ from exporter.config.model import Config, Token
 from exporter.domain import AuditEntry, AuditResult
 from exporter.httpd.context import Context
 from exporter.httpd.limits import MAX_BODY
-from exporter.httpd.problems import Refusal
+from exporter.httpd.problems import HttpError, Refusal
 from exporter.httpd.roles import Caller, Role
 
 ParamsT = TypeVar("ParamsT", bound=msgspec.Struct)
@@ -38,6 +38,7 @@ class Family:
     """Paths that belong together.
 
     ``prefixes``: where answers that no endpoint gives (404, 405, 401 ...) have this family's ``envelope`` too.
+    ``refuse``: how this family answers an HttpError of its endpoints where that is not JSON.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Family:
     port: Port = "api"
     envelope: type[Refusal] = Refusal
     prefixes: tuple[str, ...] = ()
+    refuse: Callable[[web.Request, HttpError], web.Response] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,8 @@ class Endpoint:
     ``budget`` is by default that of the family and method: nothing is paid for what anyone may ask. ``tokens`` open
     this endpoint alone, beside those of ``auth.tokens``. ``largest_body`` is in bytes; ``nulls``: its texts may have
     null characters. ``reads_headers`` has the schema, with a description, of each header that matters; ``body_rules``
-    is what the body's type does not say, in JSON Schema.
+    is what the body's type does not say, in JSON Schema. ``form``: the body is sent as a form of a page. ``session``:
+    who signed in at the status page is known here without another credential.
     """
 
     family: Family
@@ -132,6 +135,8 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict)
     reads_headers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     body_rules: Mapping[str, Any] = field(default_factory=dict)
+    form: bool = False
+    session: bool = False
 
     @property
     def paid_from(self) -> Budget:

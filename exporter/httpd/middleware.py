@@ -123,11 +123,17 @@ class Boundary:
             await self._read_body(request)
             return await handler(request)
         except HttpError as exc:
-            return error_response(exc.status, exc.message, exc.headers, envelope=self.routes.envelope(request))
+            return self._refused(request, exc)
         except web.HTTPException as exc:
             return from_http(exc, self.routes.envelope(request))
         except Exception as exc:
             return _internal_error(request, exc, self.routes.envelope(request), request_id)
+
+    def _refused(self, request: web.Request, error: HttpError) -> web.StreamResponse:
+        endpoint = self.routes.endpoint(request)
+        if endpoint is not None and endpoint.family.refuse is not None:
+            return endpoint.family.refuse(request, error)
+        return error_response(error.status, error.message, error.headers, envelope=self.routes.envelope(request))
 
     async def _read_body(self, request: web.Request) -> None:
         """Read the body, which the handler then finds in ``request.read()``; HttpError 400, 408, 413."""

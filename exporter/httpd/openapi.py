@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from exporter.httpd.bodies import FORM
 from exporter.httpd.endpoint import APPLICATION_JSON, Answer, Endpoint
 from exporter.httpd.params import MAX_REPEATED, Parameter, parameters_of
 from exporter.httpd.roles import Role
@@ -31,7 +32,7 @@ _OTHER: Final = {
     408: "The body took too long",
     409: "What is there already is in the way",
     413: "The body is too large",
-    415: "The body is not application/json",
+    415: "The body is of another media type",
 }
 _HEADERS: Final = {
     401: {"WWW-Authenticate": "The schemes that are taken"},
@@ -95,7 +96,7 @@ def _operation(endpoint: Endpoint, schema_of: Mapping[int, Any], anonymous: Role
         media = _media(
             {"allOf": [schema, endpoint.body_rules]} if endpoint.body_rules else schema, endpoint.body_example
         )
-        operation["requestBody"] = {"required": True, "content": {APPLICATION_JSON: media}}
+        operation["requestBody"] = {"required": True, "content": {FORM if endpoint.form else APPLICATION_JSON: media}}
     operation["responses"] = _responses(endpoint, schema_of)
     return {name: value for name, value in operation.items() if value or name == "security"}
 
@@ -151,6 +152,8 @@ def _responses(endpoint: Endpoint, schema_of: Mapping[int, Any]) -> dict[str, An
             "description": text,
             "content": {APPLICATION_JSON: {"schema": schema_of[id(endpoint.family.envelope)]}},
         }
+        if endpoint.family.refuse is not None:
+            refusal["content"]["text/html"] = {"schema": {"type": "string"}}
         if status in _ANY and status not in endpoint.fails:
             refusal[EVERY] = True
         headers = _HEADERS.get(status, {})

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from exporter.httpd.bodies import read_body
+from exporter.httpd.bodies import read_body, read_form
 from exporter.httpd.endpoint import Call, Endpoint, Port
 from exporter.httpd.params import read_params
 from exporter.httpd.problems import Refusal
@@ -66,7 +66,9 @@ def _handler(endpoint: Endpoint) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         params = read_params(endpoint.params, request.match_info, request.rel_url.raw_query_string)
         body: msgspec.Struct | None = None
-        if endpoint.body is not None:
+        if endpoint.body is not None and endpoint.form:
+            body = await read_form(request, endpoint.body)
+        elif endpoint.body is not None:
             body = await read_body(request, endpoint.body, nulls=endpoint.nulls)
         call: Call[Any, Any] = Call(params=params, body=body, caller=request[CALLER], request=request)
         return await endpoint.handler(call)

@@ -16,7 +16,7 @@ import structlog
 from aiohttp import web
 
 from exporter.config.model import Config
-from exporter.httpd.access import anonymous_role, tokens_of
+from exporter.httpd.access import anonymous_role
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Declare, Port
 from exporter.httpd.limits import LINGER, MAX_BODY, MAX_LINE, Timeouts
@@ -25,6 +25,8 @@ from exporter.httpd.middleware import Boundary
 from exporter.httpd.protocol import Connection, Desk
 from exporter.httpd.roles import Role
 from exporter.httpd.routing import Routes
+from exporter.httpd.streams import announce_end
+from exporter.httpd.tokens import tokens_of
 from exporter.httpd.watch import WebConfigWatch
 
 log = structlog.get_logger(__name__)
@@ -120,6 +122,7 @@ class Server:
     ) -> None:
         app = web.Application(middlewares=[boundary.middleware], client_max_size=MAX_BODY)
         app.on_response_prepare.append(boundary.prepare)
+        announce_end(app)
         boundary.routes.mount(app, ports, boundary.anonymous)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=self._timeouts.shutdown)
         await runner.setup()

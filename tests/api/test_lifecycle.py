@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-
 import pytest
 from support.serving import World, serving
 
@@ -90,14 +87,3 @@ async def test_config_is_yaml_as_text() -> None:
     async with serving(World()) as (_, client), client.get("/config") as answer:
         assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
         assert "telemetry_path" in await answer.text()
-
-
-async def test_the_page_may_load_nothing_and_use_its_own_style_only() -> None:
-    world = World()
-    async with serving(world) as (_, client), client.get("/") as answer:
-        policy = answer.headers["Content-Security-Policy"]
-        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-    digest = base64.b64encode(hashlib.sha256(b"b{}").digest()).decode()
-    assert f"style-src 'sha256-{digest}'" in policy
-    assert "default-src 'none'" in policy
-    assert "unsafe-inline" not in policy

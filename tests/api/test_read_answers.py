@@ -146,7 +146,7 @@ async def test_the_dashboard_is_a_page_for_a_browser(world: World) -> None:
     world.history.by_task_type["main", 86_400.0] = lately(3)
     path = "/api/scheduler-monitoring/dashboard"
     status, body = await ask(world, path, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
-    assert (status, body) == (200, world.page)
+    assert (status, "<!DOCTYPE html>" in body) == (200, True)
     for accept in ("application/json", "*/*", "application/json, text/html"):
         status, body = await ask(world, path, headers={"Accept": accept})
         assert (status, body["metrics"]["executions"]["total"]) == (200, 3)

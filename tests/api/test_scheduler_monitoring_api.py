@@ -11,6 +11,7 @@ import pytest
 from support.parts import part, stores
 from support.serving import World, serving
 
+from exporter.alertmanager import ActiveAlerts
 from exporter.domain import (
     Backfill,
     JobCounts,
@@ -155,9 +156,9 @@ def shape(value: Any) -> Any:
 @pytest.mark.parametrize(
     ("told", "firing"),
     [
-        (part("alerts", 3, source="alertmanager"), 3),
-        (part("alerts", 3, source="alertmanager", error="Alertmanager is away"), None),
-        (part("alerts", 3, source="alertmanager", age=301), None),
+        (part("alerts", ActiveAlerts((), 3, 0), source="alertmanager"), 3),
+        (part("alerts", ActiveAlerts((), 3, 0), source="alertmanager", error="Alertmanager is away"), None),
+        (part("alerts", ActiveAlerts((), 3, 0), source="alertmanager", age=301), None),
     ],
 )
 async def test_alerts_that_fire_are_told_while_somebody_knows(world: World, told: Part, firing: int | None) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import msgspec
 import pytest
 from dependencies.conftest import HOST, QUICK, Watching, watching
 from support import faulty_servers
 from support.parts import part
 from support.serving import World, serving
+from support.status import visit
 
 from exporter.config.model import (
     AnyDependency,
@@ -37,8 +39,7 @@ from exporter.dependencies import (
 from exporter.dependencies.link import Dialer
 from exporter.metrics import dependencies as metrics
 from exporter.metrics.family import View
-from exporter.pages.landing import Landing
-from exporter.snapshot import Hub, Part
+from exporter.snapshot import Part
 
 
 def tcp(port: int, **changes: object) -> TcpDependency:
@@ -219,15 +220,17 @@ async def test_without_dependencies_the_answer_is_as_specified() -> None:
     assert list(system["components"]) == ["database", "scheduler", "system", "process"]
 
 
-def test_the_page_shows_them_without_errors_texts() -> None:
+async def test_the_page_shows_them_and_their_errors_texts_to_admins() -> None:
     shown = world(UP, DOWN, NEW)
-    html = Landing(hub=shown.hub, config=lambda: shown.config or Config(), version="1")()
-    assert "<h2>Dependencies</h2>" in html
-    assert "<td>events</td><td>kafka</td>" in html
-    assert "refused" in html
-    assert "kafka-1.internal" not in html
-    assert "not checked yet" in html
-    assert "<h2>Dependencies</h2>" not in Landing(hub=Hub(), config=Config, version="1")()
+    shown.config = msgspec.structs.replace(shown.config or Config(), auth=Auth(anonymous_read=True))
+    page = await visit(shown)
+    told = page.text("dependencies")
+    assert "events kafka" in told.replace(" required", "") and "refused" in told and "not checked yet" in told
+    assert told.index("events") < told.index("queue"), "what is down comes first"
+    assert "kafka-1.internal" not in page.html
+    shown.config = msgspec.structs.replace(shown.config, auth=Auth(), environment="development")
+    assert "kafka-1.internal" in (await visit(shown)).text("dependencies"), "nothing configured in development: admin"
+    assert "Dependencies" not in (await visit(World())).text()
 
 
 async def test_an_unexpected_error_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from support.serving import World
 
 from exporter import cli
 from exporter.api import FAMILIES
+from exporter.pages.families import PAGES
 
 if TYPE_CHECKING:
     from docs.conftest import Documents
@@ -93,7 +94,7 @@ def test_every_flag_is_documented_with_its_variable(documents: Documents, parser
 def test_every_endpoint_is_documented_with_the_role_it_needs(documents: Documents) -> None:
     served = {
         (endpoint.path, endpoint.method, endpoint.role.name.lower())
-        for declare in FAMILIES
+        for declare in (*FAMILIES, *PAGES)
         for endpoint in declare(World().context)
     }
     table = documents.texts["docs/operations.md"].partition("## Endpoints")[2].partition("\n## ")[0]

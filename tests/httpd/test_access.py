@@ -259,12 +259,13 @@ async def test_json_on_a_port_of_its_own() -> None:
     async with serving(world, families=FAMILIES) as (server, client):
         assert len(server.addresses) == 2
         on_web, on_api = server.urls
-        for path, where in {"/api/read": on_api, "/metrics": on_web, "/config": on_web, "/": on_web}.items():
+        for path, where in {"/api/read": on_api, "/metrics": on_web, "/config": on_web}.items():
             for url in (on_web, on_api):
                 async with client.get(url + path, headers=bearer(ADMIN)) as response:
                     assert response.status == (200 if url == where else 404), (url, path)
         for url in (on_web, on_api):
-            assert (await client.get(f"{url}/health/ready")).status == 200
+            for path in ("/health/ready", "/"):
+                assert (await client.get(url + path)).status == 200
 
 
 async def test_a_client_has_a_budget_and_metrics_have_none() -> None:

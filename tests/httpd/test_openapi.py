@@ -13,8 +13,9 @@ from exporter.api import FAMILIES
 from exporter.config.model import Auth, Config, Web
 from exporter.httpd.endpoint import APPLICATION_JSON, Endpoint
 from exporter.httpd.roles import Role
+from exporter.pages.families import PAGES
 
-ENDPOINTS = [endpoint for declare in FAMILIES for endpoint in declare(World().context)]
+ENDPOINTS = [endpoint for declare in (*FAMILIES, *PAGES) for endpoint in declare(World().context)]
 NAMES = [f"{one.method} {one.path}" for one in ENDPOINTS]
 
 

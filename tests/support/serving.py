@@ -25,8 +25,11 @@ from exporter.httpd.endpoint import Call, Declare, Endpoint, Family, Nothing
 from exporter.httpd.limits import Timeouts
 from exporter.httpd.roles import Role
 from exporter.httpd.server import Server
+from exporter.httpd.sessions import Sessions
 from exporter.ledger.jobs import JobState
+from exporter.pages.families import PAGES
 from exporter.pages.reference import reference
+from exporter.pages.status import StatusPage
 from exporter.snapshot import Hub
 from exporter.stores.reads import Reads
 
@@ -154,7 +157,6 @@ class World:
     live: list[Check] = field(default_factory=list)
     outcome: ReloadResult = field(default_factory=lambda: ReloadResult(ok=True))
     reloads: int = 0
-    page: str = "<html><head><style>b{}</style></head></html>"
     hub: Hub = field(default_factory=Hub)
     history: FakeHistory = field(default_factory=FakeHistory)
     audit: FakeAudit = field(default_factory=FakeAudit)
@@ -164,6 +166,17 @@ class World:
     actions: Any = None
     remediation: Any = None
     config: Config | None = None
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        # Both are looked up when they are asked: a test changes them.
+        self.sessions = Sessions(self._config_now, self.secret, self._clock_now)
+
+    def _config_now(self) -> Config:
+        return self.config or Config(web=self.web)
+
+    def _clock_now(self) -> float:
+        return self.clock()
 
     async def secret(self, secret: Secret) -> str:
         return secret.reveal()
@@ -178,7 +191,7 @@ class World:
             hub=self.hub,
             history=self.history,
             audit=self.audit,
-            config=lambda: self.config or Config(web=self.web),
+            config=self._config_now,
             secret=self.secret,
             redacted_config=lambda: "web:\n  telemetry_path: /metrics\n",
             render=self.renderer,
@@ -188,7 +201,8 @@ class World:
             readiness=lambda: self.ready,
             started_at=time.time() - 3600,
             version="1.2.3",
-            landing=lambda: self.page,
+            landing=StatusPage(),
+            sessions=self.sessions,
             reads=self.reads.get,
             connections=self.connections,
             alerts=AlertSource(lambda: (self.config or Config()).alerting, self.secret),
@@ -223,7 +237,7 @@ async def serving(
     world: World, *, families: Iterable[Declare] = (), timeouts: Timeouts = QUICK, tls: Any = True
 ) -> AsyncIterator[tuple[Server, aiohttp.ClientSession]]:
     """The server and a client whose paths start at it; ``tls`` is the client's context."""
-    async with Server(world.context, (*FAMILIES, *families), timeouts=timeouts) as server:
+    async with Server(world.context, (*FAMILIES, *PAGES, *families), timeouts=timeouts) as server:
         connector = aiohttp.TCPConnector(ssl=tls, force_close=tls is not True)
         async with aiohttp.ClientSession(server.urls[0], connector=connector, auto_decompress=False) as client:
             yield server, client

@@ -1,0 +1,10 @@
+"""Every family of pages: ``endpoints(context)`` in a module of its own, and a line here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from exporter.httpd.endpoint import Declare
+from exporter.pages import home, jobpage, live
+
+PAGES: Final[tuple[Declare, ...]] = (home.endpoints, live.endpoints, jobpage.endpoints)

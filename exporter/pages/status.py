@@ -1,0 +1,183 @@
+"""The page at ``/``: what is wrong first, then everything that is known, each with its age.
+
+It is made of the snapshot and of what the state file tells in time: no store, no server and no Alertmanager is asked
+for it, so it is there when all of them are down. It shows what the asker's role may read and no more: who may not read
+JSON sees what the probes tell anyone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+
+from exporter.alertmanager import ActiveAlerts, active_alerts
+from exporter.api.known import Known
+from exporter.api.masking import masked_text, shown_error
+from exporter.api.scheduler_health import is_own
+from exporter.config.model import Config, PostgresStore
+from exporter.domain import Alert
+from exporter.httpd.context import Context
+from exporter.httpd.endpoint import Query
+from exporter.httpd.roles import Caller, Role
+from exporter.pages import servers, work
+from exporter.pages.frame import Frame, frame_of
+from exporter.pages.lists import Listed, Pager
+from exporter.pages.remembered import Remembered, Told
+from exporter.pages.responses import page_response
+from exporter.pages.template import template
+from exporter.pages.trend import Trend, trend
+from exporter.pages.verdict import Verdict, of_alerts, of_servers, of_work, verdict
+
+T = TypeVar("T")
+
+#: Rows of each list on one page.
+SIZES: Final = {
+    "stores": 10,
+    "alerts": 10,
+    "running": 10,
+    "overdue": 10,
+    "failing": 10,
+    "failures": 10,
+    "workers": 10,
+    "types": 10,
+    "connections": 15,
+    "dependencies": 10,
+}
+_SEVERITIES: Final = {"critical": 0, "warning": 1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """What anyone may know."""
+
+    stores: Listed[servers.StoreRow]
+    found: servers.Connections
+    connections: list[servers.ConnectionRow]
+    connections_page: Listed[servers.Sighted]
+    dependencies: Listed[servers.DependencyRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What may be known by whoever may read."""
+
+    totals: work.Totals
+    trend: Trend | None
+    figures_age: float | None
+    running: Listed[work.RunningRow]
+    overdue: Listed[work.OverdueRow]
+    failing: Listed[work.FailingRow]
+    failures: Listed[work.FailureRow]
+    workers: Listed[work.WorkerRow]
+    types: Listed[work.TypeRow]
+    alerts: Listed[Alert] | None
+    held_back: int
+
+
+class StatusPage:
+    """Answers with the page."""
+
+    def __init__(self) -> None:
+        self._remembered = Remembered()
+
+    async def __call__(self, context: Context, call: Query[Any]) -> web.StreamResponse:
+        """The page of this moment for whoever asks."""
+        frame = frame_of(context, call)
+        html = await self.html(context, call.caller, Pager(call.request.query, SIZES), frame)
+        return page_response(html, frame)
+
+    async def html(self, context: Context, caller: Caller, pager: Pager, frame: Frame) -> str:
+        """The page as HTML."""
+        config, now = context.config(), time.time()
+        snapshot = context.hub.current
+        stores = [(one, Known(snapshot, one.name)) for one in config.stores]
+        reads = caller.role >= Role.VIEWER
+        said = masked_text if caller.role >= Role.ADMIN else None
+        rows = [servers.store_row(known, now, said) for _, known in stores]
+        rows.sort(key=lambda row: (row.up is not False, not row.failing))
+        found = servers.connections((target.name for target in config.connections.targets), snapshot)
+        dependencies = servers.dependency_rows(config, snapshot, said)
+        checks = [check for check in (*context.liveness(), *context.readiness()) if is_own(check)]
+        problems = list(of_servers(checks, rows, found, dependencies))
+        shown = pager.page("connections", found.sighted, SIZES["connections"])
+        health = Health(
+            stores=pager.page("stores", rows, SIZES["stores"]),
+            found=found,
+            connections=servers.connection_rows(shown, caller, config.setting, told=reads),
+            connections_page=shown,
+            dependencies=pager.page("dependencies", dependencies, SIZES["dependencies"]),
+        )
+        done = None
+        if reads:
+            known = [one for _, one in stores]
+            told = await self._remembered.of(context, known)
+            failing = work.failing_rows(known, config.alerting.thresholds.consecutive_failures)
+            alerts = active_alerts(snapshot)
+            gathered = _Gathered(stores=stores, told=told, failing=failing, alerts=alerts, now=now)
+            done = gathered.work(pager, lambda text: shown_error(text, caller, config.setting))
+            problems += of_work(done.totals, failing, config.alerting.thresholds)
+            problems += of_alerts(alerts, asked=context.alerts.configured)
+        anything = any(row.up is not None for row in rows) or found.unknown < len(found.sighted)
+        return template("status.html.j2").render(
+            frame=frame,
+            now=now,
+            verdict=_verdict(problems, config, anything=anything),
+            health=health,
+            work=done,
+            alerts_asked=context.alerts.configured,
+            least=config.alerting.thresholds.success_ratio_24h,
+            several=len(config.stores) > 1,
+            telemetry_path=config.web.telemetry_path,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gathered:
+    """What lists of work are made of."""
+
+    stores: list[tuple[PostgresStore, Known]]
+    told: dict[str, Told]
+    failing: list[work.FailingRow]
+    alerts: ActiveAlerts | None
+    now: float
+
+    def work(self, pager: Pager, said: Callable[[str | None], str | None]) -> Work:
+        """The lists as they are asked for; ``said`` writes errors."""
+        known = [one for _, one in self.stores]
+        figures = {name: one.executions for name, one in self.told.items() if one.executions is not None}
+        workers = ((one, self.told[one.store].workers) for one in known)
+        failed = [(name, one) for name, each in self.told.items() for one in each.failures]
+        failed.sort(key=lambda pair: -(pair[1].completed_at or 0.0))
+        alerts = self.alerts
+
+        def page(name: str, rows: list[T]) -> Listed[T]:
+            return pager.page(name, rows, SIZES[name])
+
+        return Work(
+            totals=work.totals(known, figures.values()),
+            trend=trend(figures.values(), self.now),
+            figures_age=max((max(0.0, self.now - one.end) for one in figures.values()), default=None),
+            running=page("running", work.running_rows(self.stores, self.now)),
+            overdue=page("overdue", work.overdue_rows(known, self.now)),
+            failing=page("failing", self.failing),
+            failures=page("failures", failed).each(
+                lambda pair: work.FailureRow(pair[0], pair[1], said(pair[1].error_message))
+            ),
+            workers=page("workers", work.worker_rows(workers)),
+            types=page("types", work.type_rows(figures)),
+            alerts=page("alerts", sorted(alerts.firing, key=_gravest)) if alerts is not None else None,
+            held_back=alerts.held_back if alerts is not None else 0,
+        )
+
+
+def _gravest(alert: Alert) -> tuple[int, float]:
+    return _SEVERITIES.get(alert.labels.get("severity", ""), 2), -alert.starts_at
+
+
+def _verdict(problems: list[Any], config: Config, *, anything: bool) -> Verdict:
+    nothing_to_ask = not (config.stores or config.connections.targets)
+    return verdict(problems, known=anything or nothing_to_ask)

@@ -1,0 +1,226 @@
+"""What a scheduler does, as rows: what runs, is late, fails; who works; task by task. Worst first.
+
+Each list is of all stores together; a row knows its store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
+from typing import Final
+
+from exporter.api.known import Known
+from exporter.api.system import ended
+from exporter.config.model import PostgresStore
+from exporter.domain import OTHER, FailingJob, OverdueJob, RecentExecution, RunningExecution, Statistics
+from exporter.jobcounts import job_counts
+from exporter.pages.words import share
+
+#: The order in which workers are listed: who is lost comes first.
+_STATES: Final = {"lost": 0, "draining": 1, "paused": 2, "active": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Of:
+    """Something, and the store that it is of."""
+
+    store: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunningRow(Of):
+    """An execution that runs: for how many seconds, whether that is too long for its task type."""
+
+    execution: RunningExecution
+    lasts: float | None
+    stuck: bool
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueRow(Of):
+    """A job past its next run, by so many seconds."""
+
+    job: OverdueJob
+    late: float
+
+
+@dataclass(frozen=True, slots=True)
+class FailingRow(Of):
+    """A job that has failed several times in a row."""
+
+    job: FailingJob
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRow(Of):
+    """A failed execution; ``said`` is its error for whoever asks."""
+
+    execution: RecentExecution
+    said: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow(Of):
+    """A worker: what it runs, what it did in 24 hours; None where nobody tells."""
+
+    id: str
+    host: str | None
+    state: str | None
+    seen: float | None
+    busy: int | None
+    executions: int | None
+    failed: int | None
+    success: str | None
+
+    @property
+    def ratio(self) -> float:
+        """The share of its executions that succeeded; 1 of nothing."""
+        return _ratio(self.executions or 0, self.failed or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class TypeRow(Of):
+    """A task type's executions of 24 hours."""
+
+    name: str
+    total: int
+    failed: int
+    success: str | None
+    mean: float | None
+    p95: float | None
+
+    @property
+    def ratio(self) -> float:
+        """The share of them that succeeded."""
+        return _ratio(self.total, self.failed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Sums over the stores that know; None where none does. Executions are those of 24 hours."""
+
+    running: int | None
+    stuck: int | None
+    orphaned: int | None
+    overdue: int | None
+    scheduled: int | None
+    waiting: int | None
+    failed: int | None
+    workers: int | None
+    active: int | None
+    lost: int | None
+    ended: int | None
+    bad: int | None
+    success: str | None
+    mean: float | None
+
+
+def running_rows(stores: Iterable[tuple[PostgresStore, Known]], now: float) -> list[RunningRow]:
+    """What runs, as far as it is listed one by one: what is stuck first, then what runs for longest."""
+    rows = []
+    for config, known in stores:
+        if known.running is None:
+            continue
+        lost = {w.id for w in known.workers.workers if w.state == "lost"} if known.workers is not None else set()
+        after = config.stuck_after
+        for execution in known.running.oldest:
+            lasts = None if execution.started_at is None else max(0.0, now - execution.started_at)
+            stuck = lasts is not None and lasts > after.task_types.get(execution.task_type, after.default)
+            rows.append(RunningRow(known.store, execution, lasts, stuck, execution.worker_id in lost))
+    return sorted(rows, key=lambda row: (not (row.stuck or row.lost), -(row.lasts or 0.0)))
+
+
+def overdue_rows(stores: Iterable[Known], now: float) -> list[OverdueRow]:
+    """Jobs past their next run, the latest first."""
+    rows = [OverdueRow(one.store, job, max(0.0, now - job.due)) for one in stores for job in one.overdue_jobs]
+    return sorted(rows, key=lambda row: -row.late)
+
+
+def failing_rows(stores: Iterable[Known], least: float) -> list[FailingRow]:
+    """Jobs whose latest ``least`` executions failed, the longest streak first."""
+    failing = ((one.store, job) for one in stores if one.counts is not None for job in one.counts.failing)
+    rows = [FailingRow(store, job) for store, job in failing if job.streak >= least]
+    return sorted(rows, key=lambda row: (-row.job.streak, -row.job.last_failure))
+
+
+def worker_rows(stores: Iterable[tuple[Known, Statistics | None]]) -> list[WorkerRow]:
+    """Workers that the store lists, that run something, or that did within 24 hours."""
+    rows = list(chain.from_iterable(_workers(known, found) for known, found in stores))
+    return sorted(rows, key=lambda row: (_STATES.get(row.state or "", 4), -(row.failed or 0), row.store, row.id))
+
+
+def _workers(known: Known, found: Statistics | None) -> Iterable[WorkerRow]:
+    listed = {worker.id: worker for worker in known.workers.workers} if known.workers is not None else {}
+    busy = known.running.by_worker if known.running is not None else None
+    figures = found.by_label if found is not None and found.counted else {}
+    # What the series budget left out is no worker.
+    for name in {*listed, *(busy or ()), *figures} - ({OTHER} - listed.keys()):
+        worker = listed.get(name)
+        total, success, failed = ended(figures[name].counts) if name in figures else (0, 0, 0)
+        yield WorkerRow(
+            known.store,
+            id=name,
+            host=worker.host if worker is not None else None,
+            state=worker.state if worker is not None else None,
+            seen=worker.last_seen if worker is not None else None,
+            busy=busy.get(name, 0) if busy is not None else None,
+            executions=total if figures else None,
+            failed=failed if figures else None,
+            success=share(success, total),
+        )
+
+
+def type_rows(stores: Mapping[str, Statistics]) -> list[TypeRow]:
+    """Task types that ended anything within 24 hours: those with most failures first."""
+    rows = []
+    for store, found in stores.items():
+        for name, figures in found.by_label.items():
+            total, success, failed = ended(figures.counts)
+            if total:
+                rows.append(TypeRow(store, name, total, failed, share(success, total), figures.mean, figures.p95))
+    return sorted(rows, key=lambda row: (-row.failed, -row.total, row.name))
+
+
+def totals(stores: list[Known], found: Iterable[Statistics]) -> Totals:
+    """Everything added up."""
+    counts = [job_counts(one.jobs, one.queues) for one in stores]
+    kinds = [kind for one in stores if one.running is not None for kind in one.running.by_task_type.values()]
+    listed = [worker for one in stores if one.workers is not None for worker in one.workers.workers]
+    any_workers = any(one.workers is not None for one in stores)
+    any_running = any(one.running is not None for one in stores)
+    figures = [one.overall for one in found if one.counted]
+    done = [ended(one.counts) for one in figures]
+    timed = sum(one.timed for one in figures)
+
+    def jobs(*statuses: str) -> int | None:
+        known = [n for one in counts for (status, _), n in one.items() if status in statuses]
+        return sum(known) if known else None
+
+    return Totals(
+        running=_sum(one.running_count for one in stores),
+        stuck=_sum(one.stuck for one in stores),
+        orphaned=_sum(map(attrgetter("orphaned"), kinds)) if kinds or not any_running else 0,
+        overdue=_sum(one.overdue for one in stores),
+        scheduled=jobs("SCHEDULED"),
+        waiting=jobs("PENDING", "QUEUED"),
+        failed=jobs("FAILED"),
+        workers=len(listed) if any_workers else None,
+        active=sum(worker.state == "active" for worker in listed) if any_workers else None,
+        lost=sum(worker.state == "lost" for worker in listed) if any_workers else None,
+        ended=sum(total for total, _, _ in done) if done else None,
+        bad=sum(bad for _, _, bad in done) if done else None,
+        success=share(sum(good for _, good, _ in done), sum(total for total, _, _ in done)),
+        mean=sum(one.sum for one in figures) / timed if timed else None,
+    )
+
+
+def _ratio(total: int, failed: int) -> float:
+    return 1 - failed / total if total else 1.0
+
+
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None

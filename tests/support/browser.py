@@ -1,0 +1,67 @@
+"""A real browser without a window, and without a way out: Chromium, driven by selenium."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any, Final
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+OPTIONS: Final = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--hide-scrollbars",
+)
+#: Width and height of a phone, and of a wide screen.
+PHONE: Final = (390, 844)
+WIDE: Final = (1440, 900)
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[webdriver.Chrome]:
+    """Debian's Chromium, whose console can be read."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for option in OPTIONS:
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    # The driver's path is given, so that nothing looks for one on the network.
+    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    try:
+        driver.set_page_load_timeout(30)
+        yield driver
+    finally:
+        driver.quit()
+
+
+def resize(driver: webdriver.Chrome, width: int, height: int) -> None:
+    """Look through a screen of this size; a headless window has no smaller width than 500 by itself."""
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def prefer(driver: webdriver.Chrome, scheme: str) -> None:
+    """Have the pages believe that their reader prefers this scheme: ``light`` or ``dark``."""
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def violations(driver: webdriver.Chrome) -> list[str]:
+    """What axe-core finds wrong with the page for those who cannot see it, or use a keyboard."""
+    source = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    # By the driver, not by a script element: the page's policy holds for the page.
+    driver.execute_script(source)
+    found: dict[str, Any] = driver.execute_async_script(
+        "const done = arguments[0]; axe.run(document).then(done, (error) => done({violations: [{id: String(error)}]}))"
+    )
+    return [
+        f"{one['id']}: {one.get('help', '')}: {[node['html'][:200] for node in one.get('nodes', [])][:5]}"
+        for one in found["violations"]
+    ]
