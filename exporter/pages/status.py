@@ -16,13 +16,14 @@ from aiohttp import web
 
 from exporter.alertmanager import ActiveAlerts, active_alerts
 from exporter.api.known import Known
-from exporter.api.masking import masked_text, shown_error
+from exporter.api.masking import shown_error
 from exporter.api.scheduler_health import is_own
 from exporter.config.model import Config, PostgresStore
 from exporter.domain import Alert
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Query
 from exporter.httpd.roles import Caller, Role
+from exporter.logs import masked_text
 from exporter.pages import servers, work
 from exporter.pages.frame import Frame, frame_of
 from exporter.pages.lists import Listed, Pager

@@ -12,13 +12,13 @@ from support.parts import figures, part, statistics, stores
 from support.serving import World, serving
 
 from exporter.api.masking import shown_error, shown_result
-from exporter.logs import masked
 from exporter.api.streaming import cell
 from exporter.api.wire import in_words, number_or_text
 from exporter.config.http import Auth
 from exporter.connections import CheckResult, ConnectionState
 from exporter.domain import ErrorGroup, Queues, QueueState, Running, Statistics, Worker, Workers
 from exporter.httpd.roles import Caller, Role
+from exporter.logs import masked
 from exporter.stores.queries import JSON_CHARACTERS
 
 NOBODY = Caller("anonymous", Role.VIEWER, known=False)
