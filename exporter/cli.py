@@ -51,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_profile(commands.add_parser("profile", help="work with store profiles"))
     _add_targets(commands.add_parser("targets", help="look at the PostgreSQL servers that are checked"))
     _add_state(commands.add_parser("state", help="look at the state file, also while the exporter runs"))
+    _add_alertmanager_config(
+        commands.add_parser(
+            "alertmanager-config", help="write Alertmanager's configuration and templates", allow_abbrev=False
+        )
+    )
     schema = commands.add_parser("schema", help="print the DDL of the native schema")
     schema.add_argument("--schema", default="public", help="schema to put the tables into (default: public)")
     schema.set_defaults(run=_schema)
@@ -98,6 +103,23 @@ def _add_state(parser: argparse.ArgumentParser) -> None:
         if name == "show":
             command.add_argument("--json", dest="as_json", action="store_true", help="print it as JSON")
         command.set_defaults(run=_state)
+
+
+def _add_alertmanager_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config.file", dest="config_file", help="configuration file (default: config.yaml)")
+    parser.add_argument(
+        "--output",
+        default="alertmanager",
+        metavar="DIR",
+        help="directory to write to; - prints alertmanager.yml alone (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--secrets.path",
+        dest="secrets_path",
+        metavar="DIR",
+        help="where Alertmanager finds secrets that are in no file yet (default: secrets below the output)",
+    )
+    parser.set_defaults(run=_alertmanager_config)
 
 
 @contextlib.contextmanager
@@ -175,6 +197,12 @@ def _targets_check(args: argparse.Namespace) -> int:
 
 def _state(args: argparse.Namespace) -> int:
     from exporter.state import run  # noqa: PLC0415
+
+    return run(args)
+
+
+def _alertmanager_config(args: argparse.Namespace) -> int:
+    from exporter.alerting.command import run  # noqa: PLC0415
 
     return run(args)
 

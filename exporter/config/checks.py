@@ -8,6 +8,17 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from exporter.config.addresses import parse_listen_address
+from exporter.config.alerting import Alerting, Email, OnCall, Pagerduty, Receiver, Slack, Team, Webhook
+from exporter.config.alerting_checks import (
+    check_alerting,
+    check_email,
+    check_on_call,
+    check_pagerduty,
+    check_receiver,
+    check_slack,
+    check_team,
+    check_webhook,
+)
 from exporter.config.convert import Check
 from exporter.config.dependency_checks import check_kafka, check_redis, check_smtp, check_tcp
 from exporter.config.dsn import parse_dsn
@@ -264,27 +275,35 @@ def _check_scopes(sections: Iterable[Where]) -> None:
 
 #: Run on each section once it has been read; a section with faults is checked as far as its other keys allow.
 CHECKS: Final[dict[type, Check]] = {
+    Alerting: check_alerting,
     Alertmanager: check_remote,
     Auth: check_auth,
     Config: check_config,
     Connections: check_connections,
+    Email: check_email,
     PostgresStore: check_store,
     HttpDependency: check_remote,
     HttpRemedy: check_remote,
     HttpTrigger: check_remote,
     KafkaDependency: check_kafka,
+    OnCall: check_on_call,
+    Pagerduty: check_pagerduty,
     PostgresDependency: check_target,
     Profile: check_profile,
+    Receiver: check_receiver,
     RedisDependency: check_redis,
     RedisTrigger: check_redis_trigger,
     Remote: check_remote,
+    Slack: check_slack,
     Sentry: check_sentry,
     SmtpDependency: check_smtp,
     StoreTargets: check_tls_files,
     Target: check_target,
     TcpDependency: check_tcp,
+    Team: check_team,
     Tracing: check_tracing,
     Vault: check_vault,
     VaultAuth: check_vault_auth,
     VaultCredential: check_vault_credential,
+    Webhook: check_webhook,
 }

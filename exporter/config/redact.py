@@ -31,7 +31,8 @@ def _shown(value: Any) -> Any:
         case Duration():
             shown = format_duration(value)
         case msgspec.Struct():
-            shown = {name: _shown(getattr(value, name)) for name in value.__struct_fields__}
+            names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+            shown = {key: _shown(getattr(value, name)) for key, name in names}
         case dict():
             shown = {key: _shown(item) for key, item in value.items()}
         case tuple():

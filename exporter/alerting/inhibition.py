@@ -1,0 +1,79 @@
+"""What follows from what: while the cause fires, its consequences are not told. rules/README.md has the table."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_JOB: Final = ("cluster", "namespace", "job")
+_STORE: Final = (*_JOB, "store")
+_JOB_OF_STORE: Final = (*_STORE, "job_id")
+_CONNECTION: Final = (*_JOB, "connection")
+_TASK_TYPE: Final = (*_STORE, "task_type")
+#: All that tells one thing that fails from another.
+_THING: Final = (*_STORE, "component", "task_type", "queue", "job_id", "connection", "name", "collector", "source")
+
+#: The alerts of these causes, the matchers of what they explain, the labels in which both agree.
+FOLLOWS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...]] = (
+    (
+        ("SchedulingExporterDown",),
+        ('alertname=~"SchedulingExporterAbsent|SchedulingExporterRestarted|SchedulingExporterRestarting"',),
+        _JOB,
+    ),
+    (
+        ("SchedulingStoreDown", "SchedulingStoreUnreadable"),
+        ('component=~"executions|trends|jobs|queues|workers|slo"',),
+        _STORE,
+    ),
+    (
+        ("SchedulingStoreDown", "SchedulingStoreUnreadable"),
+        ('alertname=~"SchedulingCountingInexact|SchedulingStoreStale"',),
+        _STORE,
+    ),
+    (("SchedulingStoreDown",), ('alertname="SchedulingApiErrorRatioHigh"',), _JOB),
+    (
+        ("SchedulingNoWorkers",),
+        (
+            'alertname=~"SchedulingWorkerLost|SchedulingNoExecutions|SchedulingQueueLatencyHigh|SchedulingQueueGrowing'
+            '|SchedulingRunMissed|SchedulingExecutionsOrphaned"',
+        ),
+        _STORE,
+    ),
+    (
+        ("SchedulingNoExecutions",),
+        (
+            'alertname=~"SchedulingQueueLatencyHigh|SchedulingQueueGrowing|SchedulingRunMissed'
+            '|SchedulingExecutionRateUnusual"',
+        ),
+        _STORE,
+    ),
+    (("SchedulingCriticalJobFailed",), ('alertname="SchedulingJobNeverSucceeded"',), _JOB_OF_STORE),
+    (
+        ("SchedulingConnectionDown", "SchedulingConnectionAuthRefused"),
+        ('component="connections"', 'severity="warning"'),
+        _CONNECTION,
+    ),
+    (
+        ("SchedulingVaultDown",),
+        ('alertname=~"SchedulingVaultLeaseExpiring|SchedulingVaultTokenExpiring"',),
+        _JOB,
+    ),
+    (
+        ("SchedulingFailureRatioHigh", "SchedulingErrorBudgetBurnFast"),
+        ('alertname=~"SchedulingErrorSpike|SchedulingSuccessRatioLow|SchedulingErrorBudgetBurnSlow"',),
+        _TASK_TYPE,
+    ),
+)
+
+
+def inhibit_rules() -> list[dict[str, Any]]:
+    """Alertmanager's ``inhibit_rules``: the table, and that what is critical silences warnings about the same thing."""
+    rules = [
+        {"source_matchers": [_alerts(causes)], "target_matchers": list(explained), "equal": list(equal)}
+        for causes, explained, equal in FOLLOWS
+    ]
+    severities = {"source_matchers": ['severity="critical"'], "target_matchers": ['severity="warning"']}
+    return [*rules, {**severities, "equal": list(_THING)}]
+
+
+def _alerts(names: tuple[str, ...]) -> str:
+    return f'alertname="{names[0]}"' if len(names) == 1 else f'alertname=~"{"|".join(names)}"'
