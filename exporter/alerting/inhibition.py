@@ -10,7 +10,20 @@ _JOB_OF_STORE: Final = (*_STORE, "job_id")
 _CONNECTION: Final = (*_JOB, "connection")
 _TASK_TYPE: Final = (*_STORE, "task_type")
 #: All that tells one thing that fails from another.
-_THING: Final = (*_STORE, "component", "task_type", "queue", "job_id", "connection", "name", "collector", "source")
+_THING: Final = (
+    *_STORE,
+    "component",
+    "task_type",
+    "queue",
+    "job_id",
+    "connection",
+    "name",
+    "kind",
+    "integration",
+    "collector",
+    "source",
+    "metric",
+)
 
 #: The alerts of these causes, the matchers of what they explain, the labels in which both agree.
 FOLLOWS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...]] = (

@@ -187,4 +187,4 @@ def _bearer(token: str | None) -> Mapping[str, Any]:
 
 def _file(receiver: str, what: str) -> str:
     """A secret's file name: that of everybody needs no prefix."""
-    return what if receiver == EVERYBODY else f"{receiver}_{what}".replace("-", "_")
+    return f"{receiver}_{what}".replace("-", "_").removeprefix(f"{EVERYBODY}_")

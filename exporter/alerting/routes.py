@@ -59,8 +59,12 @@ def by_severity(receiver: str, critical: Pace) -> list[Route]:
 
 
 def root(group_by: Sequence[str], warning: Pace, routes: Sequence[Route]) -> Route:
-    """The route of everything: what no other one takes is told at the pace of warnings."""
-    return {"receiver": EVERYBODY, "group_by": list(group_by), **pace(warning), "routes": list(routes)}
+    """The route of everything: what no other one takes is told at the pace of warnings.
+
+    The last route says that once more: an alert that has matched one, also one that continues, never comes back here.
+    """
+    all_routes = [*routes, {"receiver": EVERYBODY}]
+    return {"receiver": EVERYBODY, "group_by": list(group_by), **pace(warning), "routes": all_routes}
 
 
 def nothing_to_say() -> Route:

@@ -121,7 +121,7 @@ class OnCall(Section, frozen=True, kw_only=True):
 
 
 class Team(Section, frozen=True, kw_only=True):
-    """Told, in place of everybody, of the alerts that all ``matchers`` match; without any, of those with its ``team``."""
+    """Told, in place of everybody, of the alerts that all ``matchers`` match; without any, those of its ``team``."""
 
     name: Annotated[str, Meta(max_length=100)]
     matchers: tuple[Text, ...] = ()

@@ -61,7 +61,8 @@ def test_other_commands_exist(documents: Documents) -> None:
         if words[0] == "make":
             assert words[1] in targets, f"{place}: no make {words[1]}"
         else:
-            assert words[0] in ("scheduler-exporter", "pip", "export", "psql", "kill", "curl"), f"{place}: {words[0]}"
+            known = ("scheduler-exporter", "pip", "export", "psql", "kill", "curl", "amtool")
+            assert words[0] in known, f"{place}: {words[0]}"
 
 
 def test_commands_named_in_the_text_exist(documents: Documents, parser: argparse.ArgumentParser) -> None:
@@ -69,7 +70,7 @@ def test_commands_named_in_the_text_exist(documents: Documents, parser: argparse
     named = [
         (file, command)
         for file in documents.texts
-        for command in re.findall(r"`scheduler-exporter ([a-z]+)", documents.prose(file))
+        for command in re.findall(r"`scheduler-exporter ([a-z-]+)", documents.prose(file))
     ]
     assert named
     for file, command in named:
