@@ -70,7 +70,7 @@ def test_commands_named_in_the_text_exist(documents: Documents, parser: argparse
     named = [
         (file, command)
         for file in documents.texts
-        for command in re.findall(r"`scheduler-exporter ([a-z-]+)", documents.prose(file))
+        for command in re.findall(r"`scheduler-exporter ([a-z][a-z-]*)", documents.prose(file))
     ]
     assert named
     for file, command in named:
