@@ -101,6 +101,7 @@ class App:
             secrets=self._secrets,
             roster=self._roster,
             disabled=options.disabled,
+            share=f"{options.shard}/{options.total_shards}",
         )
         self._actions = Actions(
             store=self._stores.trigger, reveal=self._secrets.value, audit=self._audit, keys=Idempotency(self._ledger)

@@ -31,6 +31,7 @@ class OpenStores:
         secrets: Secrets,
         roster: Roster,
         disabled: Collection[str],
+        share: str,
     ) -> None:
         self._hub = hub
         self._poller = poller
@@ -39,6 +40,7 @@ class OpenStores:
         self._secrets = secrets
         self._roster = roster
         self._disabled = disabled
+        self._share = share
         self._stores: dict[str, tuple[Store | Visitor, asyncio.Task[None]]] = {}
 
     def __contains__(self, name: object) -> bool:
@@ -59,7 +61,8 @@ class OpenStores:
         self._stores[config.name] = (store, task)
 
     def _polled(self, config: PostgresStore, whole: Config, *, lists: bool) -> Store:
-        connections = StoreConnections(config, self._roster, writes=whole.connections.write_status) if lists else None
+        writes = whole.connections.write_status
+        connections = StoreConnections(config, self._roster, writes=writes, share=self._share) if lists else None
         return Store(
             config,
             ledger=self._ledger,
@@ -72,7 +75,8 @@ class OpenStores:
         )
 
     def _visited(self, config: PostgresStore, whole: Config) -> Visitor:
-        return Visitor(config, self._secrets, self._roster, self._queries, writes=whole.connections.write_status)
+        writes = whole.connections.write_status
+        return Visitor(config, self._secrets, self._roster, self._queries, writes=writes, share=self._share)
 
     async def shut(self, name: str) -> None:
         """Ask a store no longer, and end its connections."""

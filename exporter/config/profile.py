@@ -37,7 +37,8 @@ class Selects(Section, frozen=True, kw_only=True):
     ``job_by_id`` gives jobs by a bare, indexed id, for requests that ask for one. It is not needed where ``jobs`` has
     such an id.
     ``connections`` lists servers to check, and may be missing where ``connections_require`` is not met;
-    ``connection_status`` is the table that results of those checks go into.
+    ``connection_status`` is the table that results of those checks go into, ``connection_lease`` the one that says
+    which of several exporters writes them; it may be missing.
     ``retention`` is for how long the scheduler keeps what finished, where that may be shorter than a sidecar is down.
     """
 
@@ -51,6 +52,7 @@ class Selects(Section, frozen=True, kw_only=True):
     trigger: Sql | None = None
     connections: Sql | None = None
     connection_status: Text | None = None
+    connection_lease: Text | None = None
     cursor: Cursor | None = None
     retention: Positive | None = None
     requires: tuple[Text, ...] = ()

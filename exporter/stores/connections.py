@@ -13,13 +13,15 @@ import structlog
 
 from exporter.config.model import PostgresStore, Profile
 from exporter.directory import Directory, StatusWritten, StoreConnection
+from exporter.errors import StoreError
 from exporter.instruments import QueryInstruments
 from exporter.poller import Collected, Collector
 from exporter.stores import recognition
 from exporter.stores.credentials import StoreCredentials
+from exporter.stores.lease import HOLDER, Lease
 from exporter.stores.listing import Listing
 from exporter.stores.reads import Reads
-from exporter.stores.session import Session
+from exporter.stores.session import Session, Transaction
 from exporter.stores.status import StatusTable
 from exporter.vault.references import Secrets
 
@@ -29,15 +31,28 @@ log = structlog.get_logger(component="store")
 VISITED_INTERVALS: Final = 4
 #: A visit may take so many statement timeouts before the poller gives it up.
 DEADLINE_TIMEOUTS: Final = 6
+#: A lease lasts for so many intervals of the store, and at least for so many seconds: then another replica takes over.
+LEASE_INTERVALS: Final = 4
+LEASE_SECONDS: Final = 10.0
 NOTHING: Final = Collected(value=None)
 
 
 class StoreConnections:
-    """Asks one store for its connections, and writes the results of their checks where ``writes`` says so."""
+    """Asks one store for its connections, and writes the results of their checks where ``writes`` says so.
 
-    def __init__(self, config: PostgresStore, directory: Directory, *, writes: bool) -> None:
+    ``share`` is which of the targets are checked here: replicas of one share take turns at writing, by a lease.
+    """
+
+    def __init__(
+        self, config: PostgresStore, directory: Directory, *, writes: bool, share: str = "0/1", holder: str = HOLDER
+    ) -> None:
         self._store = config.name
         self._timeout = float(config.timeout)
+        self._holder = holder
+        self._lease_name = f"connection_status {share}"
+        self._lease_seconds = max(LEASE_INTERVALS * config.interval, LEASE_SECONDS)
+        self._lease: Lease | None = None
+        self._theirs = False
         self._directory = directory
         self._writes = writes
         self._listing = Listing(config.name)
@@ -71,20 +86,47 @@ class StoreConnections:
                 self._said = True
                 log.warning("results are not written: the profile names no connection_status", store=self._store)
             return NOTHING
+        try:
+            return await self._write(session, profile.connection_lease, self._status_table(profile.connection_status))
+        except StoreError:
+            self._status = None  # the tables may be others by now: they are looked at again
+            raise
+
+    def _status_table(self, relation: str) -> StatusTable:
         if self._status is None:
-            self._status = StatusTable(profile.connection_status)
-        table, load = self._status, 0.0
+            self._status = StatusTable(relation)
+        return self._status
+
+    async def _write(self, session: Session, lease: str | None, table: StatusTable) -> Collected:
+        load = 0.0
         statuses = table.unwritten(self._directory.checked(self._store))
         if not statuses:
             return Collected(value=StatusWritten(results=0))
         if not table.ready:
             async with session.transaction(self._timeout) as transaction:
                 await table.prepare(transaction)
+                await self._look_for_lease(transaction, lease)
             load = transaction.seconds
         async with session.transaction(self._timeout, writing=True) as transaction:
-            await table.write(transaction, statuses)
-        table.done(statuses)
-        return Collected(value=StatusWritten(results=len(statuses)), load_seconds=load + transaction.seconds)
+            ours = self._lease is None or await self._lease.take(transaction)
+            if ours:
+                await table.write(transaction, statuses)
+        self._tell_whose(ours=ours)
+        if ours:
+            table.done(statuses)
+        written = StatusWritten(results=len(statuses) if ours else 0)
+        return Collected(value=written, load_seconds=load + transaction.seconds)
+
+    async def _look_for_lease(self, transaction: Transaction, relation: str | None) -> None:
+        lease = Lease(relation, self._lease_name, self._lease_seconds, self._holder) if relation is not None else None
+        self._lease = lease if lease is not None and await lease.there(transaction) else None
+
+    def _tell_whose(self, *, ours: bool) -> None:
+        if ours == self._theirs:
+            self._theirs = not ours
+            log.info(
+                "results are written here" if ours else "results are written by another replica", store=self._store
+            )
 
 
 class Visitor:
@@ -105,11 +147,12 @@ class Visitor:
         instruments: QueryInstruments,
         *,
         writes: bool,
+        share: str = "0/1",
     ) -> None:
         self.config = config
         self._credentials = StoreCredentials(config, secrets)
         self._session = Session(config.name, self._credentials, config.timeout, instruments)
-        self._connections = StoreConnections(config, directory, writes=writes)
+        self._connections = StoreConnections(config, directory, writes=writes, share=share)
         self._profile: Profile | None = None
 
     def collectors(self) -> list[Collector]:

@@ -110,7 +110,10 @@ def _filled_selects(selects: Mapped, values: Mapping[str, str]) -> Mapped:
         cursor = msgspec.structs.replace(cursor, position=put(cursor.position), unfinished=put(cursor.unfinished))
     return msgspec.structs.replace(
         selects,
-        **{name: put(getattr(selects, name)) for name in (*ENTITIES, *OPTIONAL, "connection_status", "trigger")},
+        **{
+            name: put(getattr(selects, name))
+            for name in (*ENTITIES, *OPTIONAL, "connection_status", "connection_lease", "trigger")
+        },
         cursor=cursor,
         requires=tuple(_filled(r, values) for r in selects.requires),
     )

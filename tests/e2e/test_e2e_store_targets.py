@@ -99,7 +99,7 @@ def statuses(native: NativeStore) -> dict[str, tuple[Any, ...]]:
 
 
 def grant(native: NativeStore) -> None:
-    run(native, f'GRANT INSERT, UPDATE ON connection_status TO "{role(native)}"')
+    run(native, f'GRANT INSERT, UPDATE ON connection_status, connection_lease TO "{role(native)}"')
 
 
 def test_results_are_written_where_that_is_on_and_allowed(native: NativeStore, start_sidecar: StartSidecar) -> None:
@@ -135,6 +135,25 @@ def test_results_are_written_where_that_is_on_and_allowed(native: NativeStore, s
     assert "role may not write" not in sidecar.get("/metrics").text
 
 
+def holder(native: NativeStore) -> str:
+    return "".join(row[0] for row in run(native, "SELECT holder FROM connection_lease"))
+
+
+def test_of_two_replicas_one_writes_and_the_other_takes_over(native: NativeStore, start_sidecar: StartSidecar) -> None:
+    grant(native)
+    add(native, "healthy")
+    replicas = [start_sidecar(configuration(native, write_status=True)) for _ in range(2)]
+    until(lambda: statuses(native).keys() == {"healthy"}, SOON)
+    until(lambda: sum(len(r.events("results are written by another replica")) for r in replicas) == 1, SOON)
+    [waiting] = [r for r in replicas if r.events("results are written by another replica")]
+    [writing] = [r for r in replicas if r is not waiting]
+    before = holder(native)
+    writing.kill()
+    until(lambda: waiting.events("results are written here"), 60, "the lease of a replica that was killed expires")
+    until(lambda: statuses(native)["healthy"][5] < 3, SOON, "results are new")
+    assert holder(native) != before
+
+
 def test_nothing_is_written_unless_that_is_on(native: NativeStore, start_sidecar: StartSidecar) -> None:
     add(native, "healthy")
     grant(native)
@@ -144,7 +163,7 @@ def test_nothing_is_written_unless_that_is_on(native: NativeStore, start_sidecar
 
 
 def test_a_store_without_the_table_is_a_store_without_targets(native: NativeStore, start_sidecar: StartSidecar) -> None:
-    run(native, "DROP TABLE connection_status, connections")
+    run(native, "DROP TABLE connection_status, connections, connection_lease")
     sidecar = start_sidecar(configuration(native, write_status=True))
     until(lambda: sidecar.events("store lists no connections to check"), SOON)
     sidecar.settled(since=native.finish(1))

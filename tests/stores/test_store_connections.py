@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -227,6 +228,60 @@ async def test_what_keeps_results_from_being_written(
                 "CREATE TABLE results (connection_id int PRIMARY KEY, is_healthy boolean)",
                 f"GRANT SELECT, INSERT, UPDATE ON results TO {role}",
             )
+            assert (await table.tell(opened, wanted)).value == StatusWritten(results=1)
+    finally:
+        execute(database, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+async def test_of_several_replicas_one_writes_until_its_lease_expires(database: Database) -> None:
+    execute(
+        database,
+        "CREATE TABLE results (connection_id int PRIMARY KEY, is_healthy boolean, last_check timestamptz)",
+        "CREATE TABLE lease (name text PRIMARY KEY, holder text, expires_at timestamptz)",
+    )
+    wanted = profile(connections=LISTS, connection_lease="lease")
+    one, two = Directory([STATUS]), Directory([STATUS])
+    first = StoreConnections(STORE, one, writes=True, holder="one")
+    second = StoreConnections(STORE, two, writes=True, holder="two")
+    other = StoreConnections(STORE, Directory([STATUS]), writes=True, holder="three", share="1/2")
+    async with session(database) as opened:
+        for table in (first, second, other):
+            await table.ask(opened, wanted)
+        assert (await first.tell(opened, wanted)).value == StatusWritten(results=1)
+        assert (await second.tell(opened, wanted)).value == StatusWritten(results=0), "the first one has the lease"
+        assert (await other.tell(opened, wanted)).value == StatusWritten(results=1), "another share is another lease"
+        one.statuses = two.statuses = [_status(STATUS.connection_id, last_check=STATUS.last_check + 60)]
+        assert (await second.tell(opened, wanted)).value == StatusWritten(results=0)
+        execute(database, "UPDATE lease SET expires_at = now() - interval '1 ms' WHERE holder = 'one'")
+        assert (await second.tell(opened, wanted)).value == StatusWritten(results=1)
+        assert (await first.tell(opened, wanted)).value == StatusWritten(results=0)
+    held = execute(database, "SELECT name, holder, expires_at > now() FROM lease ORDER BY 1")
+    assert held == [("connection_status 0/1", "two", True), ("connection_status 1/2", "three", True)]
+
+
+async def test_what_is_wrong_with_the_lease_is_said(database: Database) -> None:
+    role = f"leaser_{database.name}"
+    execute(
+        database,
+        f"CREATE ROLE {role} LOGIN PASSWORD 'w'",
+        "CREATE TABLE results (connection_id int PRIMARY KEY, is_healthy boolean)",
+        f"GRANT SELECT, INSERT, UPDATE ON results TO {role}",
+        "CREATE TABLE lease (name text, holder text)",
+    )
+    table = StoreConnections(STORE, Directory([STATUS]), writes=True)
+    wanted = profile(connections=LISTS, connection_lease="lease")
+    try:
+        async with session(database, database.dsn_as(role, "w")) as opened:
+            await table.ask(opened, wanted)
+            for statement, expected in (
+                ("SELECT 1", "lease has no column expires_at; it has: name, holder"),
+                ("ALTER TABLE lease ADD expires_at timestamptz", "Run: CREATE UNIQUE INDEX ON lease (name);"),
+                ("CREATE UNIQUE INDEX ON lease (name)", f'GRANT SELECT, INSERT, UPDATE ON lease TO "{role}";'),
+            ):
+                execute(database, statement)
+                with pytest.raises(StoreError, match=re.escape(expected)):
+                    await table.tell(opened, wanted)
+            execute(database, f"GRANT SELECT, INSERT, UPDATE ON lease TO {role}")
             assert (await table.tell(opened, wanted)).value == StatusWritten(results=1)
     finally:
         execute(database, f"DROP OWNED BY {role}", f"DROP ROLE {role}")

@@ -72,7 +72,7 @@ async def test_connections_are_read_and_results_written_through_a_pooler(databas
     store = PostgresStore(name="main", dsn=Dsn(bouncer))
     with database.connect() as admin:
         admin.execute("INSERT INTO connections (name, host) VALUES ('one', 'h')")
-        admin.execute("GRANT INSERT, UPDATE ON connection_status TO PUBLIC")
+        admin.execute("GRANT INSERT, UPDATE ON connection_status, connection_lease TO PUBLIC")
     directory = Directory([STATUS])
     table = StoreConnections(store, directory, writes=True)
     session = Session("main", StoreCredentials(store), 5.0, QueryInstruments())

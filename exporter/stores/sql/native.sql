@@ -1,5 +1,5 @@
 -- The native schema of scheduler-exporter: for a scheduler that has no tables of its own, or whose own cannot be read.
--- The scheduler writes these tables; the exporter only reads them, connection_status excepted. Every column that is not NOT NULL may be left out.
+-- The scheduler writes these tables; the exporter only reads them, connection_status and connection_lease excepted. Every column that is not NOT NULL may be left out.
 -- Set completed_at when the execution ends, by the database's clock (now() or clock_timestamp()).
 
 CREATE SCHEMA IF NOT EXISTS {schema};
@@ -89,7 +89,7 @@ CREATE TABLE {schema}.connections (
     vault_path text                                  -- secret/data/reports, database/creds/monitor; NULL: no Vault
 );
 
--- The latest check of each, written by the exporter where connections.write_status is on: the one table it writes.
+-- The latest check of each, written by the exporter where connections.write_status is on.
 CREATE TABLE {schema}.connection_status (
     connection_id    bigint PRIMARY KEY REFERENCES {schema}.connections ON DELETE CASCADE,
     is_healthy       boolean NOT NULL,
@@ -100,12 +100,19 @@ CREATE TABLE {schema}.connection_status (
     failed_stage     text                            -- vault, dns, tcp, tls, auth or query
 ) WITH (fillfactor = 70);                            -- room for updates in place
 
+-- Which of several exporters with one configuration writes them: whoever renews its row before it expires.
+CREATE TABLE {schema}.connection_lease (
+    name       text PRIMARY KEY,                     -- the share of the targets, as `connection_status 0/1`
+    holder     text NOT NULL,                        -- host name, process id, a random number
+    expires_at timestamptz NOT NULL
+);
+
 -- What the exporter's role needs, and pg_monitor, with which it sees open transactions and counts exactly:
 --   CREATE ROLE scheduler_exporter LOGIN PASSWORD '...';
 --   GRANT pg_monitor TO scheduler_exporter;
 --   GRANT USAGE ON SCHEMA {schema} TO scheduler_exporter;
 --   GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO scheduler_exporter;
 -- And for connections.write_status:
---   GRANT INSERT, UPDATE ON {schema}.connection_status TO scheduler_exporter;
+--   GRANT INSERT, UPDATE ON {schema}.connection_status, {schema}.connection_lease TO scheduler_exporter;
 -- And for jobs to be triggered through the exporter (actions.enabled):
 --   GRANT UPDATE (status, next_run_at, updated_at) ON {schema}.jobs TO scheduler_exporter;
