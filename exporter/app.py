@@ -49,7 +49,7 @@ from exporter.poller import Poller
 from exporter.remediation import Remediation
 from exporter.sharding import Share
 from exporter.snapshot import Hub, Part
-from exporter.telemetry import traced
+from exporter.telemetry import reporting, traced
 from exporter.vault import Vault
 from exporter.vault.references import Secrets, load
 from exporter.vitals import LoopClock, Vitals, share_memory, trim_memory
@@ -121,7 +121,8 @@ class App:
     async def run(self) -> None:
         """Serve until told to stop. Raises ConfigError when it cannot start; the state file may come later."""
         async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(traced(config=self._config, reveal=self._secrets.value))
+            for telling in (reporting, traced):
+                await stack.enter_async_context(telling(self._config, self._secrets.value))
             await stack.enter_async_context(self._ledger)
             await stack.enter_async_context(self._vault)
             exposure = Exposure(self._ledger.exposed, self._ledger.expose)

@@ -24,6 +24,8 @@ def refuse_fixed(before: Config, after: Config) -> None:
         "web": (before.web, after.web),
         "api.listen_address": (before.api.addresses, after.api.addresses),
         "state.path": (before.state, after.state),
+        "tracing": (before.tracing, after.tracing),
+        "sentry": (before.sentry, after.sentry),
     }
     problems = [f"{key}: cannot change while running; restart to apply it" for key, (a, b) in fixed.items() if a != b]
     if problems:

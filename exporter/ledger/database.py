@@ -193,7 +193,7 @@ def set_aside(path: Path, reason: str, kind: str = "damaged") -> Path:
     for suffix in _COMPANIONS:
         with contextlib.suppress(FileNotFoundError):
             beside(path, suffix).rename(beside(aside, suffix))
-    log.error(
+    log.critical(
         f"state file is {kind}; it was set aside and all counters start at zero",
         file=str(path),
         kept_as=str(aside),

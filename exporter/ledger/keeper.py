@@ -245,7 +245,7 @@ class Keeper:
         aside = free_name(path, "replaced")
         file.db.execute("VACUUM INTO ?", (str(aside),))
         self._drop_companions(file, path)
-        log.error(
+        log.critical(
             "state file was replaced by another one under the running process; counting goes on with that one",
             file=str(path),
             kept_as=str(aside),

@@ -56,7 +56,7 @@ class Pipeline:
             event["exception"] = "".join(traceback.format_exception(exception)).rstrip()
         told = masked_fields({public(key): value for key, value in event.items() if value is not None})
         fields = self._whole(severity, told)
-        if severity in _LOUD and errors.anybody():
+        if errors.anybody(severity):
             errors.tell(ErrorEvent(severity=severity, fields=fields, exception=exception))  # type: ignore[arg-type]
         filed = self._file(fields) if self._file is not None and not shown else None
         line = Line(self._stream(fields), filed, fields["category"], fields["timestamp"][:10])

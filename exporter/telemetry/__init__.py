@@ -6,6 +6,7 @@ Belongs here: where that goes, how it gets there, what becomes of it when nobody
 
 from __future__ import annotations
 
+from exporter.telemetry.errors import reporting
 from exporter.telemetry.traces import traced
 
-__all__ = ["traced"]
+__all__ = ["reporting", "traced"]
