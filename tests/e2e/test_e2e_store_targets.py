@@ -269,8 +269,8 @@ def test_rows_with_one_name_and_rows_that_cannot_be_checked(native: NativeStore,
     time.sleep(1)
     said = sidecar.events("connections of the store need a look")
     assert len(said) == 1
-    assert said[0]["rows"] == 4 and set(said[0]["by_id"]) == {str(n) for n in (first, second, third, covered)}
-    assert said[0]["by_id"][str(second)].startswith("not checked: port: expected")
+    assert said[0]["rows"] == 4 and set(said[0]["byId"]) == {str(n) for n in (first, second, third, covered)}
+    assert said[0]["byId"][str(second)].startswith("not checked: port: expected")
 
 
 def test_rows_take_credentials_from_vault(native: NativeStore, start_sidecar: StartSidecar) -> None:
