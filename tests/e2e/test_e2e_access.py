@@ -66,7 +66,7 @@ def test_tokens_and_the_audit_trail_from_outside(start_sidecar: StartSidecar, tm
     told = [(line["action"], line["actor"], line["result"], line["category"]) for line in sidecar.events("audit")]
     assert told == [("login", "anonymous", "refused", "audit"), ("reload", "SIGHUP", "success", "audit")]
     assert sidecar.events("audit")[0]["correlationId"] == "guess-1"
-    assert any(line.get("request_id") == "my-request.1" for line in sidecar.events("request"))
+    assert any(line.get("correlationId") == "my-request.1" for line in sidecar.events("request"))
     assert sidecar.stop() == 0
     assert TOKEN not in sidecar.log
     kept = run_command("state", "export", f"--state.path={sidecar.directory / 'state'}", directory=tmp_path)
