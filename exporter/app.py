@@ -40,8 +40,9 @@ from exporter.metrics import COLLECTORS, probe
 from exporter.metrics.exposure import Exposure
 from exporter.metrics.process import objectives, sample, thresholds
 from exporter.metrics.render import Renderer
-from exporter.opened import OpenStores
+from exporter.opened import OpenStores, packs_of
 from exporter.options import Options
+from exporter.packs.asking import Packs
 from exporter.pages.families import PAGES
 from exporter.pages.reference import reference
 from exporter.pages.status import StatusPage
@@ -102,6 +103,7 @@ class App:
             roster=self._roster,
             disabled=options.disabled,
             share=f"{options.shard}/{options.total_shards}",
+            packs=packs_of(config, options.config_file),
         )
         self._actions = Actions(
             store=self._stores.trigger, reveal=self._secrets.value, audit=self._audit, keys=Idempotency(self._ledger)
@@ -213,6 +215,7 @@ class App:
         return {
             "store": tuple(store.name for store in self._share.polled),
             "connection": tuple(target.name for target in self._roster.connections.targets),
+            "pack": self._stores.packs.sources([store.name for store in self._share.polled]),
             "dependency": tuple(dependency.name for dependency in self._config.dependencies),
             "process": ("",),
         }
@@ -240,7 +243,7 @@ class App:
         renderer.restart()
         if opened.anew:
             for store in self._config.stores:
-                self._hub.withdraw(store.name, "executions")
+                self._stores.withdraw_counts(store.name)
 
     # -- reload
 
@@ -256,19 +259,20 @@ class App:
                 logs.scrubber.learn(config)
                 refuse_fixed(self._share.file, config)
                 self._server.check(config)
+                packs = packs_of(config, self._options.config_file)
             except ConfigError as e:
                 self._reload_ok = False
                 self._sample()
                 log.error("configuration refused; the last good one stays in force", problems=e.problems)
                 return ReloadResult(ok=False, problems=tuple(map(logs.masked_text, e.problems)))
-            await self._apply(config)
+            await self._apply(config, packs)
             self._reload_ok, self._reload_at = True, time.time()
             self._sample()
             log.info("configuration reloaded", stores=len(self._share.polled),
                      targets=len(self._roster.connections.targets))  # fmt: skip
             return ReloadResult(ok=True)
 
-    async def _apply(self, config: Config) -> None:
+    async def _apply(self, config: Config, packs: Packs) -> None:
         old = {store.name: store for store in self._share.asked}
         before = self._share.file
         self._share = self._share_of(config)
@@ -276,12 +280,13 @@ class App:
         new = {store.name: store for store in self._share.asked}
         await self._vault.apply(config.vault)
         await self._ledger.set_limits(config.limits.series_per_metric, config.retention)
-        resized = opened_with(before) != opened_with(config)
+        resized = opened_with(before) != opened_with(config) or packs != self._stores.packs
         for name, store in old.items():
             if new.get(name) != store or resized:
                 await self._stores.shut(name)
             if name not in new:
                 self._stores.forget(name)
+        self._stores.packs = packs
         for name, store in new.items():
             if name not in self._stores:
                 if store in self._share.polled:

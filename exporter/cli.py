@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from exporter import __version__
 from exporter.errors import ConfigError, ExporterError
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
     _add_demo(commands.add_parser("demo", help="run a scheduler, the exporter and Prometheus to look at"))
     _add_profile(commands.add_parser("profile", help="work with store profiles"))
+    _add_pack(commands.add_parser("pack", help="work with packs of SQL metrics"))
     _add_targets(commands.add_parser("targets", help="look at the PostgreSQL servers that are checked"))
     _add_state(commands.add_parser("state", help="look at the state file, also while the exporter runs"))
     _add_alertmanager_config(
@@ -77,6 +79,15 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--analyze", action="store_true", help="run the polls' statements too: time, buffers, rows")
     check.add_argument("--json", dest="as_json", action="store_true", help="print the report as JSON")
     check.set_defaults(run=_profile_check)
+
+
+def _add_pack(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="action")
+    check = commands.add_parser("check", help="run each query of each pack once on its store; counts nothing")
+    check.add_argument("--config.file", dest="config_file", default="config.yaml")
+    check.add_argument("store", nargs="*", help="only these stores")
+    check.add_argument("--json", dest="as_json", action="store_true", help="print the report as JSON")
+    check.set_defaults(run=_pack_check)
 
 
 def _add_targets(parser: argparse.ArgumentParser) -> None:
@@ -147,6 +158,7 @@ def _serve(args: argparse.Namespace) -> int:
         from exporter.app import serve  # noqa: PLC0415
     from exporter.config.load import NOT_ASKED  # noqa: PLC0415
     from exporter.httpd.access import check_access  # noqa: PLC0415
+    from exporter.opened import packs_of  # noqa: PLC0415
     from exporter.vault import Vault  # noqa: PLC0415
     from exporter.vault.references import load  # noqa: PLC0415
 
@@ -154,6 +166,7 @@ def _serve(args: argparse.Namespace) -> int:
     if args.config_check:
         config = options.load(NOT_ASKED)
         check_access(config)
+        packs_of(config, options.config_file)
         print(f"{options.config_file}: valid; {len(config.stores)} stores, {len(config.connections.targets)} targets")
         return 0
     # How the configuration wants its logs is not known before it is read, and reading it may speak to Vault.
@@ -184,6 +197,25 @@ def _profile_check(args: argparse.Namespace) -> int:
             return await check_stores(
                 config, args.store, print, analyze=args.analyze, as_json=args.as_json, secrets=Secrets(vault)
             )
+
+    logs.configure(logs.LogSettings(level="error", format="console"), sys.stderr)
+    return asyncio.run(check())
+
+
+def _pack_check(args: argparse.Namespace) -> int:
+    from exporter import logs  # noqa: PLC0415
+    from exporter.config.load import load_file  # noqa: PLC0415
+    from exporter.opened import packs_of  # noqa: PLC0415
+    from exporter.packs.check import check_packs  # noqa: PLC0415
+    from exporter.vault import Vault  # noqa: PLC0415
+    from exporter.vault.references import Secrets, load  # noqa: PLC0415
+
+    async def check() -> int:
+        config = await load(lambda answers: load_file(args.config_file, answers=answers), Vault)
+        logs.scrubber.learn(config)
+        packs = packs_of(config, Path(args.config_file))
+        async with Vault(config.vault) as vault:
+            return await check_packs(config, packs, args.store, print, as_json=args.as_json, secrets=Secrets(vault))
 
     logs.configure(logs.LogSettings(level="error", format="console"), sys.stderr)
     return asyncio.run(check())

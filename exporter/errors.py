@@ -23,6 +23,10 @@ class ProfileError(ExporterError):
     """A profile does not fit the store: a missing table or column, a wrong type, an unknown name."""
 
 
+class PackError(ExporterError):
+    """A pack's query does not fit the store, or its answer is none. The text names file, key and remedy."""
+
+
 class StoreError(ExporterError):
     """A store could not be asked, or refused the question. The text is safe to show: it holds no secret."""
 

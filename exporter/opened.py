@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from pathlib import Path
+from typing import Final
 
 from exporter.config.model import Config, PostgresStore
 from exporter.connections.roster import Roster
 from exporter.instruments import QueryInstruments
 from exporter.ledger.ledger import Ledger
+from exporter.metrics.names import ours
+from exporter.packs.answer import is_pack
+from exporter.packs.asking import Packs
+from exporter.packs.load import load_packs
 from exporter.poller import Poller, run_all
 from exporter.snapshot import NOT_OF_STORES, Hub
 from exporter.stores.connections import StoreConnections, Visitor
@@ -16,6 +22,14 @@ from exporter.stores.postgres import Store
 from exporter.stores.reads import Reads
 from exporter.stores.trigger import JobTrigger
 from exporter.vault.references import Secrets
+
+#: The name that switches all packs off.
+PACKS: Final = "packs"
+
+
+def packs_of(config: Config, file: Path) -> Packs:
+    """The packs that a configuration names, whose files are looked for beside it. Raises ConfigError."""
+    return load_packs(config, file.parent, ours() if config.packs else {}, filename=str(file))
 
 
 class OpenStores:
@@ -32,8 +46,10 @@ class OpenStores:
         roster: Roster,
         disabled: Collection[str],
         share: str,
+        packs: Packs,
     ) -> None:
         self._hub = hub
+        self._packs = packs
         self._poller = poller
         self._ledger = ledger
         self._queries = queries
@@ -57,6 +73,8 @@ class OpenStores:
         """Ask a store from now on. ``polled``: its executions too; ``lists``: which connections it has."""
         store = self._polled(config, whole, lists=lists) if polled else self._visited(config, whole)
         wanted = [c for c in store.collectors() if c.name not in self._disabled]
+        if isinstance(store, Store) and PACKS not in self._disabled:
+            wanted += self._packs.collectors(store.beside(), self._ledger, self._hub, whole.limits.series_per_metric)
         task = group.create_task(run_all(self._poller, wanted), name=f"store {config.name}")
         self._stores[config.name] = (store, task)
 
@@ -77,6 +95,16 @@ class OpenStores:
     def _visited(self, config: PostgresStore, whole: Config) -> Visitor:
         writes = whole.connections.write_status
         return Visitor(config, self._secrets, self._roster, self._queries, writes=writes, share=self._share)
+
+    @property
+    def packs(self) -> Packs:
+        """What is asked beside the stores' profiles, of those that are opened from now on."""
+        return self._packs
+
+    @packs.setter
+    def packs(self, packs: Packs) -> None:
+        self._packs = packs
+        packs.withdraw(self._hub)
 
     async def shut(self, name: str) -> None:
         """Ask a store no longer, and end its connections."""
@@ -99,6 +127,12 @@ class OpenStores:
         """Show nothing of a store but the parts in ``keep``."""
         for collector, source in list(self._hub.current.parts):
             if source == name and collector not in (*NOT_OF_STORES, *keep):
+                self._hub.withdraw(name, collector)
+
+    def withdraw_counts(self, name: str) -> None:
+        """Show nothing of what was counted of a store."""
+        for collector, source in list(self._hub.current.parts):
+            if source == name and (collector == "executions" or is_pack(collector)):
                 self._hub.withdraw(name, collector)
 
     def reads(self, name: str) -> Reads | None:

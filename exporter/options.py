@@ -29,6 +29,7 @@ COLLECTORS: Final = (
     "operations",
     "connections",
     "dependencies",
+    "packs",
 )
 
 

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 PartKey = tuple[str, str]
 
+#: Between collector and source where one text names a part.
+SEPARATOR: Final = "\x1f"
 #: Collectors whose sources are no stores: a target or a dependency may have the name of one.
 NOT_OF_STORES: Final = frozenset({"connections", "dependencies"})
 

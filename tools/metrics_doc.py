@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast, get_args
 
-from exporter.config.model import AnyDependency
+from exporter.config.model import AnyDependency, Config, Dsn, PostgresStore
 from exporter.config.shapes import tag_of
 from exporter.connections import BACKEND_STATES, STAGES, Result
 from exporter.domain import (
@@ -18,11 +18,13 @@ from exporter.domain import (
     OPERATION_STAGES,
     WORKER_STATES,
 )
-from exporter.instruments import REMEDIES, ApiInstruments, QueryInstruments, RemediationInstruments
+from exporter.instruments import REMEDIES
 from exporter.metrics import COLLECTORS, api
-from exporter.metrics.clientlib import from_client
 from exporter.metrics.exposition import go_float
 from exporter.metrics.family import Family
+from exporter.metrics.names import families, instruments, ours
+from exporter.metrics.packs import family_of
+from exporter.packs.load import load_packs, shipped
 from exporter.vault import OPERATIONS, RESULTS
 
 TARGET = Path(__file__).parents[1] / "docs" / "metrics.md"
@@ -37,6 +39,7 @@ HEADINGS = {
     "connection_checks": "All connection checks together",
     "vault": "Vault",
     "dependencies": "Dependencies",
+    "packs": "Packs",
     "sidecar": "The exporter itself",
     "collectors": "Collection",
     "process": "The system it runs on",
@@ -111,21 +114,15 @@ def sections() -> Iterator[tuple[str, list[Family]]]:
             yield HEADINGS.get(name, name), found
 
 
-def families(module: ModuleType) -> Iterator[Family]:
-    """The families that ``module`` declares at its top level, alone or in a tuple."""
-    for value in vars(module).values():
-        candidates = value if isinstance(value, tuple) else (value,)
-        yield from (item for item in candidates if isinstance(item, Family))
-
-
-def instruments() -> Iterator[Family]:
-    """The families of the instruments, each observed once: the client library tells labels by its samples."""
-    requests, queries, remedies = ApiInstruments(), QueryInstruments(), RemediationInstruments()
-    requests.observe(method="GET", endpoint="/", status=200, seconds=0, request_bytes=0, response_bytes=0)
-    queries.observe(query="running", seconds=0, store="main")
-    remedies.know(["rule"])
-    for registry in (requests.registry, queries.registry, remedies.registry):
-        yield from (family for family, _ in from_client(registry))
+def packs() -> Iterator[tuple[str, list[Family]]]:
+    """(name, families) of every pack that comes with the program."""
+    for name in shipped():
+        config = Config(stores=(PostgresStore(name="main", dsn=Dsn("")),), packs=(name,))
+        queries = load_packs(config, Path(), ours()).queries("main")
+        yield (
+            name,
+            [family_of(metric, kept=query.cursor is not None) for _, query in queries for metric in query.metrics],
+        )
 
 
 def buckets(bounds: tuple[float, ...]) -> str:
@@ -133,20 +130,29 @@ def buckets(bounds: tuple[float, ...]) -> str:
     return ", ".join(go_float(bound) for bound in bounds)
 
 
+def table(heading: str, found: list[Family]) -> Iterator[str]:
+    """A section: a row for each family."""
+    yield from (f"## {heading}\n", "| metric | type | labels | meaning |", "|---|---|---|---|")
+    for family in found:
+        kind = f"{family.kind}, kept" if family.persistent else family.kind
+        labels = ", ".join(family.labels) or "(none)"
+        yield f"| `{family.name}` | {kind} | {labels} | {family.help} |"
+    yield ""
+
+
 def document() -> str:
     """The whole file."""
     lines = [INTRODUCTION]
     histograms: list[Family] = []
     for heading, found in sections():
-        lines += [f"## {heading}\n", "| metric | type | labels | meaning |", "|---|---|---|---|"]
-        for family in found:
-            kind = f"{family.kind}, kept" if family.persistent else family.kind
-            labels = ", ".join(family.labels) or "(none)"
-            lines.append(f"| `{family.name}` | {kind} | {labels} | {family.help} |")
-            histograms += [family] if family.kind == "histogram" else []
-        lines.append("")
+        lines += table(heading, found)
+        histograms += [family for family in found if family.kind == "histogram"]
+    lines.append("Besides these, the Python client library's own `process_*` and `python_info`.\n")
+    for name, found in packs():
+        lines += table(f"The pack {name}", found)
+        histograms += [family for family in found if family.kind == "histogram"]
     lines += [
-        "Besides these, the Python client library's own `process_*` and `python_info`.\n",
+        "[Packs](packs.md) of your own give metrics under names of your own.\n",
         *label_values(),
         "\nA result appears once it has been seen.\n",
         "## Buckets\n",
@@ -154,7 +160,7 @@ def document() -> str:
         "| histogram | bounds |",
         "|---|---|",
     ]
-    lines += [f"| `{family.name}` | {buckets(family.buckets)} |" for family in histograms]
+    lines += dict.fromkeys(f"| `{family.name}` | {buckets(family.buckets)} |" for family in histograms)
     lines.append("\nThe bounds of execution histograms are fixed: other bounds would be other counters.")
     return "\n".join(lines) + "\n"
 

@@ -200,10 +200,28 @@ def check_config(config: Where) -> None:
     servers = [dependency for dependency in dependencies if isinstance(dependency.value, PostgresDependency)]
     _check_vault_is_there(config, [*stores, *targets, *servers])
     _check_addresses(config)
+    _check_packs(config)
     objectives, overrides = config.items("slo"), config.items("alerting", "overrides")
     for entries in (overrides, objectives):
         _check_store_names(entries, config.get("stores"))
         _check_scopes(entries)
+
+
+def _check_packs(config: Where) -> None:
+    """Stores that exist, and some store to ask; what is in the packs is checked by ``exporter.packs``."""
+    packs = config.get("packs")
+    if packs and config.get("stores") == ():
+        config.problem("packs", "needs a store: packs are asked of the PostgreSQL stores")
+    stores = config.get("stores")
+    if stores is None or any(store is BROKEN or store.name is BROKEN for store in stores):
+        return
+    known = [store.name for store in stores if isinstance(store, PostgresStore)]
+    for pack in config.items("packs"):
+        for index, name in enumerate(() if isinstance(pack.value, str) else pack.get("stores") or ()):
+            if name is not BROKEN and name not in known:
+                listed = ", ".join(quote(store) for store in known) or "none"
+                text = f"no PostgreSQL store is named {quote(name)}{nearest(name, known)} (stores: {listed})"
+                pack.problem("stores", text, index)
 
 
 def _check_addresses(config: Where) -> None:

@@ -47,7 +47,7 @@ def load_file(path: str | Path, environ: Mapping[str, str] = os.environ, answers
     """
     filename = str(path)
     report = Report(filename)
-    text = _read(path, report)
+    text = read_text(path, report)
     report.raise_if_any()
     return load_text(text, filename=filename, environ=environ, base_dir=Path(path).parent, answers=answers)
 
@@ -91,7 +91,8 @@ def load_section(
     return cast(Section, value)
 
 
-def _read(path: str | Path, report: Report) -> str:
+def read_text(path: str | Path, report: Report) -> str:
+    """The file's text; what keeps it from being read goes into the report."""
     try:
         with Path(path).open("rb") as file:
             content = file.read(LARGEST + 1)

@@ -40,6 +40,7 @@ from exporter.config.dependencies import (
 )
 from exporter.config.http import ActionRate, Api, Auth, ReadRate, Token, Web
 from exporter.config.logs import Environment, LogFormat, Logging, LogLevel, LogSettings, log_settings
+from exporter.config.packs import PackUse
 from exporter.config.profile import Cursor, Profile
 from exporter.config.secrets import Secret
 from exporter.config.telemetry import Sentry, Tracing
@@ -67,6 +68,7 @@ __all__ = [
     "LogSettings",
     "Logging",
     "Name",
+    "PackUse",
     "Port",
     "Ports",
     "Positive",
@@ -296,6 +298,7 @@ class Config(Section, frozen=True, kw_only=True):
     connections: Connections = Connections()
     vault: Vault | None = None
     dependencies: tuple[AnyDependency, ...] = ()
+    packs: tuple[Text | PackUse, ...] = ()
     alerting: Alerting = Alerting()
     slo: tuple[Slo, ...] = ()
     actions: Actions = Actions()

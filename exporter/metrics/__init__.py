@@ -5,9 +5,10 @@ Belongs here: collectors, and all that turns their families into a page. Does no
 
 A collector is one module and one line in COLLECTORS. It has
 
-- ``SCOPE``: of what it is asked one by one: ``"store"``, ``"connection"``, ``"dependency"`` or ``"process"`` (once, for
-  source ``""``),
-- ``INPUTS``: the collector names of the parts it reads, all of that source,
+- ``SCOPE``: of what it is asked one by one: ``"store"``, ``"connection"``, ``"dependency"``, ``"pack"`` or
+  ``"process"`` (once, for source ``""``),
+- ``INPUTS``: the collector names of the parts it reads, all of that source; none: the source names its part, collector
+  and source with U+001F between,
 - ``collect(view) -> Families``: pure, called when one of those parts was published or grew stale, and also
   while a part is missing; a family without samples is not shown.
 
@@ -26,6 +27,7 @@ from exporter.metrics import (
     dependencies,
     executions,
     jobs,
+    packs,
     process,
     running,
     sidecar,
@@ -43,6 +45,7 @@ COLLECTORS: Final[tuple[AnyCollector, ...]] = (
     connection_checks,
     vault,
     dependencies,
+    packs,
     sidecar,
     collectors,
     process,

@@ -10,7 +10,7 @@ from exporter.domain import Histogram
 from exporter.metrics.exposition import annotate, body, prefixes, texts
 from exporter.metrics.exposure import Exposure
 from exporter.metrics.family import Families, Family, Sample, View
-from exporter.snapshot import Part, Snapshot
+from exporter.snapshot import Part, PartKey, Snapshot
 
 NEVER: Final = float("inf")
 
@@ -41,7 +41,7 @@ class Piece:
         if not known:
             self.family, self._series, self._before = family, series, prefixes(family, series)
         # Once all of these series are exposed they stay so, and need not be looked up one by one.
-        if family.kind != "gauge" and (self.pending or not known):
+        if family.gated and (self.pending or not known):
             samples, self.pending = exposure.gate(family, samples)
         self._samples, self._plain, self._openmetrics = samples, None, None
 
@@ -77,10 +77,10 @@ class Chunk:
 
     __slots__ = ("_collect", "_generation", "_keys", "_seen", "_source", "expires", "pieces")
 
-    def __init__(self, collect: Callable[[View], Families], inputs: tuple[str, ...], source: str) -> None:
+    def __init__(self, collect: Callable[[View], Families], inputs: tuple[PartKey, ...], source: str) -> None:
         self._collect = collect
         self._source = source
-        self._keys = tuple((name, source) for name in inputs)
+        self._keys = inputs
         self._seen: list[Part | None] | None = None
         self._generation = -1
         self.expires = NEVER

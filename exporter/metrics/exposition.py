@@ -54,11 +54,14 @@ def openmetrics_name(family: Family) -> str:
 @lru_cache(maxsize=2048)
 def header(family: Family, *, openmetrics: bool) -> bytes:
     """The HELP and TYPE lines."""
+    kind: str = family.kind
     if openmetrics:
         name, text = openmetrics_name(family), escape(family.help)
+        if kind == "untyped" or (kind == "counter" and name == family.name):
+            kind = "unknown"  # a counter's samples end in _total there; like Go's library: better no type than no name
     else:
         name, text = family.name, family.help.replace("\\", r"\\").replace("\n", r"\n")
-    return f"# HELP {name} {text}\n# TYPE {name} {family.kind}\n".encode()
+    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n".encode("utf-8", "replace")
 
 
 class _Plan(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Literal
 from exporter.domain import Histogram
 from exporter.snapshot import Part
 
-Kind = Literal["gauge", "counter", "histogram"]
+Kind = Literal["gauge", "counter", "histogram", "untyped"]
 #: A sample: label values in the order of the family's labels, and the value.
 Sample = tuple[tuple[str, ...], float | Histogram]
 
@@ -19,7 +19,8 @@ class Family:
     """A metric family. A counter's ``name`` ends in ``_total``; ``buckets`` are a histogram's bounds without +Inf.
 
     ``persistent`` counters and histograms survive a restart (the ledger has them), so that whether their series were
-    shown is remembered too.
+    shown is remembered too. ``foreign`` ones are totals that somebody else adds up: they are shown as they are, and a
+    counter's name may be any.
     """
 
     name: str
@@ -28,6 +29,12 @@ class Family:
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
     persistent: bool = False
+    foreign: bool = False
+
+    @property
+    def gated(self) -> bool:
+        """Whether a new series is held at 0 until a scrape has seen it."""
+        return self.kind in ("counter", "histogram") and not self.foreign
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from exporter.metrics.compress import Compressor, Run
 from exporter.metrics.exposition import EOF, header, select
 from exporter.metrics.exposure import Exposure
 from exporter.metrics.family import Families, Family, View
-from exporter.snapshot import Hub, Snapshot
+from exporter.snapshot import SEPARATOR, Hub, PartKey, Snapshot
 
 #: Sources of one family that are compressed together: one target's check then costs its neighbours, not all
 #: of them.
@@ -53,11 +53,19 @@ class Page:
     pending: tuple[str, ...] = ()
 
 
+def _inputs(module: Collector, source: str) -> tuple[PartKey, ...]:
+    """The parts that a collector reads of a source. Without INPUTS the source names its one part."""
+    if module.INPUTS:
+        return tuple((name, source) for name in module.INPUTS)
+    collector, _, of = source.partition(SEPARATOR)
+    return ((collector, of),)
+
+
 class Renderer:
     """Renders the hub's current snapshot. One thread: the event loop's.
 
     ``sources`` names, in order, what each scope consists of: ``{"store": [...], "connection": [...],
-    "dependency": [...], "process": [""]}``; it is asked at every scrape. A collector's exception is not
+    "pack": [...], "dependency": [...], "process": [""]}``; it is asked at every scrape. A collector's exception is not
     caught here: a scrape that fails is seen by Prometheus at once, a family that is missing is not.
     """
 
@@ -136,7 +144,7 @@ class Renderer:
                 continue
             for source in names.get(module.SCOPE, ()):
                 known = self._chunks.get((i, source))
-                chunks[i, source] = known or Chunk(module.collect, module.INPUTS, source)
+                chunks[i, source] = known or Chunk(module.collect, _inputs(module, source), source)
         return chunks
 
     def _grouped(self) -> dict[str, tuple[Family, list[Piece]]]:

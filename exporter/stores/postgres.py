@@ -26,6 +26,7 @@ from exporter.poller import Collected, Collector
 from exporter.snapshot import Hub, Part
 from exporter.stores import answers, catalog, recognition
 from exporter.stores.backfill import Backfill
+from exporter.stores.beside import Beside
 from exporter.stores.catalog import Server
 from exporter.stores.checking.sliced import sliced
 from exporter.stores.connections import StoreConnections
@@ -126,8 +127,20 @@ class Store:
                 found.append(tell)
         return found
 
+    def beside(self) -> Beside:
+        """How packs ask this store."""
+        return Beside(self.config, self._second, self._collector, self._pids, lambda: self._identity)
+
+    def _pids(self) -> list[int]:
+        """The server processes behind the open connections."""
+        return [pid for s in (self._poll, self._background) if (pid := s.backend_pid) is not None]
+
     def _collector(
-        self, name: str, ask: Callable[[Wrapped], Awaitable[Collected]], deadline: float | None = None
+        self,
+        name: str,
+        ask: Callable[[Wrapped], Awaitable[Collected]],
+        deadline: float | None = None,
+        interval: float | None = None,
     ) -> Collector:
         async def collect() -> Collected:
             try:
@@ -148,7 +161,7 @@ class Store:
             name=name,
             source=self.config.name,
             collect=collect,
-            interval=self.config.interval,
+            interval=interval or self.config.interval,
             deadline=deadline or self.config.timeout * DEADLINE_TIMEOUTS,
             staleness=self.config.staleness,
             max_load=self.config.max_db_load,
@@ -225,11 +238,12 @@ class Store:
         await self._attach(self._reader)
         if self._recurring is None:  # whose successes are remembered
             await self._schedules(wrapped)
-        pids = [pid for s in (self._poll, self._background) if (pid := s.backend_pid) is not None]
         running = self._hub.current.part("running", self.config.name)
         task_types = running.value.by_task_type if running is not None and running.value is not None else ()
         async with self._poll.transaction() as transaction:
-            counts, more = await self._reader.poll(transaction, pids, task_types, self._recurring or frozenset())
+            counts, more = await self._reader.poll(
+                transaction, self._pids(), task_types, self._recurring or frozenset()
+            )
         state = self._reader.state
         value = Executions(
             counts=counts,

@@ -38,6 +38,43 @@ SLICE_ROWS: Final = (6_000, 18_000)
 TURN_SECONDS: Final = 1.0
 
 
+async def plan(
+    transaction: Transaction,
+    wrapped: Wrapped,
+    state: CursorState | None,
+    own_pids: Iterable[int],
+    late_window: float,
+) -> Reading:
+    """What has to be read so that nothing is missed: the clock, then who is in a transaction; the rows come after."""
+    now = float((await transaction.fetch("clock", CLOCK))[0][0])
+    position = wrapped.cursor.position
+    greatest = 0
+    if position is not None:
+        greatest = int((await transaction.fetch("position", position))[0][0] or 0)
+    rows = await transaction.fetch("sessions", statement("sessions"), list(own_pids))
+    sessions = [Session(*row) for row in rows]
+    if position is not None:
+        return await _unfinished(transaction, wrapped, plan_ids(state, now, greatest, sessions, late_window))
+    return plan_times(state, now, sessions, late_window)
+
+
+async def _unfinished(transaction: Transaction, wrapped: Wrapped, reading: Reading) -> Reading:
+    """With a mark for what has begun and not finished, where ids are given at the start.
+
+    It is looked for above what is read anyway: what lies below had finished, or its transaction has a mark. Before
+    the rows are read, so that what finishes meanwhile is read again rather than never.
+    """
+    sql = wrapped.cursor.unfinished
+    if sql is None:
+        return reading
+    lowest = (await transaction.fetch("unfinished", sql, int(reading.low)))[0][0]
+    if lowest is None:
+        return reading
+    # No session has this name: at the next poll it is one that has ended, and is read again from.
+    unfinished = OpenTransaction(UNFINISHED, None, mark=int(lowest) - 1, since=reading.read_at)
+    return dataclasses.replace(reading, open=(*reading.open, unfinished))
+
+
 class Reader:
     """Reads one store's executions. ``state`` is where the reading stands (None before the first poll).
 
@@ -169,37 +206,10 @@ class Reader:
         await self._rows.read(transaction, low, high, self._width, take, bounded=not reading.first)
 
     async def _plan(self, transaction: Transaction, own_pids: Iterable[int]) -> tuple[Reading, Position]:
-        now = float((await transaction.fetch("clock", CLOCK))[0][0])
-        position = self._wrapped.cursor.position
-        greatest = 0
-        if position is not None:
-            greatest = int((await transaction.fetch("position", position))[0][0] or 0)
-        rows = await transaction.fetch("sessions", statement("sessions"), list(own_pids))
-        sessions = [Session(*row) for row in rows]
-        if position is not None:
-            reading = plan_ids(self.state, now, greatest, sessions, self._late_window)
-            reading = await self._unfinished(transaction, reading)
-        else:
-            reading = plan_times(self.state, now, sessions, self._late_window)
+        reading = await plan(transaction, self._wrapped, self.state, own_pids, self._late_window)
         if reading.doubt is not None:
             self._doubt(reading.doubt)
         return reading, reading.low
-
-    async def _unfinished(self, transaction: Transaction, reading: Reading) -> Reading:
-        """With a mark for what has begun and not finished, where ids are given at the start.
-
-        It is looked for above what is read anyway: what lies below had finished, or its transaction has a mark. Before
-        the rows are read, so that what finishes meanwhile is read again rather than never.
-        """
-        sql = self._wrapped.cursor.unfinished
-        if sql is None:
-            return reading
-        lowest = (await transaction.fetch("unfinished", sql, int(reading.low)))[0][0]
-        if lowest is None:
-            return reading
-        # No session has this name: at the next poll it is one that has ended, and is read again from.
-        unfinished = OpenTransaction(UNFINISHED, None, mark=int(lowest) - 1, since=reading.read_at)
-        return dataclasses.replace(reading, open=(*reading.open, unfinished))
 
     def _doubt(self, reason: str) -> None:
         if reason.partition(":")[0] not in {known.partition(":")[0] for known in self.doubts}:

@@ -56,8 +56,13 @@ class SecondConnection:
             if not self._requests:
                 self._quiet.set()
 
-    async def background(self, name: str, work: Callable[[Transaction], Awaitable[T]]) -> tuple[T, float]:
-        """What ``work`` returns, and its database time. GaveWay when a request came; ``work`` may be called again."""
+    async def background(
+        self, name: str, work: Callable[[Transaction], Awaitable[T]], timeout: float | None = None
+    ) -> tuple[T, float]:
+        """What ``work`` returns, and its database time. GaveWay when a request came; ``work`` may be called again.
+
+        ``timeout`` of each statement in seconds, if it is not the session's.
+        """
         await self._quiet.wait()
         scope = asyncio.timeout(None)
         given_way = self._gave_way.get(name, 0)
@@ -66,7 +71,7 @@ class SecondConnection:
             async with scope:
                 if given_way < GIVES_WAY:
                     self._cancellable = scope
-                async with self._session.transaction() as transaction:
+                async with self._session.transaction(timeout) as transaction:
                     result = await work(transaction)
         except TimeoutError:
             if not scope.expired():

@@ -19,7 +19,7 @@ from exporter.config.shapes import Shape, shape_of
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
 TEXT = EXAMPLE.read_text()
 #: With the alternatives, which are commented out in the first column and keep their indentation.
-WHOLE = re.sub(r"^#(?=  |vault:|dependencies:)", "", TEXT, flags=re.MULTILINE)
+WHOLE = re.sub(r"^#(?=  |vault:|dependencies:|packs:)", "", TEXT, flags=re.MULTILINE)
 
 KEY = re.compile(r"^(\s*)(?:- )?([a-z_0-9]+):(?: |$)")
 
@@ -74,7 +74,7 @@ def test_the_alternatives_are_the_only_options_that_are_commented_out() -> None:
     missing = set(OPTIONS) - set(shown(yaml.safe_load(TEXT)))
     stores = ("stores[].profile.", "stores[].trigger.", "stores[].vault")
     told = tuple(f"alerting.{name}" for name in ("slack", "email", "webhook", "on_call", "teams"))
-    alternatives = (*stores, *told, "connections.targets[].vault", "vault", "dependencies")
+    alternatives = (*stores, *told, "connections.targets[].vault", "vault", "dependencies", "packs")
     assert {name for name in missing if not name.startswith(alternatives)} == set()
 
 

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.config.load import load_section, load_text
-from exporter.config.model import Profile
+from exporter.config.model import Config, Dsn, PostgresStore, Profile
 from exporter.config.web import parse_web_config
+from exporter.metrics.names import ours
+from exporter.packs.load import load_packs
 from exporter.stores.profile import fill, shipped
 from exporter.stores.queries import COLUMNS, CURSOR_TYPES, REQUIRED
 
 if TYPE_CHECKING:
     from docs.conftest import Documents
 
-KINDS = ("yaml config", "yaml profile", "yaml web", "yaml prometheus", "yaml alertmanager")
+KINDS = ("yaml config", "yaml profile", "yaml web", "yaml prometheus", "yaml alertmanager", "yaml pack")
 ROW = re.compile(r"^\| `(\w+)`( \*)? \| (text|time|integer|boolean|JSON) \|", re.MULTILINE)
 
 
@@ -46,6 +48,16 @@ def test_profiles_load_and_their_parameters_fill_in(documents: Documents, tmp_pa
     for block in blocks:
         profile = load_section(block.text, Profile, filename=str(block), environ={}, base_dir=tmp_path)
         assert '"public".run_log' in (fill(profile, {}).executions or "")
+
+
+def test_packs_load(documents: Documents, tmp_path: Path) -> None:
+    blocks = documents.blocks("yaml pack")
+    assert len(blocks) >= 2
+    for number, block in enumerate(blocks):
+        file = tmp_path / f"pack-{number}.yaml"
+        file.write_text(block.text)
+        config = Config(stores=(PostgresStore(name="main", dsn=Dsn("")),), packs=(str(file),))
+        assert list(load_packs(config, tmp_path, ours()).queries("main"))
 
 
 def test_web_configurations_load(documents: Documents, tmp_path: Path) -> None:

@@ -104,6 +104,8 @@ SIDECAR_METRICS = {
     "scheduling_exporter_duplicate_executions_total": ("counter", "store"),
     "scheduling_exporter_counting_exact": ("gauge", "store"),
     "scheduling_exporter_backfill_ratio": ("gauge", "store"),
+    "scheduling_exporter_pack_cursor_timestamp_seconds": ("gauge", "store pack query"),
+    "scheduling_exporter_pack_counting_exact": ("gauge", "store pack query"),
     "scheduling_exporter_oldest_open_transaction_timestamp_seconds": ("gauge", "store"),
     "scheduling_exporter_cursor_timestamp_seconds": ("gauge", "store"),
     "scheduling_exporter_state_up": ("gauge", ""),
@@ -120,6 +122,38 @@ SIDECAR_METRICS = {
     "scheduling_system_load1": ("gauge", ""),
     "scheduling_system_load5": ("gauge", ""),
     "scheduling_system_load15": ("gauge", ""),
+}
+#: The names of the scheduling worker's specification, and what stands beside them.
+PACK_METRICS = {
+    "scheduling_api_requests_total": ("counter", "store method endpoint status"),
+    "scheduling_api_request_duration_seconds": ("histogram", "store method endpoint"),
+    "scheduling_api_request_size_bytes": ("histogram", "store method endpoint"),
+    "scheduling_api_response_size_bytes": ("histogram", "store method endpoint"),
+    "scheduling_calendar_sync_total": ("counter", "store status"),
+    "scheduling_calendar_sync_duration_seconds": ("histogram", "store"),
+    "scheduling_calendar_events_processed_total": ("counter", "store"),
+    "scheduling_calendar_api_calls_total": ("counter", "store operation"),
+    "scheduling_calendar_api_errors_total": ("counter", "store operation"),
+    "scheduling_calendar_api_quota_used": ("gauge", "store quota"),
+    "scheduling_calendar_api_quota_limit": ("gauge", "store quota"),
+    "scheduling_goals_created_total": ("counter", "store category"),
+    "scheduling_goals_completed_total": ("counter", "store category"),
+    "scheduling_habits_created_total": ("counter", "store frequency"),
+    "scheduling_habits_completed_total": ("counter", "store frequency"),
+    "scheduling_habit_streaks_current": ("gauge", "store days"),
+    "scheduling_habit_reminders_sent_total": ("counter", "store channel status"),
+    "scheduling_emails_sent_total": ("counter", "store template status"),
+    "scheduling_user_actions_total": ("counter", "store action"),
+    "scheduling_users_active": ("gauge", "store"),
+    "scheduling_ml_recommendations_total": ("counter", "store model_version"),
+    "scheduling_ml_recommendation_confidence": ("histogram", "store model_version"),
+    "scheduling_ml_model_inference_duration_seconds": ("histogram", "store model_version"),
+    "scheduling_ml_training_duration_seconds": ("histogram", "store model"),
+    "scheduling_db_connections_active": ("gauge", "store"),
+    "scheduling_db_query_duration_seconds": ("histogram", "store query"),
+    "scheduling_redis_operations_total": ("counter", "store operation"),
+    "scheduling_kafka_messages_produced_total": ("counter", "store topic"),
+    "scheduling_kafka_messages_consumed_total": ("counter", "store topic"),
 }
 PROMISED = STORE_METRICS | CONNECTION_METRICS | VAULT_METRICS | DEPENDENCY_METRICS | API_METRICS | SIDECAR_METRICS
 
@@ -142,6 +176,17 @@ def families(generator: ModuleType) -> dict[str, Family]:
     by_name = {family.name: family for family in found}
     assert len(by_name) == len(found), "a family is declared twice"
     return by_name
+
+
+@pytest.fixture(scope="module")
+def of_packs(generator: ModuleType) -> dict[str, Family]:
+    """Every family of the shipped packs by name."""
+    return {family.name: family for _, found in generator.packs() for family in found}
+
+
+def test_the_shipped_packs_give_what_is_promised(of_packs: dict[str, Family]) -> None:
+    given = {name: (family.kind, frozenset(family.labels)) for name, family in of_packs.items()}
+    assert given == {name: (kind, frozenset(labels.split())) for name, (kind, labels) in PACK_METRICS.items()}
 
 
 def test_the_file_is_current(generator: ModuleType, documents: Documents) -> None:
@@ -173,11 +218,13 @@ def names_in(query: str) -> set[str]:
     return {re.sub(r"_(bucket|sum|count)$", "", name) for name in found}
 
 
-def test_metrics_named_in_the_documents_exist(families: dict[str, Family], documents: Documents) -> None:
+def test_metrics_named_in_the_documents_exist(
+    families: dict[str, Family], of_packs: dict[str, Family], documents: Documents
+) -> None:
     for file, text in documents.texts.items():
         for name in re.findall(r"\bscheduling_[a-z0-9_]+\b(?!\*)", text):
             plain = re.sub(r"_(bucket|sum|count)$", "", name)
-            assert plain in families or name.endswith("_"), f"{file}: {name}"
+            assert plain in families.keys() | of_packs.keys() or name.endswith("_"), f"{file}: {name}"
 
 
 def test_the_labels_that_queries_group_by_exist(families: dict[str, Family], documents: Documents) -> None:

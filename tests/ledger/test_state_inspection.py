@@ -60,7 +60,7 @@ async def test_show_tells_what_there_is(tmp_path: Path, capsys: pytest.CaptureFi
     status, out, _ = run(capsys, "show", f"--state.path={tmp_path}")
     assert status == 0
     for told in (
-        str(tmp_path / FILE_NAME), "schema 3", "in use by no process", "store main", "'orders' of system 7",
+        str(tmp_path / FILE_NAME), "schema 4", "in use by no process", "store main", "'orders' of system 7",
         "up to 2027-01-15T08:00:00Z", "90 success, 10 failed", "1 duration, 1 executions", "100 task type by minute",
         "worker by hour", "100 executions: 2027-01-15T06:20:00Z to 2027-01-15T07:59:00Z", "1 groups",
     ):  # fmt: skip
@@ -109,7 +109,7 @@ async def test_export_has_every_row_decoded(tmp_path: Path, capsys: pytest.Captu
     for line in out.splitlines():
         found = json.loads(line)
         rows.setdefault(found.pop("table"), []).append(found)
-    assert rows["state"][0]["schema"] == 3
+    assert rows["state"][0]["schema"] == 4
     assert rows["store"][0]["cursor"]["upto"] == NOW
     assert rows["exposed"] == [{"key": "a series"}]
     [hour] = [cell for cell in rows["rollup"] if cell["scope"] == "worker_by_hour" and cell["status"] == "FAILED"][:1]

@@ -29,12 +29,6 @@ OF_PROCESSES = {
     name: set[str]()
     for name in ("process_start_time_seconds", "process_resident_memory_bytes", "process_cpu_seconds_total")
 }
-#: The public catalogue's names of metrics that the pack scheduling-worker gives.
-OF_THE_PACK = {
-    "scheduling_calendar_sync_total": {"store"},
-    "scheduling_calendar_api_calls_total": {"store"},
-    "scheduling_calendar_api_errors_total": {"store"},
-}
 
 
 def catalogue() -> dict[str, set[str]]:
@@ -58,7 +52,7 @@ RECORDED = {
     rule.record: {*grouped(rule.ast), *rule.labels, *(("weeks_ago",) if "weeks_ago" in rule.record else ())}
     for rule in RECORDS
 }
-KNOWN = catalogue() | OF_THE_PACK | OF_PROMETHEUS | OF_ALERTMANAGER | OF_PROCESSES
+KNOWN = catalogue() | OF_PROMETHEUS | OF_ALERTMANAGER | OF_PROCESSES
 VALUES = values()
 
 

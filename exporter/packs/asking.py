@@ -1,0 +1,183 @@
+"""The packs in force: which queries are asked of which store, each a collector of its own.
+
+A query that fails is its collector's failure and nobody else's: the poller has its boundary, its deadline, its budget.
+The queries of a store take turns on its second connection, so the deadline leaves each of the others its timeout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple, TypeVar
+
+import psycopg
+
+from exporter.errors import ExporterError, LedgerError, PackError, StoreError, StoreTooSlow, StoreUnavailable
+from exporter.ledger.ledger import Ledger
+from exporter.ledger.packs import PackLedger
+from exporter.packs.answer import PackAnswer, collector_name, is_pack
+from exporter.packs.columns import at
+from exporter.packs.counting import Counting, book
+from exporter.packs.model import Pack, Query
+from exporter.packs.names import Taken
+from exporter.packs.snapshots import Snapshot
+from exporter.packs.telling import Complaints
+from exporter.poller import Collected, Collector
+from exporter.snapshot import SEPARATOR, Hub, Part
+from exporter.stores.beside import Beside
+from exporter.stores.queries import Wrapped
+
+T = TypeVar("T")
+
+#: Seconds for the full count and a slice of history, which use the same connection.
+OTHERS: Final = 60.0
+#: SQLSTATE -> what to do about it.
+_REMEDIES: Final = {
+    "42P01": "does the table exist, and is its schema in the role's search_path? A query that is not wanted goes into"
+    " the pack's `skip`",
+    "42703": "correct the column in the SELECT",
+    "42501": "GRANT SELECT on the table to the exporter's role",
+    "25006": "packs only read; the transaction is read-only",
+}
+
+
+class Packs:
+    """Store -> its packs. Equal when all files say the same."""
+
+    def __init__(self, by_store: Mapping[str, tuple[Pack, ...]], taken: Mapping[str, Taken]) -> None:
+        self._by_store = dict(by_store)
+        self._taken = dict(taken)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Packs) and self._by_store == other._by_store
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __len__(self) -> int:
+        return len({pack.name for packs in self._by_store.values() for pack in packs})
+
+    def queries(self, store: str) -> Iterator[tuple[str, Query]]:
+        """(pack, query) of a store."""
+        for pack in self._by_store.get(store, ()):
+            for query in pack.queries:
+                yield pack.name, query
+
+    def sources(self, stores: Iterable[str]) -> tuple[str, ...]:
+        """What the renderer asks for one by one: collector and store, with U+001F between."""
+        return tuple(
+            f"{collector_name(pack, query.name)}{SEPARATOR}{store}"
+            for store in stores
+            for pack, query in self.queries(store)
+        )
+
+    def withdraw(self, hub: Hub) -> None:
+        """Forget what queries told that are asked no longer."""
+        kept = {tuple(source.split(SEPARATOR)) for source in self.sources(self._by_store)}
+        for collector, store in list(hub.current.parts):
+            if is_pack(collector) and (collector, store) not in kept:
+                hub.withdraw(store, collector)
+
+    def collectors(self, beside: Beside, ledger: Ledger, hub: Hub, budget: int) -> list[Collector]:
+        """The queries of a store, as collectors."""
+        store = beside.config.name
+        asked = list(self.queries(store))
+        # Each may have to wait until every other one has come to its timeout.
+        deadline = OTHERS + sum(query.timeout or beside.config.timeout for _, query in asked) + beside.config.timeout
+        context = _Context(beside, ledger, hub, budget, deadline)
+        return [self._collector(pack, query, context) for pack, query in asked]
+
+    def _collector(self, pack: str, query: Query, context: _Context) -> Collector:
+        beside, store = context.beside, context.beside.config.name
+        complaints = Complaints(store, query.place, query.name, lasting=query.cursor is not None)
+        ask: Callable[[], Awaitable[Collected]]
+        if query.cursor is None:
+            snapshot = Snapshot(pack, query, complaints, context.budget, self._taken[store].take)
+            ask = _snapshot(snapshot, query, beside)
+        else:
+            counts = PackLedger(context.ledger, book(store, pack, query), context.budget)
+            ask = _counting(Counting(pack, query, beside, counts, complaints), pack, query, context)
+
+        async def collect(_: Wrapped) -> Collected:
+            return await ask()
+
+        interval = max(beside.config.interval, query.interval or 0.0)
+        return beside.collector(collector_name(pack, query.name), collect, context.deadline, interval)
+
+
+class _Context(NamedTuple):
+    """What the collectors of one store share."""
+
+    beside: Beside
+    ledger: Ledger
+    hub: Hub
+    budget: int
+    deadline: float
+
+
+def _snapshot(snapshot: Snapshot, query: Query, beside: Beside) -> Callable[[], Awaitable[Collected]]:
+    async def ask() -> Collected:
+        value, seconds = await _told(query, beside.ask("packs", snapshot.ask, query.timeout))
+        return Collected(value=value, load_seconds=seconds)
+
+    return ask
+
+
+def _counting(counting: Counting, pack: str, query: Query, context: _Context) -> Callable[[], Awaitable[Collected]]:
+    beside, hub = context.beside, context.hub
+    name, store = collector_name(pack, query.name), beside.config.name
+
+    async def ask() -> Collected:
+        (value, more), seconds = await _told(query, beside.ask("packs", counting.ask, query.timeout))
+        return Collected(value=value, load_seconds=seconds, more=more)
+
+    async def first() -> Collected:
+        part = hub.current.part(name, store)
+        if part is None or part.value is None:
+            await _announce(counting, name, beside, hub)
+        return await ask()
+
+    return first
+
+
+async def _announce(counting: Counting, name: str, beside: Beside, hub: Hub) -> None:
+    """Show what was counted before, old as it is: the store may be away."""
+    try:
+        value = await counting.known()
+    except LedgerError:
+        return  # the poll that follows says so
+    if value is not None:
+        hub.publish(_part(name, beside, value))
+
+
+def _part(name: str, beside: Beside, value: PackAnswer) -> Part:
+    return Part(
+        collector=name,
+        source=beside.config.name,
+        value=value,
+        success=False,
+        collected_at=None,
+        collected_mono=None,
+        duration=0.0,
+        interval=beside.config.interval,
+        staleness=beside.config.staleness,
+    )
+
+
+async def _told(query: Query, asking: Awaitable[T]) -> T:
+    """The answer; a store's refusal names the query's place and what to do."""
+    try:
+        return await asking
+    except StoreUnavailable:
+        raise
+    except StoreError as e:
+        raise explained(query, e) from e
+
+
+def explained(query: Query, error: StoreError) -> ExporterError:
+    """A store's refusal with the query's place and what to do."""
+    if isinstance(error, StoreTooSlow):
+        text = f"{at(query, 'timeout')}: no answer within the timeout; make the SELECT cheaper, or the timeout longer"
+        return StoreTooSlow(text, error.load_seconds)
+    cause = error.__cause__
+    state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
+    remedy = _REMEDIES.get(state or "", "correct the SELECT")
+    return PackError(f"{at(query, 'sql')}: {str(error).removeprefix('packs: ')}; {remedy}")
