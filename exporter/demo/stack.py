@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -54,6 +55,12 @@ def run(args: argparse.Namespace) -> int:
         return 1
     say("Stopped; nothing is left." if options.directory is None else f"Stopped; {options.directory} is kept.")
     return 0
+
+
+def rule_files() -> list[str]:
+    """The shipped rules, for Prometheus; none where only the package is installed."""
+    rules = Path(exporter.__file__).parents[1] / "rules"
+    return [str(file) for folder in ("alerts", "recording") for file in sorted((rules / folder).glob("*.yaml"))]
 
 
 class Stack:
@@ -126,7 +133,7 @@ class Stack:
         return sidecar
 
     def start_prometheus(self, port: int) -> None:
-        values = {"SIDECAR_ADDRESS": self.options.sidecar}
+        values = {"SIDECAR_ADDRESS": self.options.sidecar, "RULE_FILES": json.dumps(rule_files())}
         config = render("prometheus.yaml", self.directory / "prometheus.yaml", values)
         command = [
             shutil.which("prometheus") or "prometheus",

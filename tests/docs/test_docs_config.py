@@ -21,7 +21,7 @@ from exporter.stores.queries import COLUMNS, CURSOR_TYPES, REQUIRED
 if TYPE_CHECKING:
     from docs.conftest import Documents
 
-KINDS = ("yaml config", "yaml profile", "yaml web", "yaml prometheus", "yaml alertmanager", "yaml pack")
+KINDS = ("yaml config", "yaml profile", "yaml web", "yaml prometheus", "yaml alertmanager", "yaml pack", "yaml grafana")
 ROW = re.compile(r"^\| `(\w+)`( \*)? \| (text|time|integer|boolean|JSON) \|", re.MULTILINE)
 
 

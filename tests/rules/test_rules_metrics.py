@@ -19,7 +19,12 @@ from support.rules import ALERTS, RECORDS, ROOT, Rule, grouped, promtool, select
 #: The label sets that Prometheus and the target's address give to everything.
 OF_TARGETS = {"cluster", "namespace", "job", "instance"}
 #: Made by Prometheus itself.
-OF_PROMETHEUS = {"up": set[str](), "scrape_samples_scraped": set[str](), "ALERTS": {"alertname", "alertstate"}}
+OF_PROMETHEUS = {
+    "up": set[str](),
+    "scrape_samples_scraped": set[str](),
+    "scrape_duration_seconds": set[str](),
+    "ALERTS": {"alertname", "alertstate"},
+}
 OF_ALERTMANAGER = {
     "alertmanager_notifications_failed_total": {"integration"},
     "alertmanager_notifications_total": {"integration"},
@@ -27,7 +32,10 @@ OF_ALERTMANAGER = {
 #: The client library's, on every page; tests/metrics/test_process.py has them.
 OF_PROCESSES = {
     name: set[str]()
-    for name in ("process_start_time_seconds", "process_resident_memory_bytes", "process_cpu_seconds_total")
+    for name in (
+        *("process_start_time_seconds", "process_resident_memory_bytes", "process_cpu_seconds_total"),
+        *("process_open_fds", "process_max_fds"),
+    )
 }
 
 
@@ -35,7 +43,10 @@ def catalogue() -> dict[str, set[str]]:
     """Metric -> labels, from docs/metrics.md, which a test holds to the code."""
     text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (?:gauge|counter|histogram)[^|]*\| ([^|]*) \|", text, re.MULTILINE)
-    return {name: set() if labels == "(none)" else set(labels.split(", ")) for name, labels in rows}
+    found: dict[str, set[str]] = {}
+    for name, labels in rows:  # a name that the pack gives too has the labels of both
+        found.setdefault(name, set()).update(() if labels == "(none)" else labels.split(", "))
+    return found
 
 
 def values() -> dict[tuple[str, str], set[str]]:
