@@ -175,7 +175,9 @@ def build() -> Frame:
     return Frame(
         name="api",
         title="Scheduler API performance",
-        description="Requests, latency and errors of the exporter's API. Choose a store for a scheduling worker's (its pack's).",
+        description=(
+            "Requests, latency and errors of the exporter's API. Choose a store for a scheduling worker's (its pack's)."
+        ),
         rows=[("Traffic", traffic()), ("Endpoints", endpoints())],
         source=REQUESTS,
     )

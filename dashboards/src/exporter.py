@@ -6,11 +6,12 @@ from typing import Any
 
 from dashboards.src import panels as p
 from dashboards.src.board import Frame
-from dashboards.src.queries import Query, age, least, most, quantile, rate, select, threshold, total
+from dashboards.src.queries import Query, age, increase, least, most, quantile, rate, select, threshold, total
 
 COLLECTOR = "scheduling_exporter_collector"
 WHAT = "{{collector}} of {{source}}"
 BY = ("collector", "source")
+PACK = ("store", "pack", "query")
 
 
 def health() -> list[Any]:
@@ -153,6 +154,19 @@ def reading() -> list[Any]:
             stack=True,
             size=(8, 8),
         ),
+        p.graph(
+            "Packs behind",
+            "Up to when the rows of each counting query of a pack have been read.",
+            "s",
+            Query(most(age(select("scheduling_exporter_pack_cursor_timestamp_seconds")), *PACK), "{{pack}}: {{query}}"),
+        ),
+        p.states(
+            "Packs exact",
+            "Whether nothing stands against counting each row of a pack's query exactly once; the log says what does.",
+            Query(least(select("scheduling_exporter_pack_counting_exact"), *PACK), "{{pack}}: {{query}}"),
+            mapping=p.YES_IS_GOOD,
+            size=(12, 8),
+        ),
     ]
 
 
@@ -223,6 +237,17 @@ def cost() -> list[Any]:
             "connections.max_concurrent_checks.",
             "s",
             Query(quantile(0.95, "scheduling_connection_check_lateness_seconds"), "p95"),
+        ),
+        p.graph(
+            "Remediations",
+            "What the exporter did by itself within an hour because an alert fired, by rule and result.",
+            "short",
+            Query(
+                total(increase("scheduling_exporter_remediations_total", over="1h"), "rule", "result"),
+                "{{rule}}: {{result}}",
+            ),
+            size=(24, 6),
+            decimals=0,
         ),
         p.listing(
             "Builds",

@@ -6,7 +6,7 @@ import re
 
 import promql_parser as promql
 import pytest
-from rules.test_rules_metrics import KNOWN, VALUES, labels_of
+from rules.test_rules_metrics import VALUES, labels_of
 from support.dashboards import ANNOTATIONS, LOOKUPS, QUERIES, Asked
 from support.rules import grouped, walk
 
@@ -73,14 +73,3 @@ def test_rates_are_over_the_rate_interval(asked: Asked) -> None:
         assert window == "$__rate_interval"
     assert "irate(" not in asked.expr
     assert "$__interval" not in asked.expr
-
-
-def test_the_metrics_of_the_catalogue_that_no_dashboard_shows() -> None:
-    shown = {re.sub(r"_(bucket|sum|count)$", "", s.name) for asked in EVERY for s in asked.selectors}
-    missing = {name for name in KNOWN if name.startswith("scheduling_")} - shown
-    assert missing == {
-        "scheduling_connection_checks_total",  # their failures are shown
-        "scheduling_connection_last_check_timestamp_seconds",  # the last success is
-        "scheduling_connection_last_login_timestamp_seconds",
-        "scheduling_exporter_config_last_reload_success_timestamp_seconds",  # whether it was is
-    }

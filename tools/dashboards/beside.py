@@ -72,6 +72,8 @@ def sidecar(now: float) -> Iterator[Series]:
     certificate = ends_in(34 * DAY, now)
     yield "scheduling_connection_tls_expiry_timestamp_seconds", {"connection": "shop"}, "gauge", certificate
     yield "scheduling_db_replication_lag_seconds", {"connection": "reports-replica"}, "gauge", busy(2.5, noise=0.9)
+    for result, rate in (("success", 0.0008), ("held_back", 0.0002)):
+        yield "scheduling_exporter_remediations_total", {"rule": "check-again", "result": result}, "counter", busy(rate)
     cache = {"name": "cache"}
     yield "scheduling_redis_operations_total", cache, "counter", busy(420)
     yield "scheduling_redis_keyspace_hits_total", cache, "counter", busy(310)
@@ -95,6 +97,10 @@ def sidecar(now: float) -> Iterator[Series]:
 
 def worker() -> Iterator[Series]:
     """The scheduling worker's own metrics, from the pack of that name."""
+    for query in ("calendar_sync", "goals_created", "ml_recommendations"):
+        counted_by = {**WORKER, "pack": "scheduling-worker", "query": query}
+        yield "scheduling_exporter_pack_counting_exact", counted_by, "gauge", steady(1)
+        yield "scheduling_exporter_pack_cursor_timestamp_seconds", counted_by, "gauge", lambda t: t - busy(8)(t)
     yield from calendar()
     yield from goals()
     yield from models()
