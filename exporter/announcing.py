@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import Final
 
-from exporter.config.model import PostgresStore
+from exporter.config.model import AnyStore, PostgresStore
 from exporter.domain import Exactness, Executions, StoreSettings
 from exporter.errors import StateUnavailable
 from exporter.ledger.ledger import Ledger
@@ -22,16 +22,20 @@ class Announcer:
         self._hub = hub
         self._ledger = ledger
 
-    async def announce(self, config: PostgresStore, series_per_metric: int) -> None:
+    async def announce(self, config: AnyStore, series_per_metric: int) -> None:
         """Settings, and counts where the state file is open."""
-        settings = StoreSettings(series_per_metric=series_per_metric, critical_jobs=config.critical_jobs)
+        settings = StoreSettings(series_per_metric=series_per_metric, profile=config.kind)
+        if isinstance(config, PostgresStore):
+            settings = StoreSettings(series_per_metric=series_per_metric, critical_jobs=config.critical_jobs)
         self._hub.publish(_part("settings", config, settings, time.monotonic(), NEVER_STALE))
         if self._ledger.opened:
             with contextlib.suppress(StateUnavailable):
                 await self.counts(config)
 
-    async def counts(self, config: PostgresStore, *, only_if_unknown: bool = False) -> None:
-        """What was counted, old as it is. Raises StateUnavailable."""
+    async def counts(self, config: AnyStore, *, only_if_unknown: bool = False) -> None:
+        """What was counted, old as it is; nothing is of a store over HTTP. Raises StateUnavailable."""
+        if not isinstance(config, PostgresStore):
+            return
         if only_if_unknown and self._known(config.name):
             return
         counts = await self._ledger.counts(config.name)
@@ -46,7 +50,7 @@ class Announcer:
         return part is not None and part.value is not None
 
 
-def _part(collector: str, config: PostgresStore, value: object, at: float | None, staleness: float) -> Part:
+def _part(collector: str, config: AnyStore, value: object, at: float | None, staleness: float) -> Part:
     return Part(
         collector=collector,
         source=config.name,

@@ -19,7 +19,7 @@ from exporter.alertmanager import AlertSource
 from exporter.announcing import Announcer
 from exporter.api import FAMILIES
 from exporter.changes import address, opened_with, refuse_fixed
-from exporter.config.model import Config, PostgresStore, Target
+from exporter.config.model import AnyStore, Config, PostgresStore, Target
 from exporter.config.model import Vault as VaultSection
 from exporter.config.redact import redacted
 from exporter.connections import ConnectionManager
@@ -31,7 +31,7 @@ from exporter.errors import ConfigError, StateUnavailable
 from exporter.httpd.context import Context, ReloadResult
 from exporter.httpd.server import Server
 from exporter.httpd.sessions import Sessions
-from exporter.instruments import ApiInstruments, QueryInstruments
+from exporter.instruments import ApiInstruments, QueryInstruments, RequestInstruments
 from exporter.ledger.alerts import AlertHistory
 from exporter.ledger.audit import AuditTrail
 from exporter.ledger.idempotency import Idempotency
@@ -50,6 +50,7 @@ from exporter.poller import Poller
 from exporter.remediation import Remediation
 from exporter.sharding import Share
 from exporter.snapshot import Hub, Part
+from exporter.stores.http.history import History
 from exporter.telemetry import reporting, traced
 from exporter.vault import Vault
 from exporter.vault.references import Secrets, load
@@ -78,6 +79,7 @@ class App:
         self._poller = Poller(self._hub)
         self._api = ApiInstruments()
         self._queries = QueryInstruments()
+        self._requests = RequestInstruments()
         self._clock = LoopClock()
         self._ledger = Ledger(config.state.path, budget=config.limits.series_per_metric, retention=config.retention)
         self._announcer = Announcer(self._hub, self._ledger)
@@ -99,6 +101,7 @@ class App:
             poller=self._poller,
             ledger=self._ledger,
             queries=self._queries,
+            requests=self._requests,
             secrets=self._secrets,
             roster=self._roster,
             disabled=options.disabled,
@@ -202,10 +205,10 @@ class App:
         """The configuration as it is in force here: this shard's stores, and its targets with those of stores."""
         return self._share.config(self._roster.connections)
 
-    async def _announce(self, store: PostgresStore) -> None:
+    async def _announce(self, store: AnyStore) -> None:
         await self._announcer.announce(store, self._config.limits.series_per_metric)
 
-    def _open(self, config: PostgresStore) -> None:
+    def _open(self, config: AnyStore) -> None:
         share = self._share
         self._stores.open(
             config, share.file, self._group, polled=config in share.polled, lists=config.name in share.listing
@@ -292,7 +295,8 @@ class App:
                 if store in self._share.polled:
                     await self._announce(store)
                 if name in old and address(old[name]) != address(store):
-                    self._stores.withdraw(name, keep=("settings", "executions"))
+                    counted = isinstance(old[name], PostgresStore) and isinstance(store, PostgresStore)
+                    self._stores.withdraw(name, keep=("settings", "executions") if counted else ("settings",))
                     self._roster.forget(name)
                 self._open(store)
         if before.alerting != config.alerting:
@@ -324,7 +328,12 @@ class App:
             state_writes=(self._ledger.writes["success"], self._ledger.writes["failure"]),
             reload_successful=self._reload_ok,
             reload_success_at=self._reload_at,
-            instruments=(self._api.registry, self._queries.registry, self._remediation.registry()),
+            instruments=(
+                self._api.registry,
+                self._queries.registry,
+                self._requests.registry,
+                self._remediation.registry(),
+            ),
         )
         self._hub.publish(
             Part(
@@ -349,7 +358,7 @@ class App:
         reload: Callable[[], Awaitable[ReloadResult]] = self._reload
         return Context(
             hub=self._hub,
-            history=self._ledger,
+            history=History(self._ledger, self._hub, config),
             audit=self._audit,
             config=config,
             secret=self._secrets.value,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from exporter.config.dsn import parse_dsn
-from exporter.config.model import Config, PostgresStore
+from exporter.config.model import AnyStore, Config, PostgresStore
 from exporter.errors import ConfigError
 
 
-def address(store: PostgresStore) -> dict[str, object]:
-    """Where a store's DSN leads. When that changes, nothing of what was there may be shown as what is here."""
+def address(store: AnyStore) -> dict[str, object]:
+    """Where a store is. When that changes, nothing of what was there may be shown as what is here."""
+    if not isinstance(store, PostgresStore):
+        return {"kind": store.kind, "url": store.url}
     parameters = parse_dsn(store.dsn)
     return {name: parameters.get(name) for name in ("service", "host", "hostaddr", "port", "dbname")}
 

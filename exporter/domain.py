@@ -103,6 +103,7 @@ class Figures:
     """Finished executions added up: ``counts`` for each of FINAL_STATUSES; ``retries`` had an attempt before.
 
     ``timed`` is how many have a known duration; ``sum``, ``max`` and the quantiles (within 2%) are theirs, in seconds.
+    ``unknown``: statuses in lower case, and "retries", that nobody told; FAILED then holds whatever was no success.
     """
 
     counts: tuple[int, ...]
@@ -113,6 +114,7 @@ class Figures:
     p50: float | None
     p95: float | None
     p99: float | None
+    unknown: frozenset[str] = frozenset()
 
     @property
     def mean(self) -> float | None:
@@ -227,9 +229,11 @@ class Executions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCounts:
-    """Jobs by (status, type) over the whole table."""
+    """Jobs by (status, type) over the whole table; by (status, "") and ``by_type`` where the two are known apart."""
 
     by_status: dict[tuple[str, str], int]
+    by_type: dict[str, int] | None = None
+    total: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,12 +248,12 @@ class QueueState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queues:
-    """Unfinished jobs: by queue, and by (status, type)."""
+    """Unfinished jobs: by queue, and by (status, type); ``overdue_count`` is None where jobs are never due later."""
 
     queues: dict[str, QueueState]
     by_status: dict[tuple[str, str], int]
     overdue: tuple[OverdueJob, ...]
-    overdue_count: int
+    overdue_count: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,21 +306,22 @@ class RunningExecution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningByType:
-    """Running executions of one task type; ``orphaned`` is None where the store knows no workers."""
+    """Running executions of one task type; the store may know no workers (``orphaned``), no starts (``stuck``)."""
 
     running: int
-    stuck: int
+    stuck: int | None
     orphaned: int | None
     oldest_start: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """What runs now: by task type, by worker, and the oldest executions one by one."""
+    """What runs now: by task type, by worker, the oldest one by one. ``attributed``: the store says who runs what."""
 
     by_task_type: dict[str, RunningByType]
     by_worker: dict[str, int]
     oldest: tuple[RunningExecution, ...]
+    attributed: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,13 +338,17 @@ class Worker:
     can_accept_work: bool | None
     actions_completed: int | None
     platform_properties: str | None = None
+    running: int | None = None  # executions, where the store tells them by worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workers:
-    """The workers of a store."""
+    """The workers of a store. ``told`` and ``total`` are the store's own numbers, by state as far as it tells them."""
 
     workers: tuple[Worker, ...]
+    told: dict[str, int] | None = None
+    total: int | None = None
+    executing: dict[str, tuple[str, ...]] | None = None  # operations by worker, where workers tell them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

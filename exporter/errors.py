@@ -31,6 +31,10 @@ class StoreError(ExporterError):
     """A store could not be asked, or refused the question. The text is safe to show: it holds no secret."""
 
 
+class NotTold(StoreError):
+    """The store has no such thing to tell, and never will."""
+
+
 class StoreUnavailable(StoreError):
     """The store's server could not be reached or ended the session; a later attempt may succeed."""
 

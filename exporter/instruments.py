@@ -107,6 +107,30 @@ class QueryInstruments:
             self._seconds.remove(store, query)
 
 
+class RequestInstruments:
+    """Counts the requests made of stores' own APIs."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "scheduling_store_requests",
+            "Requests made of a store's own HTTP API, by path and by what became of them.",
+            ("store", "endpoint", "result"),
+            registry=self.registry,
+        )
+        self._asked: dict[str, set[tuple[str, str]]] = {}
+
+    def observe(self, *, store: str, endpoint: str, result: str) -> None:
+        """Count one request. ``endpoint`` is the path's template, never a path with ids."""
+        self._asked.setdefault(store, set()).add((endpoint, result))
+        self._requests.labels(store, endpoint, result).inc()
+
+    def forget(self, store: str) -> None:
+        """Withdraw the series of a store that left the configuration."""
+        for endpoint, result in self._asked.pop(store, ()):
+            self._requests.remove(store, endpoint, result)
+
+
 class RemediationInstruments:
     """Counts what was done by itself when alerts fired."""
 

@@ -7,9 +7,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
-from exporter.config.model import Config, PostgresStore
+from exporter.config.model import AnyStore, Config, PostgresStore
 from exporter.connections.roster import Roster
-from exporter.instruments import QueryInstruments
+from exporter.errors import ActionConflict
+from exporter.instruments import QueryInstruments, RequestInstruments
 from exporter.ledger.ledger import Ledger
 from exporter.metrics.names import ours
 from exporter.packs.answer import is_pack
@@ -17,9 +18,11 @@ from exporter.packs.asking import Packs
 from exporter.packs.load import load_packs
 from exporter.poller import Poller, run_all
 from exporter.snapshot import NOT_OF_STORES, Hub
+from exporter.stores.asked import StoreReads
 from exporter.stores.connections import StoreConnections, Visitor
+from exporter.stores.http.kinds import open_api
+from exporter.stores.http.store import ApiStore
 from exporter.stores.postgres import Store
-from exporter.stores.reads import Reads
 from exporter.stores.trigger import JobTrigger
 from exporter.vault.references import Secrets
 
@@ -42,6 +45,7 @@ class OpenStores:
         poller: Poller,
         ledger: Ledger,
         queries: QueryInstruments,
+        requests: RequestInstruments,
         secrets: Secrets,
         roster: Roster,
         disabled: Collection[str],
@@ -53,11 +57,12 @@ class OpenStores:
         self._poller = poller
         self._ledger = ledger
         self._queries = queries
+        self._requests = requests
         self._secrets = secrets
         self._roster = roster
         self._disabled = disabled
         self._share = share
-        self._stores: dict[str, tuple[Store | Visitor, asyncio.Task[None]]] = {}
+        self._stores: dict[str, tuple[Store | Visitor | ApiStore, asyncio.Task[None]]] = {}
 
     def __contains__(self, name: object) -> bool:
         return name in self._stores
@@ -67,16 +72,19 @@ class OpenStores:
         """The tasks that ask."""
         return [task for _, task in self._stores.values()]
 
-    def open(
-        self, config: PostgresStore, whole: Config, group: asyncio.TaskGroup, *, polled: bool, lists: bool
-    ) -> None:
+    def open(self, config: AnyStore, whole: Config, group: asyncio.TaskGroup, *, polled: bool, lists: bool) -> None:
         """Ask a store from now on. ``polled``: its executions too; ``lists``: which connections it has."""
-        store = self._polled(config, whole, lists=lists) if polled else self._visited(config, whole)
+        store = self._made(config, whole, polled=polled, lists=lists)
         wanted = [c for c in store.collectors() if c.name not in self._disabled]
         if isinstance(store, Store) and PACKS not in self._disabled:
             wanted += self._packs.collectors(store.beside(), self._ledger, self._hub, whole.limits.series_per_metric)
         task = group.create_task(run_all(self._poller, wanted), name=f"store {config.name}")
         self._stores[config.name] = (store, task)
+
+    def _made(self, config: AnyStore, whole: Config, *, polled: bool, lists: bool) -> Store | Visitor | ApiStore:
+        if not isinstance(config, PostgresStore):
+            return open_api(config, hub=self._hub, reveal=self._secrets.value, instruments=self._requests)
+        return self._polled(config, whole, lists=lists) if polled else self._visited(config, whole)
 
     def _polled(self, config: PostgresStore, whole: Config, *, lists: bool) -> Store:
         writes = whole.connections.write_status
@@ -122,6 +130,7 @@ class OpenStores:
         """A store left the configuration: nothing is shown of it any more."""
         self.withdraw(name)
         self._queries.forget(name)
+        self._requests.forget(name)
 
     def withdraw(self, name: str, keep: Collection[str] = ()) -> None:
         """Show nothing of a store but the parts in ``keep``."""
@@ -135,11 +144,13 @@ class OpenStores:
             if source == name and (collector == "executions" or is_pack(collector)):
                 self._hub.withdraw(name, collector)
 
-    def reads(self, name: str) -> Reads | None:
+    def reads(self, name: str) -> StoreReads | None:
         """What requests ask of a store; None where it is not polled here."""
         return self._stores[name][0].reads if name in self._stores else None
 
     def trigger(self, name: str) -> JobTrigger | None:
-        """How a store's jobs are triggered; None where it is not polled here."""
+        """How a store's jobs are triggered; None where it is not polled here. ActionConflict where they cannot be."""
         store = self._stores[name][0] if name in self._stores else None
+        if isinstance(store, ApiStore):
+            raise ActionConflict(f"store {name}: the scheduler's monitoring API triggers no jobs")
         return store.trigger if isinstance(store, Store) else None

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import aiohttp
 import msgspec
@@ -19,7 +19,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from exporter import tracing
-from exporter.config.model import HttpDependency, HttpTrigger, Remote
+from exporter.config.model import HttpDependency, HttpStore, HttpTrigger, Remote
 from exporter.config.secrets import Secret
 from exporter.errors import ExporterError
 
@@ -30,20 +30,30 @@ LARGEST: Final = 16 * 1024 * 1024
 _CHUNK: Final = 64 * 1024
 
 
+#: Why there is no answer, in a word. ``vault``: there are no credentials to show.
+Reason = Literal["timeout", "refused", "dns", "tls", "vault", "too_large", "truncated", "other"]
+
+
 class RemoteUnavailable(ExporterError):
     """There is no answer. The text says why, free of secrets; ``sent``: the request may have been taken."""
 
-    def __init__(self, text: str, *, sent: bool) -> None:
+    def __init__(self, text: str, *, sent: bool, reason: Reason = "other") -> None:
         super().__init__(text)
         self.sent = sent
+        self.reason = reason
+
+
+class _TooLarge(aiohttp.ClientPayloadError):
+    """An answer that is longer than may be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """What came back. ``encoding`` is how the body is packed, where whoever asked has to unpack it."""
 
     status: int
     body: bytes
+    encoding: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -66,22 +76,31 @@ async def ask(
     body: Any = None,
     headers: Mapping[str, str] | None = None,
     resolver: AbstractResolver | None = None,
+    largest: int | None = None,
+    packed: bool = True,
 ) -> Answer:
     """The answer of ``url``, whatever its status; ``body`` is sent as JSON. Redirects are not followed.
 
-    ``reveal`` gives the text of a secret, ``resolver`` looks names up in place of aiohttp's. RemoteUnavailable when
-    there is no answer within ``remote.timeout``.
+    ``reveal`` gives the text of a secret, ``resolver`` looks names up in place of aiohttp's, ``largest`` is how many
+    bytes of a body are read (LARGEST). Without ``packed`` the body is asked for as it is, and not unpacked if it comes
+    otherwise: a few packed bytes may be any number of bytes. RemoteUnavailable when there is no answer within
+    ``remote.timeout``.
     """
     try:
         sent = {**(headers or {}), **await _authorization(remote, reveal), "Accept": "application/json"}
     except ExporterError as e:
-        raise RemoteUnavailable(f"no credentials to show: {e}", sent=False) from e
+        raise RemoteUnavailable(f"no credentials to show: {e}", sent=False, reason="vault") from e
+    if not packed:
+        sent["Accept-Encoding"] = "identity"
     where = URL(url)
     about = _about(method, where)
     where = where.update_query(query) if query else where
     with tracing.span(f"{method} {where.raw_authority}", "outbound", "client", attributes=about) as span:
         sent.update(tracing.carried())
-        answer = await _answer(remote, method, where, headers=sent, body=body, resolver=resolver)
+        most = LARGEST if largest is None else largest
+        answer = await _answer(
+            remote, method, where, headers=sent, body=body, resolver=resolver, largest=most, packed=packed
+        )
         span.set("http.response.status_code", answer.status)
         if answer.status >= 400:
             span.failed(str(answer.status))
@@ -101,6 +120,8 @@ async def _answer(
     headers: dict[str, str],
     body: Any,
     resolver: AbstractResolver | None,
+    largest: int,
+    packed: bool,
 ) -> Answer:
     data = None if body is None else msgspec.json.encode(body)
     if data is not None:
@@ -109,24 +130,30 @@ async def _answer(
     try:
         connector = aiohttp.TCPConnector(ssl=_trust(remote, where), force_close=True, resolver=resolver)
         async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=packed) as session,
             session.request(method, where, data=data, headers=headers, allow_redirects=False) as response,
         ):
-            return Answer(response.status, await _read(response))
+            encoding = None if packed else response.headers.get("Content-Encoding")
+            return Answer(response.status, await _read(response, largest), encoding)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as e:
-        raise RemoteUnavailable(f"no connection to {_place(where)}: {_reason(e)}", sent=False) from e
+        text = f"no connection to {_place(where)}: {_reason(e)}"
+        raise RemoteUnavailable(text, sent=False, reason=_word(e)) from e
     except TimeoutError as e:
-        raise RemoteUnavailable(f"{_place(where)} did not answer within {remote.timeout:g} s", sent=True) from e
+        text = f"{_place(where)} did not answer within {remote.timeout:g} s"
+        raise RemoteUnavailable(text, sent=True, reason="timeout") from e
     except (aiohttp.ClientError, OSError) as e:
-        raise RemoteUnavailable(f"{_place(where)} gave no answer: {type(e).__name__}", sent=True) from e
+        text = f"{_place(where)} gave no answer: {_reason(e)}"
+        raise RemoteUnavailable(text, sent=True, reason=_word(e)) from e
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes:
+    if (response.content_length or 0) > largest:
+        raise _TooLarge(f"more than {largest} bytes")
     found = bytearray()
     async for chunk in response.content.iter_chunked(_CHUNK):
         found += chunk
-        if len(found) > LARGEST:
-            raise aiohttp.ClientPayloadError(f"more than {LARGEST} bytes")
+        if len(found) > largest:
+            raise _TooLarge(f"more than {largest} bytes")
     return bytes(found)
 
 
@@ -140,7 +167,11 @@ async def _authorization(remote: Remote | HttpTrigger | HttpDependency, reveal: 
 
 
 def _trust(remote: Remote | HttpTrigger | HttpDependency, url: URL) -> ssl.SSLContext | bool:
-    return trusting(remote.ca_file) if url.scheme == "https" else True
+    if url.scheme != "https":
+        return True
+    if isinstance(remote, HttpStore) and not remote.verify:
+        return False
+    return trusting(remote.ca_file)
 
 
 def trusting(ca_file: str | None) -> ssl.SSLContext:
@@ -149,7 +180,8 @@ def trusting(ca_file: str | None) -> ssl.SSLContext:
         changed = Path(ca_file).stat().st_mtime_ns if ca_file else 0
         return _context(ca_file, changed)
     except OSError as e:  # an SSLError is one
-        raise RemoteUnavailable(f"ca_file {ca_file!r} cannot be used: {e.strerror or e}", sent=False) from e
+        text = f"ca_file {ca_file!r} cannot be used: {e.strerror or e}"
+        raise RemoteUnavailable(text, sent=False, reason="tls") from e
 
 
 @lru_cache(maxsize=8)
@@ -157,8 +189,12 @@ def _context(ca_file: str | None, _changed: int) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca_file)
 
 
-def _reason(error: aiohttp.ClientError) -> str:
+def _reason(error: Exception) -> str:
     match error:
+        case _TooLarge():
+            return f"it is too long, {error}"
+        case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
+            return "it broke off"
         case aiohttp.ConnectionTimeoutError():
             return "it takes too long"
         case aiohttp.ClientConnectorCertificateError():
@@ -166,6 +202,24 @@ def _reason(error: aiohttp.ClientError) -> str:
         case aiohttp.ClientConnectorError():
             return error.os_error.strerror or str(error.os_error)
     return type(error).__name__
+
+
+#: The first that fits counts: most are ClientErrors, or OSErrors.
+_WORDS: Final[tuple[tuple[type[Exception], Reason], ...]] = (
+    (TimeoutError, "timeout"),
+    (aiohttp.ClientConnectorCertificateError, "tls"),
+    (aiohttp.ClientSSLError, "tls"),
+    (aiohttp.ClientConnectorDNSError, "dns"),
+    (_TooLarge, "too_large"),
+    (aiohttp.ClientPayloadError, "truncated"),
+    (aiohttp.ServerDisconnectedError, "truncated"),
+)
+
+
+def _word(error: Exception) -> Reason:
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError):
+        return "refused"
+    return next((word for kind, word in _WORDS if isinstance(error, kind)), "other")
 
 
 def _place(url: URL) -> str:

@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,18 +29,20 @@ JITTER = 0.05
 class Collected:
     """A successful collection: its value, the database time it took (s), and when the next one is due.
 
-    ``more`` says that more is waiting right now, ``wait`` in how many seconds if not after the interval.
+    ``more`` says that more is waiting right now, ``wait`` in how many seconds if not after the interval. ``also`` are
+    values of the collector's other parts, by name.
     """
 
     value: Any
     load_seconds: float = 0.0
     more: bool = False
     wait: float | None = None
+    also: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collector:
-    """A question asked again and again.
+    """A question asked again and again. ``also``: the parts that its answer makes beside the one of its name.
 
     ``interval``, ``deadline`` and ``staleness`` are seconds; ``max_load`` is the part of one backend it may keep busy.
     """
@@ -52,6 +54,7 @@ class Collector:
     deadline: float
     staleness: float
     max_load: float = 1.0
+    also: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -132,19 +135,24 @@ class Poller:
             staleness=rhythm.staleness,
             error=error,
         )
-        if result is not None:
-            part = replace(frame, value=result.value, collected_at=time.time(), collected_mono=time.monotonic())
-        elif before is not None:
-            part = replace(
-                frame,
-                value=before.value,
-                collected_at=before.collected_at,
-                collected_mono=before.collected_mono,
-                staleness=before.staleness,
-            )
-        else:
-            part = frame
-        self.hub.publish(part)
+        parts = []
+        for name in (collector.name, *collector.also):
+            known = self.hub.current.part(name, collector.source)
+            if result is not None:
+                value = result.value if name == collector.name else result.also.get(name)
+                part = replace(frame, value=value, collected_at=time.time(), collected_mono=time.monotonic())
+            elif known is not None:
+                part = replace(
+                    frame,
+                    value=known.value,
+                    collected_at=known.collected_at,
+                    collected_mono=known.collected_mono,
+                    staleness=known.staleness,
+                )
+            else:
+                part = frame
+            parts.append(replace(part, collector=name))
+        self.hub.publish(*parts)
 
     @staticmethod
     def _say(collector: Collector, before: Part | None, error: str | None) -> None:

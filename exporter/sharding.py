@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from exporter.config.model import Config, Connections, PostgresStore
+from exporter.config.model import AnyStore, Config, Connections, PostgresStore
 
 
 def owner(name: str, total: int) -> int:
@@ -35,7 +35,7 @@ class Share:
         return owner(name, self.total) == self.shard
 
     @property
-    def polled(self) -> tuple[PostgresStore, ...]:
+    def polled(self) -> tuple[AnyStore, ...]:
         """The stores whose executions are counted here: two shards would count them twice."""
         return self.file.stores if self.shard == 0 else ()
 
@@ -43,12 +43,12 @@ class Share:
     def listing(self) -> tuple[str, ...]:
         """The names of the stores that are asked for their connections here."""
         wanted = self.checks and self.file.connections.from_stores
-        return tuple(store.name for store in self.file.stores) if wanted else ()
+        return tuple(s.name for s in self.file.stores if isinstance(s, PostgresStore)) if wanted else ()
 
     @property
-    def asked(self) -> tuple[PostgresStore, ...]:
+    def asked(self) -> tuple[AnyStore, ...]:
         """The stores that are asked anything here."""
-        return self.file.stores if self.listing else self.polled
+        return self.polled or tuple(s for s in self.file.stores if s.name in self.listing)
 
     def config(self, connections: Connections | None = None) -> Config:
         """The configuration as it is in force here; ``connections`` has the targets with those that stores list."""

@@ -16,7 +16,7 @@ import msgspec
 
 from exporter import logs
 from exporter.config.load import load_file
-from exporter.config.model import Config, Target
+from exporter.config.model import Config, PostgresStore, Target
 from exporter.connections.check import Checker
 from exporter.connections.resolve import Resolver
 from exporter.connections.roster import Merged, merge
@@ -116,9 +116,10 @@ async def _known(config: Config, secrets: Secrets, names: Sequence[str]) -> _Kno
     rows: dict[str, Sequence[StoreConnection]] = {}
     silent: dict[str, str] = {}
     if config.connections.from_stores and not (names and configured.issuperset(names)):
-        asked = [list_connections(store, secrets) for store in config.stores]
+        stores = [store for store in config.stores if isinstance(store, PostgresStore)]
+        asked = [list_connections(store, secrets) for store in stores]
         answers = await asyncio.gather(*asked, return_exceptions=True)
-        for store, answer in zip(config.stores, answers, strict=True):
+        for store, answer in zip(stores, answers, strict=True):
             if isinstance(answer, ExporterError):
                 silent[store.name] = " ".join(str(answer).split())
             elif isinstance(answer, BaseException):

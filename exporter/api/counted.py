@@ -35,9 +35,12 @@ def _known(context: Context, store: str, seconds: float, found: Statistics | Non
 
 def read_at(context: Context, store: str) -> float:
     """When executions were last read. HttpError 503 before that, unless the store has none to be read."""
-    counts = Known(context.hub.current, store).counts
-    if counts is not None and counts.read_at is not None:
-        return counts.read_at
+    known = Known(context.hub.current, store)
+    if known.counts is not None and known.counts.read_at is not None:
+        return known.counts.read_at
+    recent = context.hub.current.part("recent", store)
+    if known.ended is not None and recent is not None and recent.collected_at is not None:
+        return recent.collected_at
     if lists_none(context, store):
         return context.hub.current.published_at
     raise HttpError(503, f"nothing is known of store {store!r} yet: its executions have not been read")

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
-from exporter.errors import ExporterError, StoreError, StoreTooSlow
+from exporter.errors import ExporterError, NotTold, StoreError, StoreTooSlow
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Query
 from exporter.httpd.problems import HttpError
-from exporter.stores.reads import Reads
+from exporter.stores.asked import StoreReads
 
 ParamsT = TypeVar("ParamsT", bound=msgspec.Struct)
 Handler = Callable[[Query[ParamsT]], Awaitable[web.StreamResponse]]
@@ -21,7 +21,7 @@ Handler = Callable[[Query[ParamsT]], Awaitable[web.StreamResponse]]
 RETRY_AFTER = "5"
 
 
-def reads_of(context: Context, store: str) -> Reads:
+def reads_of(context: Context, store: str) -> StoreReads:
     """What may be asked of a store. HttpError 503 where it is not read by this process."""
     reads = context.reads(store)
     if reads is None:
@@ -43,6 +43,8 @@ def from_store(handler: Handler[ParamsT]) -> Handler[ParamsT]:
 
 def unavailable(error: ExporterError) -> HttpError:
     """The answer to a failed question."""
+    if isinstance(error, NotTold):
+        return HttpError(404, str(error))
     said: Any = "the store could not be asked"
     if isinstance(error, StoreTooSlow):
         said = "the store took too long to answer"

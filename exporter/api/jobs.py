@@ -131,7 +131,7 @@ class Summary(msgspec.Struct, rename="camel"):
     success_count: int
     failed_count: int
     timeout_count: int
-    cancelled_count: int
+    cancelled_count: int | None
     retry_count: int | None
     success_rate: str
     avg_duration: int | None
@@ -251,7 +251,7 @@ def endpoints(context: Context) -> list[Endpoint]:
     async def recent(call: Query[RecentAsked]) -> web.StreamResponse:
         asked = call.params
         store = store_asked(asked.store, context.config())
-        at, counts = read_at(context, store), Known(context.hub.current, store).counts
+        at, counts = read_at(context, store), Known(context.hub.current, store).ended
 
         async def build() -> RecentAnswer:
             found = await context.history.recent(
@@ -335,7 +335,7 @@ def _summary(totals: JobTotals) -> Summary:
         success_count=success,
         failed_count=failed,
         timeout_count=timeout,
-        cancelled_count=cancelled,
+        cancelled_count=cancelled if totals.cancelled else None,
         retry_count=totals.retries,
         success_rate=percent(success, total),
         avg_duration=milliseconds(totals.mean),

@@ -29,6 +29,7 @@ from exporter.domain import (
 )
 from exporter.jobcounts import job_counts, overdue_count
 from exporter.snapshot import NOT_OF_STORES, Part, Snapshot
+from exporter.told import Health, Live, Recent
 
 T = TypeVar("T")
 
@@ -59,7 +60,11 @@ def job_numbers(jobs: JobCounts | None, queues: Queues | None) -> JobNumbers:
             by_status[status] = (by_status[status] or 0) + number
         if jobs is not None and kind in by_type:
             by_type[kind] = (by_type[kind] or 0) + number
-    return JobNumbers(by_status=by_status, by_type=by_type, total=sum(counts.values()) if jobs is not None else None)
+    total = sum(counts.values()) if jobs is not None else None
+    if jobs is not None and jobs.by_type is not None:
+        by_type |= jobs.by_type
+        total = jobs.total
+    return JobNumbers(by_status=by_status, by_type=by_type, total=total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,21 @@ class Known:
     def operations(self) -> Operations | None:
         """Operations by stage."""
         return self._fresh("operations", Operations)
+
+    @property
+    def health(self) -> Health | None:
+        """What the scheduler says of itself."""
+        return self._fresh("health", Health)
+
+    @property
+    def live(self) -> Live | None:
+        """What the scheduler tells of the moment."""
+        return self._fresh("live", Live)
+
+    @property
+    def ended(self) -> Counts | Recent | None:
+        """What executions that ended are known by: another object as soon as there are new ones."""
+        return self.counts or self._fresh("recent", Recent)
 
     def maps(self, collector: str) -> bool | None:
         """Whether the profile maps what this collector asks; None before it was asked."""
@@ -164,7 +184,9 @@ class Known:
     @property
     def stuck(self) -> int | None:
         """Executions that run for longer than their task type may."""
-        return sum(kind.stuck for kind in self.running.by_task_type.values()) if self.running is not None else None
+        told = [kind.stuck for kind in self.running.by_task_type.values()] if self.running is not None else [None]
+        known = [number for number in told if number is not None]
+        return sum(known) if len(known) == len(told) else None
 
     @property
     def overdue(self) -> int | None:

@@ -27,8 +27,9 @@ from exporter.httpd.endpoint import Answer, Endpoint, Query
 from exporter.httpd.params import Text, limit_to
 from exporter.httpd.problems import HttpError, json_body, json_response
 from exporter.httpd.roles import Caller
+from exporter.stores.asked import StoreReads
 from exporter.stores.found import Job, LoggedExecution
-from exporter.stores.reads import LogFilter, Reads
+from exporter.stores.reads import LogFilter
 
 #: Ids where nobody knows the store's columns yet: those that look like numbers are numbers.
 LOOKS: bool = True
@@ -95,7 +96,7 @@ def endpoints(context: Context) -> list[Endpoint]:
         read_at(context, store)
         body = await kept.get(
             ("executions", store, asked.limit, call.caller.role, context.config().setting),
-            (known.counts, known.running),
+            (known.ended, known.running),
             lambda: newest(store, asked.limit, call.caller),
         )
         return json_body(body)
@@ -133,7 +134,7 @@ def endpoints(context: Context) -> list[Endpoint]:
     async def now(call: Query[StoreAsked]) -> web.StreamResponse:
         store = store_asked(call.params.store, context.config())
         known = Known(context.hub.current, store)
-        made_of = (known.counts, known.running)
+        made_of = (known.ended, known.running)
         return json_body(await kept.get(("running", store), made_of, lambda: running_now(store)))
 
     async def running_now(store: str) -> list[RunningRow]:
@@ -187,7 +188,7 @@ class _Ids:
         self.executions, self.jobs, self.connections = executions, jobs, connections
 
     @classmethod
-    async def of(cls, reads: Reads | None) -> _Ids:
+    async def of(cls, reads: StoreReads | None) -> _Ids:
         async def integral(*places: tuple[str, str]) -> bool:
             for entity, column in places:
                 found = await reads.integral(entity, column) if reads is not None else None
@@ -215,7 +216,7 @@ def _newest_first(running: Iterable[RunningExecution]) -> list[RunningExecution]
     return sorted(running, key=lambda e: e.started_at or 0.0, reverse=True)
 
 
-async def _results(reads: Reads | None, finished: Sequence[RecentExecution]) -> dict[tuple[str, int | None], str]:
+async def _results(reads: StoreReads | None, finished: Sequence[RecentExecution]) -> dict[tuple[str, int | None], str]:
     """What the executions gave; nothing while the store does not answer: unknown is null."""
     try:
         return await reads.results({e.id for e in finished}) if reads is not None and finished else {}
@@ -223,7 +224,7 @@ async def _results(reads: Reads | None, finished: Sequence[RecentExecution]) -> 
         return {}
 
 
-async def _jobs(reads: Reads | None, running: Sequence[RunningExecution]) -> dict[str, Job]:
+async def _jobs(reads: StoreReads | None, running: Sequence[RunningExecution]) -> dict[str, Job]:
     """The jobs of executions that do not name theirs."""
     unnamed = {e.job_id for e in running if e.job_name is None}
     try:

@@ -1,6 +1,6 @@
 """What the paths of NativeLink's family share, and its workers, status, metrics and health.
 
-snake_case, Unix seconds, ids as text. The scheduler's own start is not known: ``uptime_seconds`` is the sidecar's.
+snake_case, Unix seconds, ids as text. ``uptime_seconds`` is the sidecar's where the scheduler does not tell its own.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from exporter.httpd.endpoint import Answer, Endpoint, Family, Query
 from exporter.httpd.params import Text
 from exporter.httpd.problems import HttpError, json_response
 from exporter.httpd.roles import Role
+from exporter.jobcounts import by_state
 
 FAMILY: Final = Family(
     name="nativelink",
@@ -104,8 +105,9 @@ class HealthAnswer(msgspec.Struct):
 def endpoints(context: Context) -> list[Endpoint]:
     """The five paths."""
 
-    def uptime() -> int:
-        return max(0, int(time.time() - context.started_at))
+    def uptime(store: Known) -> int:
+        told = store.health.started_at if store.health is not None else None
+        return max(0, int(time.time() - (context.started_at if told is None else told)))
 
     def answer(body: Any) -> web.StreamResponse:
         return snapshot_response(msgspec.json.encode(body), context.hub.current.published_at)
@@ -126,18 +128,18 @@ def endpoints(context: Context) -> list[Endpoint]:
 
     async def status(call: Query[StoreAsked]) -> web.StreamResponse:
         store = known(call.params)
-        by_state, by_stage = _worker_numbers(store), await operation_numbers(context, store)
+        by_worker, by_stage = _worker_numbers(store), await operation_numbers(context, store)
         return answer(
             StatusAnswer(
-                *(by_state.total, by_state.active, by_state.paused, by_state.draining),
+                *(by_worker.total, by_worker.active, by_worker.paused, by_worker.draining),
                 *(by_stage.total, by_stage.queued, by_stage.executing, by_stage.completed),
-                uptime_seconds=uptime(),
+                uptime_seconds=uptime(store),
             )
         )
 
     async def metrics(call: Query[StoreAsked]) -> web.StreamResponse:
         store = known(call.params)
-        return answer(MetricsAnswer(_worker_numbers(store), await operation_numbers(context, store), uptime()))
+        return answer(MetricsAnswer(_worker_numbers(store), await operation_numbers(context, store), uptime(store)))
 
     async def health(call: Query[StoreAsked]) -> web.StreamResponse:
         store = known(call.params)
@@ -146,7 +148,9 @@ def endpoints(context: Context) -> list[Endpoint]:
             verdict = "unhealthy"
         elif store.up is None or store.failing:
             verdict = "degraded"
-        body = HealthAnswer(verdict, int(time.time()), uptime())
+        elif store.health is not None and not store.health.components.get("", True):
+            verdict = "unhealthy"
+        body = HealthAnswer(verdict, int(time.time()), uptime(store))
         return json_response(body, 503 if verdict == "unhealthy" else 200)
 
     def one(path: str, handler: Any, summary: str, kind: Any, **more: Any) -> Endpoint:
@@ -181,7 +185,7 @@ async def operation_numbers(context: Context, store: Known) -> OperationNumbers:
     """Operations by stage; of a store without any: due jobs, running executions, those finished within a day."""
     if store.operations is not None:
         stages = store.operations.by_stage
-        queued, _, executing, completed = (stages.get(stage, 0) for stage in OPERATION_STAGES)
+        queued, _, executing, completed = (stages.get(stage) for stage in OPERATION_STAGES)
         return OperationNumbers(sum(stages.values()), queued, executing, completed)
     due = sum(queue.ready for queue in store.queues.queues.values()) if store.queues is not None else None
     finished = await context.history.statistics(store.store, COMPLETED_SECONDS)
@@ -203,8 +207,9 @@ def _listed(store: Known) -> Sequence[Worker]:
 def _worker_numbers(store: Known) -> WorkerNumbers:
     if store.workers is None:
         return WorkerNumbers(None, None, None, None)
-    states = [worker.state for worker in store.workers.workers]
-    return WorkerNumbers(len(states), *(states.count(state) for state in ("active", "paused", "draining")))
+    told = store.workers
+    total = told.total if told.total is not None else len(told.workers)
+    return WorkerNumbers(total, *(by_state(told).get(state) for state in ("active", "paused", "draining")))
 
 
 def _row(store: Known, worker: Worker) -> WorkerRow:
@@ -229,6 +234,9 @@ def _row(store: Known, worker: Worker) -> WorkerRow:
 
 def _running(store: Known, worker: str) -> list[str] | None:
     """The ids of what a worker is busy with: operations, or else executions."""
+    if store.workers is not None and store.workers.executing is not None:
+        told = store.workers.executing.get(worker)
+        return None if told is None else list(told)
     if store.operations is not None:
         return list(store.operations.executing.get(worker, ()))
     if store.running is None:

@@ -120,7 +120,7 @@ def endpoints(context: Context) -> list[Endpoint]:
 
 
 async def _has_operations(context: Context, store: str) -> bool:
-    return (await reads_of(context, store).profile()).has("operations")
+    return await reads_of(context, store).has("operations")
 
 
 async def _stand_ins(

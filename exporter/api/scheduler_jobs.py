@@ -96,7 +96,7 @@ def endpoints(context: Context) -> list[Endpoint]:
     async def history(call: Query[HistoryAsked]) -> web.StreamResponse:
         asked = call.params
         store = store_asked(asked.store, context.config())
-        at, counts = read_at(context, store), Known(context.hub.current, store).counts
+        at, counts = read_at(context, store), Known(context.hub.current, store).ended
         shown = (call.caller.role, context.config().setting)
         key = (store, asked.status, asked.taskType, asked.q, asked.limit, asked.offset, *shown)
         body = await kept.get(key, (counts,), lambda: page_of(store, asked, call.caller))
@@ -165,7 +165,7 @@ async def _from_store(
                     return found[:wanted], False
     except TimeoutError:
         return found, False
-    return found, True
+    return found, pages.whole
 
 
 async def _counted(context: Context, store: str, asked: HistoryAsked) -> int | None:

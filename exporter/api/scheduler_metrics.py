@@ -13,11 +13,12 @@ from exporter.api.examples import example
 from exporter.api.kept import KeptAnswers
 from exporter.api.known import Known
 from exporter.api.scheduler_monitoring import FAMILY
-from exporter.api.system import attempts_unknown, ended
+from exporter.api.system import apart, ended
 from exporter.api.wire import milliseconds, percent
 from exporter.domain import Counts, Figures, Statistics
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Endpoint, Query
+from exporter.jobcounts import by_state
 
 
 class ExecutionMetrics(msgspec.Struct, rename="camel"):
@@ -131,10 +132,7 @@ def _numbers(figures: Figures, minutes: float, counted: Counts | None) -> dict[s
     return {
         "total": total,
         "success": success,
-        "failed": figures.counts[1],
-        "timeout": figures.counts[2],
-        "cancelled": figures.counts[3],
-        "retries": None if attempts_unknown(counted) and not figures.retries else figures.retries,
+        **apart(figures, counted),
         "success_rate": percent(success, total),
         "avg_duration_ms": milliseconds(figures.mean),
         **{f"p{q}_ms": milliseconds(_within(value, figures.max)) for q, value in quantiles},
@@ -153,9 +151,12 @@ def workers_in_short(known: Known) -> WorkerMetrics:
     if known.workers is None:
         return WorkerMetrics(None, None, None)
     active = [worker.id for worker in known.workers.workers if worker.state == "active"]
-    lost = sum(worker.state == "lost" for worker in known.workers.workers)
-    busy = sum(known.running.by_worker.get(name, 0) > 0 for name in active) if known.running is not None else None
-    return WorkerMetrics(len(active), lost, round(busy / len(active), 4) if active and busy is not None else None)
+    states, running = by_state(known.workers), known.running
+    busy = [worker.running for worker in known.workers.workers if worker.state == "active"]
+    if running is not None and running.attributed and None in busy:
+        busy = [running.by_worker.get(name, 0) for name in active]
+    share = None if None in busy or not busy else round(sum(map(bool, busy)) / len(busy), 4)
+    return WorkerMetrics(states.get("active"), states.get("lost"), share)
 
 
 def _process(context: Context) -> ProcessMetrics:

@@ -24,7 +24,7 @@ from exporter.api.counted import statistics_of
 from exporter.api.examples import example
 from exporter.api.known import Known, job_numbers
 from exporter.api.wire import iso, milliseconds, percent
-from exporter.domain import Counts, JobCounts, Queues, Statistics
+from exporter.domain import Counts, Figures, JobCounts, Queues, Statistics
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Endpoint, Query
 
@@ -169,6 +169,13 @@ def attempts_unknown(counted: Counts | None) -> bool:
     return counted is not None and bool(counted.executions) and not counted.retries
 
 
+def apart(figures: Figures, counted: Counts | None) -> dict[str, int | None]:
+    """What was no success, by status, and retries; None is unknown."""
+    numbers: dict[str, int | None] = dict(zip(("failed", "timeout", "cancelled"), figures.counts[1:], strict=True))
+    numbers["retries"] = None if attempts_unknown(counted) and not figures.retries else figures.retries
+    return {name: None if name in figures.unknown else number for name, number in numbers.items()}
+
+
 def _stats(
     period: str, found: Statistics, jobs: JobCounts | None, queues: Queues | None, counted: Counts | None
 ) -> Stats:
@@ -205,10 +212,7 @@ def _executions(found: Statistics, counted: Counts | None) -> ExecutionFigures:
     return ExecutionFigures(
         total=total,
         success=success,
-        failed=figures.counts[1],
-        timeout=figures.counts[2],
-        cancelled=figures.counts[3],
-        retries=None if attempts_unknown(counted) and not figures.retries else figures.retries,
+        **apart(figures, counted),
         success_rate=percent(success, total),
         avg_duration=milliseconds(figures.mean),
         max_duration=milliseconds(figures.max),
@@ -233,6 +237,7 @@ def trend_of(found: Statistics) -> list[TrendPoint]:
 
 def _live(found: Statistics, known: Known) -> LiveAnswer:
     total, _, failed = ended(found.overall.counts)
-    scheduled = job_numbers(known.jobs, known.queues).by_status["SCHEDULED"]
+    live = known.live
+    scheduled = live.scheduled if live is not None else job_numbers(known.jobs, known.queues).by_status["SCHEDULED"]
     latest = LatestExecutions(total, failed) if found.counted else LatestExecutions(None, None)
     return LiveAnswer(iso(found.end), known.running_count, scheduled, latest)

@@ -180,13 +180,19 @@ def _database(known: Known) -> Database:
     latency = milliseconds(known.latency)
     if up is None:
         return Database("unknown", "connecting", latency)
+    told = known.health
+    if up and told is not None and not told.components.get("database", True):
+        return Database("unhealthy", "disconnected", milliseconds(told.database_seconds))
     return Database("healthy", "connected", latency) if up else Database("unhealthy", "disconnected", latency)
 
 
 def _scheduler(known: Known, found: Statistics | None, patience: float) -> Scheduler:
     numbers = job_numbers(known.jobs, known.queues).by_status
     waiting = [number for name in ("PENDING", "SCHEDULED", "QUEUED") if (number := numbers[name]) is not None]
-    recent = sum(found.overall.counts) if found is not None else None
+    recent = sum(found.overall.counts) if found is not None and found.counted else None
+    if (told := known.health) is not None and "scheduler" in told.components:  # its own word for it
+        verdict: Health = "healthy" if told.components["scheduler"] else "unhealthy"
+        return Scheduler(verdict, recent if told.recent is None else told.recent, told.pending)
     status: Health = "healthy"
     if found is None or known.queues is None:
         status = "unknown"

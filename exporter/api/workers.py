@@ -15,6 +15,7 @@ from exporter.api.wire import iso, milliseconds, percent
 from exporter.domain import OTHER, Running, Statistics, Workers
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Endpoint, Query
+from exporter.jobcounts import by_state
 
 #: What the table covers, in seconds.
 COVERED = 24 * HOUR
@@ -78,26 +79,28 @@ def _table(found: Statistics, everything: Statistics, workers: Workers | None, r
     busy = running.by_worker if running is not None else {}
     # Executions that no worker has are the mark of a store that does not say who ran them.
     told = found.counted and (bool(found.by_label) or not any(everything.overall.counts))
-    attributed = running is not None and bool(busy or not running.by_task_type)
+    attributed = running is not None and running.attributed and bool(busy or not running.by_task_type)
+    own = {name: worker.running for name, worker in listed.items() if worker.running is not None}
     names = {*listed, *found.by_label, *busy}
     rows = []
     for name in names:
         figures, worker = found.by_label.get(name), listed.get(name)
         total, success, _ = ended(figures.counts) if figures is not None else (0, 0, 0)
+        unknown = figures.unknown if figures is not None else frozenset()
         rows.append(
             WorkerRow(
                 worker_id=name,
                 host=worker.host if worker is not None else None,
-                executions=total if told else None,
-                success_rate=percent(success, total) if told else None,
+                executions=total if told and "executions" not in unknown else None,
+                success_rate=percent(success, total) if told and "success" not in unknown else None,
                 avg_duration=milliseconds(figures.mean) if figures is not None else None,
                 last_seen=iso(worker.last_seen) if worker is not None else None,
-                active_jobs=busy.get(name, 0) if attributed else None,
+                active_jobs=own.get(name, busy.get(name, 0) if attributed else None),
             )
         )
     return WorkerTable(
         workers=sorted(rows, key=lambda row: (-(row.executions or 0), row.worker_id)),
         # What the series budget left out is a row, so that executions add up, but no worker.
-        total_workers=len(names - ({OTHER} - listed.keys())),
-        active_workers=sum(worker.state == "active" for worker in listed.values()) if workers is not None else None,
+        total_workers=max(len(names - ({OTHER} - listed.keys())), (workers.total or 0) if workers is not None else 0),
+        active_workers=by_state(workers).get("active") if workers is not None else None,
     )

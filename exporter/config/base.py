@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -63,7 +65,9 @@ Amount = Annotated[float, Meta(ge=0)]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The base of every section."""
+    """The base of every section. ``instead``: what to do where a key of another kind was written, by that key."""
+
+    instead: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
 
 class Remote(Section, frozen=True, kw_only=True):

@@ -23,15 +23,18 @@ from exporter.config.convert import Check
 from exporter.config.dependency_checks import check_kafka, check_redis, check_smtp, check_tcp
 from exporter.config.dsn import parse_dsn
 from exporter.config.durations import format_duration
+from exporter.config.http_stores import check_tls
 from exporter.config.model import (
     MESSAGE_FIELDS,
     Alertmanager,
     Auth,
+    ChronosStore,
     Config,
     Connections,
     HttpDependency,
     HttpTrigger,
     KafkaDependency,
+    NativelinkStore,
     PostgresDependency,
     PostgresStore,
     Profile,
@@ -89,6 +92,13 @@ def check_store(store: Where) -> None:
             store.problem("dsn", "the password comes from vault; leave it out of dsn")
         if store.get("password") is not None:
             store.problem("password", "the password comes from vault; keep one of the two")
+
+
+def check_http_store(store: Where) -> None:
+    """Intervals, one way to log in, TLS that is used."""
+    check_intervals(store)
+    check_remote(store)
+    check_tls(store)
 
 
 def check_profile(profile: Where) -> None:
@@ -197,8 +207,8 @@ def check_config(config: Where) -> None:
     check_remediation(config)
     for dependency in dependencies:
         check_intervals(dependency)
-    servers = [dependency for dependency in dependencies if isinstance(dependency.value, PostgresDependency)]
-    _check_vault_is_there(config, [*stores, *targets, *servers])
+    servers = [s for s in (*stores, *dependencies) if isinstance(s.value, PostgresStore | PostgresDependency)]
+    _check_vault_is_there(config, [*targets, *servers])
     _check_addresses(config)
     _check_packs(config)
     objectives, overrides = config.items("slo"), config.items("alerting", "overrides")
@@ -296,6 +306,7 @@ CHECKS: Final[dict[type, Check]] = {
     Alerting: check_alerting,
     Alertmanager: check_remote,
     Auth: check_auth,
+    ChronosStore: check_http_store,
     Config: check_config,
     Connections: check_connections,
     Email: check_email,
@@ -304,6 +315,7 @@ CHECKS: Final[dict[type, Check]] = {
     HttpRemedy: check_remote,
     HttpTrigger: check_remote,
     KafkaDependency: check_kafka,
+    NativelinkStore: check_http_store,
     OnCall: check_on_call,
     Pagerduty: check_pagerduty,
     PostgresDependency: check_target,

@@ -83,20 +83,23 @@ class Reader:
         by_tag = {tag: struct for struct in structs if (tag := tag_of(struct)) is not None}
         kind = entries.get("kind")
         if not by_tag or (kind is None and not keys_of(structs[0])["kind"].required):
-            return self._section(structs[0], entries, path)
+            return self._section(structs[0], entries, path, structs[1:])
         if kind is None:
             return self._refuse((*path, "kind"), f"required; expected one of {', '.join(by_tag)}")
         tag = self.read(Shape(choices=tuple(by_tag)), kind.value, (*path, "kind"))
         # Of an unknown kind, no other key can be judged.
-        return BROKEN if tag is BROKEN else self._section(by_tag[tag], entries, path)
+        return BROKEN if tag is BROKEN else self._section(by_tag[tag], entries, path, structs)
 
-    def _section(self, section: type[Struct], entries: dict[str, Entry], path: KeyPath) -> Any:
+    def _section(
+        self, section: type[Struct], entries: dict[str, Entry], path: KeyPath, others: tuple[type[Struct], ...] = ()
+    ) -> Any:
+        """``others`` are the sections that might have stood here too: somebody may have meant one of those."""
         keys = keys_of(section)
         values: dict[str, Any] = {}
         for name, entry in entries.items():
             key = keys.get(name)
             if key is None:
-                self._unknown(name, section, path)
+                self._unknown(name, section, path, others)
             elif not _keeps_default(key.shape, entry.value, key.required):
                 values[key.name] = self.read(key.shape, entry.value, (*path, name))
         for name, key in keys.items():
@@ -108,8 +111,14 @@ class Reader:
             check(Where(value, path, self._report))
         return value
 
-    def _unknown(self, name: str, section: type[Struct], path: KeyPath) -> None:
+    def _unknown(self, name: str, section: type[Struct], path: KeyPath, others: tuple[type[Struct], ...]) -> None:
         keys = keys_of(section)
+        kinds = [tag for other in others if name in keys_of(other) and (tag := tag_of(other)) is not None]
+        if kinds and not self._report.full:
+            listed, remedy = " or ".join(kinds), getattr(section, "instead", {}).get(name)
+            text = f"kind {tag_of(section)} has no such key; {remedy or 'leave it out'}, or write kind: {listed}"
+            self._report.add((*path, name), f"{text} (known keys: {', '.join(keys)})")
+            return
         close = "" if self._report.full else nearest(name, keys)
         self._report.add((*path, name), f"unknown key{close} (known keys: {', '.join(keys)})")
 

@@ -39,6 +39,7 @@ from exporter.config.dependencies import (
     TcpDependency,
 )
 from exporter.config.http import ActionRate, Api, Auth, ReadRate, Token, Web
+from exporter.config.http_stores import ChronosStore, HttpStore, NativelinkStore
 from exporter.config.logs import Environment, LogFormat, Logging, LogLevel, LogSettings, log_settings
 from exporter.config.packs import PackUse
 from exporter.config.profile import Cursor, Profile
@@ -54,12 +55,14 @@ __all__ = [
     "Amount",
     "Api",
     "Auth",
+    "ChronosStore",
     "Cursor",
     "Dependency",
     "Dsn",
     "Duration",
     "Environment",
     "HttpDependency",
+    "HttpStore",
     "HttpUrl",
     "KafkaDependency",
     "ListenAddress",
@@ -68,6 +71,7 @@ __all__ = [
     "LogSettings",
     "Logging",
     "Name",
+    "NativelinkStore",
     "PackUse",
     "Port",
     "Ports",
@@ -178,6 +182,8 @@ class PostgresStore(Section, frozen=True, kw_only=True):
     critical_jobs: tuple[Text, ...] = ()
     trigger: SqlTrigger | RedisTrigger | HttpTrigger = SqlTrigger()
 
+
+AnyStore = PostgresStore | NativelinkStore | ChronosStore
 
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 SessionAttrs = Literal["any", "read-write", "read-only", "primary", "standby", "prefer-standby"]
@@ -294,7 +300,7 @@ class Config(Section, frozen=True, kw_only=True):
     api: Api = Api()
     auth: Auth = Auth()
     state: State = State()
-    stores: tuple[PostgresStore, ...] = ()
+    stores: tuple[AnyStore, ...] = ()
     connections: Connections = Connections()
     vault: Vault | None = None
     dependencies: tuple[AnyDependency, ...] = ()

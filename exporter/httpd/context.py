@@ -19,7 +19,7 @@ from exporter.ledger.alerts import AlertHistory
 from exporter.ledger.jobs import JobState
 from exporter.remediation import Remediation
 from exporter.snapshot import Hub
-from exporter.stores.reads import Reads
+from exporter.stores.asked import StoreReads
 
 
 class Page(Protocol):
@@ -158,7 +158,7 @@ class Context:
     version: str
     landing: Landing
     sessions: Sessions
-    reads: Callable[[str], Reads | None]
+    reads: Callable[[str], StoreReads | None]
     connections: Connections
     alerts: AlertSource
     alert_history: AlertHistory

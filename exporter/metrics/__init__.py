@@ -32,6 +32,7 @@ from exporter.metrics import (
     running,
     sidecar,
     store,
+    told,
     vault,
 )
 from exporter.metrics.render import AnyCollector
@@ -41,6 +42,7 @@ COLLECTORS: Final[tuple[AnyCollector, ...]] = (
     jobs,
     executions,
     running,
+    told,
     connections,
     connection_checks,
     vault,

@@ -6,9 +6,10 @@ from typing import Final, cast
 
 from exporter.domain import EXECUTION_BUCKETS, FINAL_STATUSES, Executions
 from exporter.metrics.family import Families, Family, Sample, View
+from exporter.told import Recent
 
 SCOPE: Final = "store"
-INPUTS: Final = ("executions", "backfill")
+INPUTS: Final = ("executions", "backfill", "recent")
 
 TOTAL = Family(
     "scheduling_executions_total",
@@ -107,6 +108,10 @@ def collect(view: View) -> Families:
     """Counters also from a stale part: what was counted stays counted."""
     part = view.parts.get("executions")
     if part is None:
+        recent = cast("Recent | None", view.fresh("recent"))
+        ended = [e.completed_at for e in recent.executions if e.completed_at is not None] if recent is not None else []
+        if ended:
+            yield NEWEST, [((view.source,), max(ended))]
         return
     executions = cast(Executions, part.value)
     store, counts = view.source, executions.counts

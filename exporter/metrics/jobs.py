@@ -143,7 +143,9 @@ def _overdue(view: View, queues: Queues | None, schedules: Schedules | None, lim
         for job in (schedules.jobs if schedules is not None else ())
         if job.overdue_since is not None
     ]
-    count = overdue_count(queues, schedules) or 0
+    count = overdue_count(queues, schedules)
+    if count is None:
+        return
     part = view.parts.get("queues") or view.parts["schedules"]
     now = part.collected_at or 0.0
     kept = top(late + recurring, limit, lambda job: -job.due)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import cast
 
-from exporter.instruments import ApiInstruments, QueryInstruments, RemediationInstruments
+from exporter.instruments import ApiInstruments, QueryInstruments, RemediationInstruments, RequestInstruments
 from exporter.metrics import COLLECTORS
 from exporter.metrics.clientlib import from_client
 from exporter.metrics.family import Family
@@ -36,7 +36,9 @@ def instruments() -> Iterator[Family]:
     requests.observe(method="GET", endpoint="/", status=200, seconds=0, request_bytes=0, response_bytes=0)
     queries.observe(query="running", seconds=0, store="main")
     remedies.know(["rule"])
-    for registry in (requests.registry, queries.registry, remedies.registry):
+    asked = RequestInstruments()
+    asked.observe(store="main", endpoint="/", result="ok")
+    for registry in (requests.registry, queries.registry, asked.registry, remedies.registry):
         yield from (family for family, _ in from_client(registry))
 
 

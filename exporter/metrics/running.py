@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final, cast
 
-from exporter.domain import WORKER_STATES, Operations, Running, RunningByType, Workers
+from exporter.domain import Operations, Running, RunningByType, Workers
+from exporter.jobcounts import by_state
 from exporter.metrics.budget import folded, settings, top
 from exporter.metrics.family import Families, Family, View
 
@@ -50,7 +51,11 @@ def collect(view: View) -> Families:
         yield from _running(store, running, limit)
     if workers is not None:
         yield from _workers(store, workers, limit)
-    if running is not None and (workers is not None or running.by_worker):
+    told = {w.id: w.running for w in workers.workers if w.running is not None} if workers is not None else {}
+    if told:
+        by_worker = folded(told, limit, float, int.__add__)
+        yield WORKER_RUNNING, [((store, worker), n) for worker, n in by_worker.items()]
+    elif running is not None and running.attributed and (workers is not None or running.by_worker):
         counts = {w.id: 0 for w in workers.workers} if workers is not None else {}
         by_worker = folded(counts | running.by_worker, limit, float, int.__add__)
         yield WORKER_RUNNING, [((store, worker), n) for worker, n in by_worker.items()]
@@ -61,7 +66,7 @@ def collect(view: View) -> Families:
 def _running(store: str, running: Running, limit: int) -> Families:
     types = folded(running.by_task_type, limit, lambda t: t.running, _add)
     yield RUNNING, [((store, kind), t.running) for kind, t in types.items()]
-    yield STUCK, [((store, kind), t.stuck) for kind, t in types.items()]
+    yield STUCK, [((store, kind), t.stuck) for kind, t in types.items() if t.stuck is not None]
     yield OLDEST, [((store, kind), t.oldest_start) for kind, t in types.items() if t.oldest_start is not None]
     yield ORPHANED, [((store, kind), t.orphaned) for kind, t in types.items() if t.orphaned is not None]
 
@@ -70,16 +75,13 @@ def _add(a: RunningByType, b: RunningByType) -> RunningByType:
     starts = [t for t in (a.oldest_start, b.oldest_start) if t is not None]
     return RunningByType(
         running=a.running + b.running,
-        stuck=a.stuck + b.stuck,
+        stuck=None if a.stuck is None or b.stuck is None else a.stuck + b.stuck,
         orphaned=None if a.orphaned is None or b.orphaned is None else a.orphaned + b.orphaned,
         oldest_start=min(starts, default=None),
     )
 
 
 def _workers(store: str, workers: Workers, limit: int) -> Families:
-    by_state = dict.fromkeys(WORKER_STATES, 0)
-    for worker in workers.workers:
-        by_state[worker.state] += 1
-    yield WORKERS, [((store, state), n) for state, n in by_state.items()]
+    yield WORKERS, [((store, state), n) for state, n in by_state(workers).items()]
     seen = top(workers.workers, limit, lambda w: w.last_seen or 0.0)
     yield LAST_SEEN, [((store, w.id), w.last_seen) for w in seen if w.last_seen is not None]

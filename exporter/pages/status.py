@@ -18,7 +18,7 @@ from exporter.alertmanager import ActiveAlerts, active_alerts
 from exporter.api.known import Known
 from exporter.api.masking import shown_error
 from exporter.api.scheduler_health import is_own
-from exporter.config.model import Config, PostgresStore
+from exporter.config.model import AnyStore, Config
 from exporter.domain import Alert
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Query
@@ -140,7 +140,7 @@ class StatusPage:
 class _Gathered:
     """What lists of work are made of."""
 
-    stores: list[tuple[PostgresStore, Known]]
+    stores: list[tuple[AnyStore, Known]]
     told: dict[str, Told]
     failing: list[work.FailingRow]
     alerts: ActiveAlerts | None

@@ -13,7 +13,7 @@ from typing import Final
 
 from exporter.api.known import Known
 from exporter.api.system import ended
-from exporter.config.model import PostgresStore
+from exporter.config.model import AnyStore, PostgresStore, StuckAfter
 from exporter.domain import OTHER, FailingJob, OverdueJob, RecentExecution, RunningExecution, Statistics
 from exporter.jobcounts import job_counts
 from exporter.pages.words import share
@@ -118,14 +118,14 @@ class Totals:
     mean: float | None
 
 
-def running_rows(stores: Iterable[tuple[PostgresStore, Known]], now: float) -> list[RunningRow]:
+def running_rows(stores: Iterable[tuple[AnyStore, Known]], now: float) -> list[RunningRow]:
     """What runs, as far as it is listed one by one: what is stuck first, then what runs for longest."""
     rows = []
     for config, known in stores:
         if known.running is None:
             continue
         lost = {w.id for w in known.workers.workers if w.state == "lost"} if known.workers is not None else set()
-        after = config.stuck_after
+        after = config.stuck_after if isinstance(config, PostgresStore) else StuckAfter()
         for execution in known.running.oldest:
             lasts = None if execution.started_at is None else max(0.0, now - execution.started_at)
             stuck = lasts is not None and lasts > after.task_types.get(execution.task_type, after.default)

@@ -41,7 +41,8 @@ class Job:
 class JobTotals:
     """One job's finished executions added up: ``counts`` for each of FINAL_STATUSES; durations in seconds.
 
-    ``retries`` is None where the store does not tell attempts apart; ``capped``: only the newest ones were looked at.
+    ``retries`` is None where the store does not tell attempts apart; ``capped``: only the newest ones were looked at;
+    ``cancelled``: whether it tells cancelled ones.
     """
 
     counts: tuple[int, ...]
@@ -52,6 +53,7 @@ class JobTotals:
     first: float | None
     last: float | None
     capped: bool
+    cancelled: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,8 @@ class Pages:
         self._timeout = timeout
         #: Seconds for which a single answer may turn pages.
         self.patience = timeout
+        #: They go back as far as the store does.
+        self.whole = True
 
     async def executions(self, wanted: Wanted) -> AsyncGenerator[list[LoggedExecution], None]:
         """Finished executions, newest first, some at a time."""

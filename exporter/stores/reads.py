@@ -63,6 +63,10 @@ class Reads:
         async with self._deadline():
             return await self._profile()
 
+    async def has(self, entity: str) -> bool:
+        """Whether the profile maps an entity."""
+        return (await self.profile()).has(entity)
+
     async def job(self, job_id: str) -> Job | None:
         """The job of this id, None when there is none, or the profile lists no jobs."""
         return await self._once(("job", job_id), lambda wrapped: self._job(wrapped, job_id))

@@ -72,7 +72,8 @@ def test_every_option_is_shown() -> None:
 
 def test_the_alternatives_are_the_only_options_that_are_commented_out() -> None:
     missing = set(OPTIONS) - set(shown(yaml.safe_load(TEXT)))
-    stores = ("stores[].profile.", "stores[].trigger.", "stores[].vault")
+    http = ("url", "username", "token", "ca_file", "verify")
+    stores = ("stores[].profile.", "stores[].trigger.", "stores[].vault", *(f"stores[].{key}" for key in http))
     told = tuple(f"alerting.{name}" for name in ("slack", "email", "webhook", "on_call", "teams"))
     alternatives = (*stores, *told, "connections.targets[].vault", "vault", "dependencies", "packs")
     assert {name for name in missing if not name.startswith(alternatives)} == set()

@@ -141,8 +141,8 @@ ONE_FAULT = {
         'environment: expected one of production, development, test; got prod; did you mean "production"?',
     ),
     "unknown kind": (
-        STORE + "  kind: nativelink\n  url: x\n",
-        "c.yaml:4: stores[0].kind: expected postgres; got native",
+        STORE + "  kind: native\n  url: x\n",
+        "c.yaml:4: stores[0].kind: expected one of postgres, nativelink, chronos; got native; did you mean",
     ),
     "list for a section": (STORE + "web: [a]\n", "web: expected a mapping; got a list"),
     "text for a section": (STORE + "web: a\n", "web: expected a mapping; got text"),

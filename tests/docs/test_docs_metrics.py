@@ -155,7 +155,25 @@ PACK_METRICS = {
     "scheduling_kafka_messages_produced_total": ("counter", "store topic"),
     "scheduling_kafka_messages_consumed_total": ("counter", "store topic"),
 }
-PROMISED = STORE_METRICS | CONNECTION_METRICS | VAULT_METRICS | DEPENDENCY_METRICS | API_METRICS | SIDECAR_METRICS
+TOLD_METRICS = {
+    "scheduling_store_healthy": ("gauge", "store component"),
+    "scheduling_store_start_timestamp_seconds": ("gauge", "store"),
+    "scheduling_store_requests_total": ("counter", "store endpoint result"),
+    "scheduling_period_executions": ("gauge", "store period task_type"),
+    "scheduling_period_failures": ("gauge", "store period task_type"),
+    "scheduling_period_retries": ("gauge", "store period task_type"),
+    "scheduling_period_duration_mean_seconds": ("gauge", "store period task_type"),
+    "scheduling_period_duration_max_seconds": ("gauge", "store period task_type"),
+}
+PROMISED = (
+    TOLD_METRICS
+    | STORE_METRICS
+    | CONNECTION_METRICS
+    | VAULT_METRICS
+    | DEPENDENCY_METRICS
+    | API_METRICS
+    | SIDECAR_METRICS
+)
 
 
 @pytest.fixture(scope="module")
