@@ -15,7 +15,7 @@ from exporter.api.known import Known
 from exporter.api.system import ended
 from exporter.config.model import AnyStore, PostgresStore, StuckAfter
 from exporter.domain import OTHER, FailingJob, OverdueJob, RecentExecution, RunningExecution, Statistics
-from exporter.jobcounts import job_counts
+from exporter.jobcounts import by_state, job_counts
 from exporter.pages.words import share
 
 #: The order in which workers are listed: who is lost comes first.
@@ -188,8 +188,8 @@ def totals(stores: list[Known], found: Iterable[Statistics]) -> Totals:
     """Everything added up."""
     counts = [job_counts(one.jobs, one.queues) for one in stores]
     kinds = [kind for one in stores if one.running is not None for kind in one.running.by_task_type.values()]
-    listed = [worker for one in stores if one.workers is not None for worker in one.workers.workers]
-    any_workers = any(one.workers is not None for one in stores)
+    workers = [one.workers for one in stores if one.workers is not None]
+    states = [by_state(one) for one in workers]
     any_running = any(one.running is not None for one in stores)
     figures = [one.overall for one in found if one.counted]
     done = [ended(one.counts) for one in figures]
@@ -207,9 +207,9 @@ def totals(stores: list[Known], found: Iterable[Statistics]) -> Totals:
         scheduled=jobs("SCHEDULED"),
         waiting=jobs("PENDING", "QUEUED"),
         failed=jobs("FAILED"),
-        workers=len(listed) if any_workers else None,
-        active=sum(worker.state == "active" for worker in listed) if any_workers else None,
-        lost=sum(worker.state == "lost" for worker in listed) if any_workers else None,
+        workers=_sum(len(one.workers) if one.total is None else one.total for one in workers),
+        active=_sum(one.get("active") for one in states),
+        lost=_sum(one.get("lost") for one in states),
         ended=sum(total for total, _, _ in done) if done else None,
         bad=sum(bad for _, _, bad in done) if done else None,
         success=share(sum(good for _, good, _ in done), sum(total for total, _, _ in done)),
