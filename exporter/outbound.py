@@ -88,6 +88,8 @@ async def ask(
     """
     try:
         sent = {**(headers or {}), **await _authorization(remote, reveal), "Accept": "application/json"}
+    except RemoteUnavailable:
+        raise
     except ExporterError as e:
         raise RemoteUnavailable(f"no credentials to show: {e}", sent=False, reason="vault") from e
     if not packed:
@@ -157,9 +159,17 @@ async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes:
     return bytes(found)
 
 
+def _printable(token: str) -> str:
+    """A token as a header may hold it. Raises RemoteUnavailable: what a header refuses is no token of anybody's."""
+    if not token.isascii() or not token.isprintable():
+        text = "no credentials to show: the token has a line break or another character that no header may have"
+        raise RemoteUnavailable(text, sent=False, reason="vault")
+    return token
+
+
 async def _authorization(remote: Remote | HttpTrigger | HttpDependency, reveal: Reveal) -> dict[str, str]:
     if remote.token is not None:
-        return {"Authorization": f"Bearer {await reveal(remote.token)}"}
+        return {"Authorization": f"Bearer {_printable(await reveal(remote.token))}"}
     if remote.username is not None and remote.password is not None:
         pair = f"{remote.username}:{await reveal(remote.password)}".encode()
         return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}

@@ -121,3 +121,32 @@ async def test_what_fails_on_the_way_out_does_not_keep_anybody() -> None:
     task.cancel()
     done, _ = await asyncio.wait([task], timeout=5)
     assert done, "the end of the program is not a failed collection"
+
+
+async def test_one_answer_may_make_several_parts_which_share_its_age_and_result() -> None:
+    hub = Hub()
+    answers: list[Collected | Exception] = [Collected(value=1, also={"b": 2, "c": 3}), StoreError("gone")]
+
+    async def collect() -> Collected:
+        answer = answers.pop(0) if answers else Collected(value=4, also={"b": 5})
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    collector = Collector(
+        name="a", source="s", collect=collect, interval=0.01, deadline=1, staleness=60, also=("b", "c")
+    )  # fmt: skip
+    seen: list[dict[str, tuple[object, bool]]] = []
+    task = asyncio.create_task(Poller(hub).run(collector))
+    async with asyncio.timeout(10):
+        while len(seen) < 3:
+            now = {name: (p.value, p.success) for name in "abc" if (p := hub.current.part(name, "s")) is not None}
+            if now and (not seen or now != seen[-1]):
+                seen.append(now)
+            await asyncio.sleep(0.001)
+    task.cancel()
+    assert seen == [
+        {"a": (1, True), "b": (2, True), "c": (3, True)},
+        {"a": (1, False), "b": (2, False), "c": (3, False)},
+        {"a": (4, True), "b": (5, True), "c": (None, True)},
+    ]

@@ -176,6 +176,27 @@ def test_a_misbehaving_scheduler_disturbs_nothing_else(
     assert "HTTP status 500" in fails[0]["error"]
 
 
+def test_one_sidecar_reads_another(start_sidecar: StartSidecar, native: NativeStore) -> None:
+    """Both APIs are served here, too: what one sidecar says of its store, another one takes for a scheduler's word."""
+    native.finish(3)
+    native.finish(2, status="FAILED", task_type="backup")
+    first = start_sidecar({"environment": "test", "stores": [{"name": "main", "dsn": native.dsn, "interval": "500ms"}]})
+    until(lambda: first.get("/api/system/stats?period=30d").status == 200, SECONDS, "statistics")
+    url = f"http://127.0.0.1:{first.port}"
+    stores = [
+        {"name": kind, "kind": kind, "url": url, "interval": "500ms", "timeout": "5s"}
+        for kind in ("chronos", "nativelink")
+    ]
+    second = start_sidecar({"environment": "test", "stores": stores})
+    for kind in ("chronos", "nativelink"):
+        until(lambda kind=kind: up(second, kind), SECONDS, f"{kind} is up")
+    until(lambda: second.get("/api/system/stats?period=30d").status == 200, SECONDS, "all periods")
+    until(lambda: second.metrics().series("scheduling_executions_running", store="nativelink"), SECONDS, "running")
+    assert {e["collector"]: e["error"] for e in second.events("collector fails")} == {}
+    ended = second.metrics().value("scheduling_period_executions", store="chronos", period="24h", task_type="")
+    assert ended == answered(first, "/api/system/stats")["data"]["executions"]["total"]
+
+
 def test_a_token_from_a_file_rotates_without_a_reload(make_sidecar: StartSidecar, chronos: MonitoringApi) -> None:
     sidecar = make_sidecar({"stores": []})
     token = sidecar.directory / "token"

@@ -85,7 +85,8 @@ class Chronos:
     async def _workers(self) -> Collected:
         told = (await self._client.get("/api/system/workers", wire.WorkersAnswer)).data
         now = await self._around.now()
-        workers = tuple(worker_of(worker, now, self._lost_after) for worker in told.workers)
+        # By id: a worker that is listed twice must not be shown twice.
+        workers = tuple({str(w.worker_id): worker_of(w, now, self._lost_after) for w in told.workers}.values())
         stats = Period(statistics=figures.by_worker(told.workers, time.time()))
         return Collected(value=counted(workers, told), also={"worker_stats": stats})
 
@@ -134,7 +135,7 @@ def health_of(told: wire.Health, now: float) -> Health:
 
 def job_counts(told: wire.JobNumbers) -> JobCounts:
     """Jobs by status and by type. What is not listed is none, where what is listed adds up to all there are."""
-    by_status, by_type = _numbers(told.by_status), _numbers(told.by_type or {})
+    by_status, by_type = _numbers(told.by_status, JOB_STATUSES), _numbers(told.by_type or {}, JOB_TYPES)
     total = told.total
     if total is not None and sum(by_status.values()) == total:
         by_status = dict.fromkeys(JOB_STATUSES, 0) | by_status
@@ -143,8 +144,9 @@ def job_counts(told: wire.JobNumbers) -> JobCounts:
     return JobCounts(by_status={(s, ""): n for s, n in by_status.items()}, by_type=by_type, total=total)
 
 
-def _numbers(told: dict[str, int | None]) -> dict[str, int]:
-    return {name.upper(): number for name, number in told.items() if number is not None}
+def _numbers(told: dict[str, int | None], known: Sequence[str]) -> dict[str, int]:
+    """By names that are known: others would be series that nobody asked for."""
+    return {name.upper(): number for name, number in told.items() if number is not None and name.upper() in known}
 
 
 def worker_of(told: wire.Worker, now: float, lost_after: float) -> Worker:

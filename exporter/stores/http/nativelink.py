@@ -37,6 +37,8 @@ from exporter.told import Health
 
 #: Operations that one answer lists: what the API lists by default.
 LISTED: Final = 1_000
+#: Those that are asked for at once on request: so many fit into an answer that is read to its end.
+LIVE_MOST: Final = 5_000
 _WORKERS: Final = "/api/v1/workers"
 _OPERATIONS: Final = "/api/v1/operations"
 _BY_STAGE: Final = ("queued", "executing")
@@ -83,7 +85,8 @@ class Nativelink:
         listed = await self._client.get(_WORKERS, list[wire.Worker])
         status = await self._client.get("/api/v1/scheduler/status", wire.Status)
         now = await self._around.now()
-        workers = tuple(worker_of(worker, now, self._lost_after) for worker in listed)
+        # By id: a worker that is listed twice must not be shown twice.
+        workers = tuple({w.id: worker_of(w, now, self._lost_after) for w in listed}.values())
         executing = {w.id: tuple(w.running_operations) for w in listed if w.running_operations is not None}
         return Collected(value=replace(counted(workers, status), executing=executing))
 
@@ -270,7 +273,7 @@ class NativelinkReads(KnowsNothing):
         self, limit: int, operation_id: str | None, stage: str | None, worker_id: str | None
     ) -> tuple[Operation, ...]:
         if operation_id is None:
-            return await ask(self._client, limit, stage=stage, worker_id=worker_id)
+            return await ask(self._client, min(limit, LIVE_MOST), stage=stage, worker_id=worker_id)
         name = segment(operation_id)
         if name is None:
             return ()

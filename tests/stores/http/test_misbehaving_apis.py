@@ -191,6 +191,59 @@ async def test_tokens_are_asked_for_at_each_use(polled: Any) -> None:
     assert set(api.tokens) == {"Bearer first", "Bearer second"}
 
 
+@pytest.mark.parametrize("token", ["two\nlines", "tok\r\nX-Evil: 1", "t\u00f6ken", "nul\0"])
+async def test_a_token_that_no_header_may_have(polled: Any, token: str) -> None:
+    async with monitoring_apis.chronos().served() as api:
+        store = polled("chronos", api, token=Secret(token))
+        await store.poll("running")
+        assert api.asked == []
+        assert "the token has a line break" in (store.error("running") or "")
+        assert token not in (store.error("running") or "")
+        assert not store.poller.crashes
+
+
+async def test_what_is_listed_twice_is_shown_once(polled: Any) -> None:
+    """A series that stands on the page twice would make Prometheus refuse all of it."""
+    twice = monitoring_apis.nativelink()
+    twice.answers["/api/v1/workers"] = [{"id": "w", "last_update_timestamp": 1}, {"id": "w"}, {"id": 'q"\n\\'}]
+    twice.answers["/api/v1/scheduler/status"] = dict.fromkeys(
+        ("total_workers", "active_workers", "paused_workers", "draining_workers")
+    )
+    async with twice.served() as api:
+        store = polled("nativelink", api)
+        await store.poll()
+        assert store.errors() == {}
+        assert store.metrics().by("state", "scheduling_workers")["active"] == 2
+    other = monitoring_apis.chronos()
+    row = {"taskType": "a", "count": 1, "successCount": 1}
+    other.answers["/api/system/workers"] = {"data": {"workers": [{"workerId": 1, "activeJobs": 1}, {"workerId": "1"}]}}
+    numbers = {"total": 2, "success": 2, "failed": 0}
+    by_status = {"failed": 1, **{f"STATUS_{n}": n for n in range(5_000)}}
+    other.answers["/api/system/stats"] = {
+        "data": {"jobs": {"byStatus": by_status}, "executions": numbers, "executionsByTaskType": [row, row]}
+    }
+    async with other.served() as api:
+        store = polled("chronos", api)
+        await store.poll()
+        assert store.errors() == {}
+        assert store.metrics().by("status", "scheduling_jobs") == {"FAILED": 1}
+        assert not store.poller.crashes
+
+
+async def test_a_thousand_workers_keep_to_the_series_budget(polled: Any) -> None:
+    api = monitoring_apis.nativelink()
+    api.answers["/api/v1/workers"] = [
+        {"id": f"w{n}", "last_update_timestamp": 1640995200, "running_operations": ["a"]} for n in range(1_000)
+    ]
+    async with api.served():
+        store = polled("nativelink", api)
+        await store.poll()
+        metrics = store.metrics()
+    assert len(metrics.series("scheduling_worker_last_seen_timestamp_seconds")) == 500
+    assert len(metrics.series("scheduling_worker_running")) <= 500
+    assert sum(metrics.series("scheduling_worker_running").values()) == 1_000
+
+
 async def test_a_token_is_shown_to_nobody_else(polled: Any) -> None:
     other = monitoring_apis.chronos()
     api = monitoring_apis.chronos(token="s3cret")
