@@ -23,7 +23,7 @@ from exporter.ledger.identity import Identity
 from exporter.ledger.ledger import RETENTION, Ledger
 from exporter.ledger.view import progress
 from exporter.poller import Collected, Collector
-from exporter.snapshot import Hub, Part
+from exporter.snapshot import Hub
 from exporter.stores import answers, catalog, recognition
 from exporter.stores.backfill import Backfill
 from exporter.stores.beside import Beside
@@ -38,6 +38,7 @@ from exporter.stores.rows import ExecutionRows
 from exporter.stores.second import GaveWay, SecondConnection
 from exporter.stores.session import Row, Session, Transaction
 from exporter.stores.trigger import JobTrigger
+from exporter.stores.up import tell_up
 from exporter.vault.references import Secrets
 
 log = structlog.get_logger(component="store")
@@ -146,15 +147,15 @@ class Store:
             try:
                 result = await ask(await self._ready())
             except StoreUnavailable:
-                self._publish_up(up=False)
+                tell_up(self._hub, self.config, up=False)
                 raise
             except ExporterError:
                 # No session is left: what answered was refused (another database, a profile that does not fit).
                 if self._poll.backend_pid is None:
-                    self._publish_up(up=False)
+                    tell_up(self._hub, self.config, up=False)
                 raise
             if result.load_seconds > 0:  # somebody was asked
-                self._publish_up(up=True)
+                tell_up(self._hub, self.config, up=True)
             return result
 
         return Collector(
@@ -165,21 +166,6 @@ class Store:
             deadline=deadline or self.config.timeout * DEADLINE_TIMEOUTS,
             staleness=self.config.staleness,
             max_load=self.config.max_db_load,
-        )
-
-    def _publish_up(self, *, up: bool) -> None:
-        self._hub.publish(
-            Part(
-                collector="store",
-                source=self.config.name,
-                value=up,
-                success=up,
-                collected_at=time.time(),
-                collected_mono=time.monotonic(),
-                duration=0.0,
-                interval=self.config.interval,
-                staleness=self.config.staleness,
-            )
         )
 
     async def _ready(self) -> Wrapped:

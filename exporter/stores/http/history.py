@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from exporter.config.model import Config, HttpStore
 from exporter.domain import ErrorGroup, RecentExecution, Statistics
 from exporter.ledger.jobs import JobState
+from exporter.ledger.ledger import Ledger
 from exporter.snapshot import Hub
 from exporter.told import LIVE_SECONDS, PERIODS, Live, Period, Recent, period_part
 
@@ -17,31 +18,10 @@ T = TypeVar("T")
 _BY_SECONDS: Final = {seconds: period_part(period) for period, seconds in PERIODS.items()}
 
 
-class Counted(Protocol):
-    """What the ledger knows."""
-
-    async def statistics(self, store: str, seconds: float) -> Statistics | None:
-        """What ended in the last ``seconds``, by task type."""
-
-    async def workers(self, store: str, seconds: float) -> Statistics | None:
-        """The same by worker."""
-
-    async def errors(self, store: str, seconds: float) -> list[ErrorGroup]:
-        """The error groups of the last ``seconds``."""
-
-    async def recent(
-        self, store: str, *, limit: int, offset: int = 0, status: str | None = None, task_type: str | None = None
-    ) -> list[RecentExecution]:
-        """The newest finished executions."""
-
-    async def job(self, store: str, job_id: str) -> JobState | None:
-        """What is remembered of a job."""
-
-
 class History:
     """The history of all stores, wherever it comes from."""
 
-    def __init__(self, counted: Counted, hub: Hub, config: Callable[[], Config]) -> None:
+    def __init__(self, counted: Ledger, hub: Hub, config: Callable[[], Config]) -> None:
         self._counted = counted
         self._hub = hub
         self._config = config

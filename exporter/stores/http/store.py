@@ -10,11 +10,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from exporter.config.model import HttpStore
+from exporter.config.model import ChronosStore, NativelinkStore
 from exporter.poller import Collected, Collector
-from exporter.snapshot import Hub, Part
+from exporter.snapshot import Hub
 from exporter.stores.asked import StoreReads
 from exporter.stores.http.around import Around
+from exporter.stores.up import tell_up
 
 #: What a collector answers that the API does not tell: nothing, which is shown as nothing.
 ABSENT: Final = Collected(value=None)
@@ -57,7 +58,7 @@ class Api(Protocol):
 class ApiStore:
     """One configured store behind an API. ``collectors`` are for the poller."""
 
-    def __init__(self, config: HttpStore, api: Api, *, hub: Hub, around: Around) -> None:
+    def __init__(self, config: NativelinkStore | ChronosStore, api: Api, *, hub: Hub, around: Around) -> None:
         self.config = config
         self.reads = api.reads
         self._api = api
@@ -123,16 +124,4 @@ class ApiStore:
         up = any(self._answered.values())
         if not up and None in self._answered.values():
             return
-        self._hub.publish(
-            Part(
-                collector="store",
-                source=self.config.name,
-                value=up,
-                success=up,
-                collected_at=time.time(),
-                collected_mono=time.monotonic(),
-                duration=0.0,
-                interval=self.config.interval,
-                staleness=self.config.staleness,
-            )
-        )
+        tell_up(self._hub, self.config, up=up)
