@@ -6,7 +6,9 @@ The queries of a store take turns on its second connection, so the deadline leav
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final, NamedTuple, TypeVar
 
 import psycopg
@@ -88,19 +90,14 @@ class Packs:
     def _collector(self, pack: str, query: Query, context: _Context) -> Collector:
         beside, store = context.beside, context.beside.config.name
         complaints = Complaints(store, query.place, query.name, lasting=query.cursor is not None)
-        ask: Callable[[], Awaitable[Collected]]
+        name, interval = collector_name(pack, query.name), max(beside.config.interval, query.interval or 0.0)
         if query.cursor is None:
             snapshot = Snapshot(pack, query, complaints, context.budget, self._taken[store].take)
-            ask = _snapshot(snapshot, query, beside)
-        else:
-            counts = PackLedger(context.ledger, book(store, pack, query), context.budget)
-            ask = _counting(Counting(pack, query, beside, counts, complaints), pack, query, context)
-
-        async def collect(_: Wrapped) -> Collected:
-            return await ask()
-
-        interval = max(beside.config.interval, query.interval or 0.0)
-        return beside.collector(collector_name(pack, query.name), collect, context.deadline, interval)
+            return beside.collector(name, _snapshot(snapshot, query, beside), context.deadline, interval)
+        counts = PackLedger(context.ledger, book(store, pack, query), context.budget)
+        counting = Counting(pack, query, beside, counts, complaints)
+        made = beside.collector(name, _counting(counting, query, beside), context.deadline, interval)
+        return replace(made, collect=_announced(made.collect, counting, name, context))
 
 
 class _Context(NamedTuple):
@@ -113,39 +110,38 @@ class _Context(NamedTuple):
     deadline: float
 
 
-def _snapshot(snapshot: Snapshot, query: Query, beside: Beside) -> Callable[[], Awaitable[Collected]]:
-    async def ask() -> Collected:
+def _snapshot(snapshot: Snapshot, query: Query, beside: Beside) -> Callable[[Wrapped], Awaitable[Collected]]:
+    async def ask(_: Wrapped) -> Collected:
         value, seconds = await _told(query, beside.ask("packs", snapshot.ask, query.timeout))
         return Collected(value=value, load_seconds=seconds)
 
     return ask
 
 
-def _counting(counting: Counting, pack: str, query: Query, context: _Context) -> Callable[[], Awaitable[Collected]]:
-    beside, hub = context.beside, context.hub
-    name, store = collector_name(pack, query.name), beside.config.name
-
-    async def ask() -> Collected:
+def _counting(counting: Counting, query: Query, beside: Beside) -> Callable[[Wrapped], Awaitable[Collected]]:
+    async def ask(_: Wrapped) -> Collected:
         (value, more), seconds = await _told(query, beside.ask("packs", counting.ask, query.timeout))
         return Collected(value=value, load_seconds=seconds, more=more)
 
-    async def first() -> Collected:
+    return ask
+
+
+def _announced(
+    collect: Callable[[], Awaitable[Collected]], counting: Counting, name: str, context: _Context
+) -> Callable[[], Awaitable[Collected]]:
+    """Show what was counted before, old as it is, until the store has answered: it may be away."""
+    hub, store = context.hub, context.beside.config.name
+
+    async def announced() -> Collected:
         part = hub.current.part(name, store)
         if part is None or part.value is None:
-            await _announce(counting, name, beside, hub)
-        return await ask()
+            with contextlib.suppress(LedgerError):  # the poll that follows says so
+                value = await counting.known()
+                if value is not None:
+                    hub.publish(_part(name, context.beside, value))
+        return await collect()
 
-    return first
-
-
-async def _announce(counting: Counting, name: str, beside: Beside, hub: Hub) -> None:
-    """Show what was counted before, old as it is: the store may be away."""
-    try:
-        value = await counting.known()
-    except LedgerError:
-        return  # the poll that follows says so
-    if value is not None:
-        hub.publish(_part(name, beside, value))
+    return announced
 
 
 def _part(name: str, beside: Beside, value: PackAnswer) -> Part:

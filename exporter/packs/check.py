@@ -172,7 +172,7 @@ async def _count(store: PostgresStore, session: Session, query: Query, report: Q
     report.milliseconds, report.plan = found.milliseconds, found.plan
     for finding in found.findings:
         told = report.faults if finding.level == "fault" else report.warnings
-        told.append(" ".join((finding.text, *finding.remedy)))
+        told.append(": ".join((finding.text, *finding.remedy)))
 
 
 async def _high(transaction: Transaction, position: str | None) -> float:
