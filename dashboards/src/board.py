@@ -169,7 +169,15 @@ def assemble(frame: Frame, addresses: Addresses) -> model.Dashboard:
         made = made.with_row(dashboard.Row(title))
         for panel in panels:
             made = made.with_panel(panel)
-    built = made.build()
+    return finished(made.build())
+
+
+def finished(built: model.Dashboard) -> model.Dashboard:
+    """Numbers for panels, to which links to one of them go; and nothing that newer versions of Grafana do not know."""
     for number, panel in enumerate(built.panels or (), start=1):
-        panel.id_val = number  # links to one panel go by it
+        panel.id_val = number
+        if panel.type_val == "table":
+            panel.options.footer = None
+    for made in built.templating.list_val or ():
+        made.auto = made.auto_min = made.auto_count = None
     return built
