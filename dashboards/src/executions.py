@@ -199,7 +199,7 @@ def unfinished() -> list[Any]:
             "Jobs that fail",
             "The 50 jobs with the most failures in a row. A click on the name opens the job's log.",
             [
-                p.Column("job_name", "Job", links=(p.log_link(),)),
+                p.Column("job_name", "Job", links=p.job_links()),
                 p.Column("job_id", "Id", width=120),
                 p.Column("task_type", "Task type", width=130),
                 p.Column("critical", "Critical", width=100),

@@ -80,7 +80,7 @@ def schedules() -> list[Any]:
             "failed in a row where "
             "that is more than once. A click on the name opens its log.",
             [
-                p.Column("job_name", "Job", links=(p.log_link(),)),
+                p.Column("job_name", "Job", links=p.job_links()),
                 p.Column("job_id", "Id"),
                 p.Column("task_type", "Task type"),
                 p.Column("store", "Store", width=100),

@@ -260,7 +260,7 @@ def worst() -> list[Any]:
             "Jobs that fail",
             "Jobs whose latest executions failed, with how many in a row. A click on the name opens the log.",
             [
-                p.Column("job_name", "Job", links=(p.log_link(),)),
+                p.Column("job_name", "Job", links=p.job_links()),
                 p.Column("job_id", "Id", width=120),
                 p.Column("task_type", "Task type", width=130),
                 p.Column("store", "Store", width=90),

@@ -80,10 +80,13 @@ def link(title: str, url: str, *, blank: bool = True) -> dashboard.DashboardLink
     return dashboard.DashboardLink(title).type(model.DashboardLinkType.LINK).url(url).target_blank(blank)
 
 
-def log_link() -> dict[str, Any]:
-    """From a row with a job to the log of its executions, as the exporter serves it."""
-    url = "${exporter}/api/jobs/${__data.fields.job_id:percentencode}/logs?store=${__data.fields.store:percentencode}"
-    return {"title": "Log of the job's executions", "url": url, "targetBlank": True}
+def job_links() -> tuple[dict[str, Any], ...]:
+    """From a row with a job to its page (the timeline of its attempts) and to its log, as the exporter serves them."""
+    job, store = "${__data.fields.job_id:percentencode}", "?store=${__data.fields.store:percentencode}"
+    return (
+        {"title": "The job's page", "url": f"${{exporter}}/jobs/{job}{store}", "targetBlank": True},
+        {"title": "Log of its executions", "url": f"${{exporter}}/api/jobs/{job}/logs{store}", "targetBlank": True},
+    )
 
 
 def dressed(panel: Any, title: str, description: str, queries: Sequence[Query], size: tuple[int, int]) -> Any:

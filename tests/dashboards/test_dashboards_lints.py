@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from support.dashboards import BOARDS, PANELS, UNITS, VARIABLES, Panel
+from support.dashboards import BOARDS, PANELS, ROOT, UNITS, VARIABLES, Panel
 from support.rules import NAMES, RULES
 
 NEEDED = {"datasource", "job", "instance", "store", "task_type"}
@@ -123,7 +123,17 @@ def test_links_to_runbooks_lead_to_one() -> None:
     assert set(NAMES) - linked <= elsewhere, "an alert whose runbook no panel links to"
 
 
-def test_rows_of_jobs_lead_to_the_log() -> None:
-    for panel in PANELS:
-        if "job_id" in str(panel.json.get("transformations", "")) and panel.json["type"] == "table":
-            assert "/api/jobs/${__data.fields.job_id:percentencode}/logs?store=" in str(panel.json["fieldConfig"])
+def test_rows_of_jobs_lead_to_the_job_and_its_log() -> None:
+    of_jobs = [panel for panel in PANELS if "job_id" in str(panel.json.get("transformations"))]
+    assert len(of_jobs) >= 3
+    for panel in of_jobs:
+        links = str(panel.json["fieldConfig"])
+        assert "${exporter}/jobs/${__data.fields.job_id:percentencode}?store=" in links
+        assert "${exporter}/api/jobs/${__data.fields.job_id:percentencode}/logs?store=" in links
+
+
+def test_addresses_of_the_exporter_that_links_lead_to_are_served() -> None:
+    table = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").partition("## Endpoints")[2]
+    served = set(re.findall(r"^\| `(/[^`]*)`[^|]*\| GET", table, re.MULTILINE))  # tests/docs holds it to the code
+    for path in re.findall(r"\$\{exporter\}(/[^'?]*)", str(BOARDS)):
+        assert re.sub(r"\$\{[^}]*\}", "{id}", path) in served, path

@@ -26,7 +26,6 @@ NOT_IN_THE_DEMO = {
     "scheduling_operations": "only a remote-execution scheduler has operations",
     "scheduling_job_next_run_": "the demo's scheduler does not keep when a job runs next",
     "scheduling_job_overdue_": "and so none is overdue",
-    "scheduling_exporter_oldest_open_transaction_": "its transactions are too short to be seen often",
     "scheduling_exporter_pack_": "it has no pack",
     "scheduling_exporter_remediations_": "it acts on no alert by itself",
     "scheduling_calendar_": "the pack scheduling-worker reads tables that the demo does not have",

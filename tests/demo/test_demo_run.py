@@ -109,6 +109,11 @@ def targets(port: int) -> list[str]:
         return [target["health"] for target in json.load(response)["data"]["activeTargets"]]
 
 
+def rule_groups(port: int) -> set[str]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/rules", timeout=5) as response:
+        return {group["name"] for group in json.load(response)["data"]["groups"]}
+
+
 def executions(demo: Demo) -> float:
     metrics = fetch(f"http://127.0.0.1:{demo.sidecar_port}/metrics") or ""
     values = re.findall(r"^scheduling_executions_total\{.*\} (\S+)$", metrics, re.MULTILINE)
@@ -122,6 +127,7 @@ def test_it_comes_up_complete_and_leaves_nothing(demo: Demo) -> None:
     demo.wait_for(lambda: executions(demo) > 10, 30)
     if shutil.which("prometheus"):  # the demo does without it where it is not installed
         demo.wait_for(lambda: targets(demo.prometheus_port) == ["up"], 30)
+        assert {"scheduling-executions", "scheduling-slo-recorded"} <= rule_groups(demo.prometheus_port)
     dsn = re.search(r"psql (\S+)", demo.output)
     assert dsn is not None
     assert len(demo.processes()) > 6

@@ -91,8 +91,6 @@ def sidecar(now: float) -> Iterator[Series]:
     yield "scheduling_job_next_run_timestamp_seconds", late, "gauge", ends_in(-900, now)
     yield "scheduling_job_overdue_seconds", late, "gauge", lambda t: max(0.0, t - now + 900)
     yield "scheduling_jobs_overdue", {"store": "build"}, "gauge", steady(1)
-    opened = {"store": "demo"}
-    yield "scheduling_exporter_oldest_open_transaction_timestamp_seconds", opened, "gauge", lambda t: t - busy(3)(t)
 
 
 def worker() -> Iterator[Series]:

@@ -63,11 +63,13 @@ def played(recording: dict[str, Any], span: Span) -> Iterator[str]:
                     yield line(labels, value + growth * turn + moved, begin + place * STEP)
 
 
-def invented(series: Iterator[Series], span: Span) -> Iterator[str]:
-    """What is beside the demo; counters add up their rate."""
+def invented(series: Iterator[Series], span: Span, recorded: set[str]) -> Iterator[str]:
+    """What is beside the demo, but what the recording has; counters add up their rate."""
     start = span.now - span.hours * 3600
     for name, labels, kind, wave in series:
         own, summed = {"__name__": name, **TARGET, **labels}, 0.0
+        if line(dict(sorted(own.items())), 0, 0) in recorded:
+            continue
         for number in range(int(span.hours * 3600 / span.step)):
             at = start + number * span.step
             summed += wave(at) * span.step
@@ -80,8 +82,9 @@ def write(file: Path, span: Span, *, beside: bool) -> None:
     with file.open("w", encoding="utf-8") as out:
         out.writelines(played(recording, span))
         if beside:
-            out.writelines(invented(sidecar(span.now), span))
-            out.writelines(invented(worker(), span))
+            recorded = {line(dict(sorted(series["labels"].items())), 0, 0) for series in recording["series"]}
+            out.writelines(invented(sidecar(span.now), span, recorded))
+            out.writelines(invented(worker(), span, recorded))
         out.write("# EOF\n")
 
 
