@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
+from exporter.actions import Asker
 from exporter.alertmanager import AlertsUnavailable, Matcher
 from exporter.api.acting import NO_NULL, RETRY_AFTER, acting, asker
 from exporter.api.asking import from_state
@@ -103,24 +104,10 @@ def endpoints(context: Context) -> list[Endpoint]:
         return json_response(_answer(found[asked.offset : asked.offset + asked.limit], len(found), asked))
 
     async def suppress(call: Call[Nothing, Suppression]) -> web.StreamResponse:
-        wanted, who = call.body, asker(call)
+        wanted = call.body
         if (wanted.matchers is UNSET) == (wanted.fingerprint is UNSET):
             raise HttpError(400, "matchers: expected either matchers or fingerprint")
-        # A whole second: what is answered is when it ends.
-        now = float(math.floor(time.time()))
-        ends_at = math.floor(now + wanted.duration_minutes * MINUTE)
-
-        async def silence() -> str:
-            return await context.alerts.silence(
-                await _matchers(context, wanted),
-                starts_at=now,
-                ends_at=ends_at,
-                author=who.actor,
-                comment=wanted.comment,
-            )
-
-        silenced = await context.actions.audited(who, "silence", _target(wanted), silence)
-        return json_response(Suppressed(silenced, iso(ends_at)), 201)
+        return json_response(await suppressed(context, asker(call), wanted), 201)
 
     return [
         Endpoint(
@@ -146,6 +133,24 @@ def endpoints(context: Context) -> list[Endpoint]:
             fails=(404, 409, 503),
         ),
     ]
+
+
+async def suppressed(context: Context, who: Asker, wanted: Suppression) -> Suppressed:
+    """Silence what is wanted, and write it down. ExporterErrors."""
+    # A whole second: what is answered is when it ends.
+    now = float(math.floor(time.time()))
+    ends_at = math.floor(now + wanted.duration_minutes * MINUTE)
+
+    async def silence() -> str:
+        return await context.alerts.silence(
+            await _matchers(context, wanted),
+            starts_at=now,
+            ends_at=ends_at,
+            author=who.actor,
+            comment=wanted.comment,
+        )
+
+    return Suppressed(await context.actions.audited(who, "silence", _target(wanted), silence), iso(ends_at))
 
 
 def _answer(alerts: list[Alert], total: int, asked: AlertsAsked) -> AlertsAnswer:

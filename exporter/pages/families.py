@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from exporter.httpd.endpoint import Declare
-from exporter.pages import home, jobpage, live
+from exporter.pages import acts, home, jobpage, live, signin
 
-PAGES: Final[tuple[Declare, ...]] = (home.endpoints, live.endpoints, jobpage.endpoints)
+PAGES: Final[tuple[Declare, ...]] = (
+    home.endpoints,
+    live.endpoints,
+    jobpage.endpoints,
+    signin.endpoints,
+    acts.endpoints,
+)

@@ -129,6 +129,7 @@ class StatusPage:
             verdict=_verdict(problems, config, anything=anything),
             health=health,
             work=done,
+            silences=config.alerting.alertmanager is not None,
             alerts_asked=context.alerts.configured,
             least=config.alerting.thresholds.success_ratio_24h,
             several=len(config.stores) > 1,
