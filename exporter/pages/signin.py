@@ -88,12 +88,14 @@ def endpoints(context: Context) -> list[Endpoint]:
             summary="The form at which a token is given", answers={200: PAGE},
         ),
         Endpoint(
-            family=family, path=SIGN_IN, method="POST", handler=sign_in, body=SigningIn, body_example=lambda: {"token": "a token", "back": "/"}, form=True, role=Role.ANYONE,
+            family=family, path=SIGN_IN, method="POST", handler=sign_in, form=True, role=Role.ANYONE,
+            body=SigningIn, body_example=lambda: {"token": "a token", "back": "/"},
             summary="Begin a session for whoever has this token",
             answers={303: SEEN_OTHER, 401: PAGE}, fails=(403,),
         ),
         Endpoint(
-            family=family, path="/sign-out", method="POST", handler=sign_out, body=SigningOut, body_example=lambda: {"form": "what the page has given"}, form=True,
+            family=family, path="/sign-out", method="POST", handler=sign_out, form=True,
+            body=SigningOut, body_example=lambda: {"form": "what the page has given"},
             role=Role.ANYONE, session=True, summary="End the session",
             answers={303: SEEN_OTHER}, fails=(403,),
         ),
