@@ -51,6 +51,7 @@ from exporter.remediation import Remediation
 from exporter.sharding import Share
 from exporter.snapshot import Hub, Part
 from exporter.stores.http.history import History
+from exporter.summaries import Summaries
 from exporter.telemetry import reporting, traced
 from exporter.vault import Vault
 from exporter.vault.references import Secrets, load
@@ -81,6 +82,7 @@ class App:
         self._queries = QueryInstruments()
         self._requests = RequestInstruments()
         self._clock = LoopClock()
+        self._summaries = Summaries(self._hub, self._api, lambda: (self._share.file.log, self._share.polled))
         self._ledger = Ledger(config.state.path, budget=config.limits.series_per_metric, retention=config.retention)
         self._announcer = Announcer(self._hub, self._ledger)
         self._audit = AuditTrail(self._ledger)
@@ -159,6 +161,7 @@ class App:
                 group.create_task(self._sample_forever(), name="process"),
                 group.create_task(self._look_after_state(), name="state"),
                 group.create_task(self._audit.run(), name="audit"),
+                group.create_task(self._summaries.run(), name="summaries"),
                 group.create_task(self._dependencies.run(), name="dependencies"),
                 group.create_task(self._remediation.run(), name="remediation"),
             ]

@@ -20,10 +20,12 @@ _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 
 class ApiInstruments:
-    """Counts the requests that the HTTP server answered."""
+    """Counts the requests that the HTTP server answered; for the log: ``answered``, ``failed`` (5xx), ``seconds``."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.answered = self.failed = 0
+        self.seconds = 0.0
         where = ("method", "endpoint")
         self._requests = Counter(
             "scheduling_api_requests",
@@ -68,6 +70,9 @@ class ApiInstruments:
         A method that HTTP does not know becomes "other": a client must not be able to make series.
         """
         method = method if method in _METHODS else "other"
+        self.answered += 1
+        self.failed += status >= 500
+        self.seconds += seconds
         self._requests.labels(method, endpoint, str(status)).inc()
         self._seconds.labels(method, endpoint).observe(seconds)
         self._request_bytes.labels(method, endpoint).observe(request_bytes)

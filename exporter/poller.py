@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from exporter import tracing
 from exporter.errors import ExporterError, StoreTooSlow
@@ -70,6 +71,7 @@ class Poller:
     async def run(self, collector: Collector) -> None:
         """Ask for ever. Ends only by cancellation."""
         tracing.detach()
+        bind_contextvars(operation=collector.name)
         rhythm = _Rhythm(collector)
         due = time.monotonic()
         while True:
@@ -122,7 +124,8 @@ class Poller:
         self, collector: Collector, rhythm: _Rhythm, result: Collected | None, error: str | None, duration: float
     ) -> None:
         before = self.hub.current.part(collector.name, collector.source)
-        self._say(collector, before, error)
+        self._say(collector, before, error, duration)
+        log.debug("polled", category="performance", source=collector.source, duration=_milliseconds(duration))
         frame = Part(
             collector=collector.name,
             source=collector.source,
@@ -155,20 +158,25 @@ class Poller:
         self.hub.publish(*parts)
 
     @staticmethod
-    def _say(collector: Collector, before: Part | None, error: str | None) -> None:
+    def _say(collector: Collector, before: Part | None, error: str | None, duration: float) -> None:
         """Log a failure when it begins or changes, and its end; not each repetition."""
         known = before.error if before is not None else None
         if error == known:
             return
         if error is not None:
-            log.warning("collector fails", collector=collector.name, source=collector.source, error=error)
+            log.warning("collector fails", collector=collector.name, source=collector.source, error=error,
+                        duration=_milliseconds(duration))  # fmt: skip
         else:
-            log.info("collector works again", collector=collector.name, source=collector.source)
+            log.info("collector works again", category="errors", collector=collector.name, source=collector.source)
 
 
 def _about(collector: Collector) -> dict[str, tracing.Value]:
     """What a trace tells of a poll before it is made."""
     return {"collector.name": collector.name, "collector.source": collector.source or None}
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)
 
 
 class _Rhythm:

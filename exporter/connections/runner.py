@@ -17,6 +17,7 @@ from pathlib import PurePath
 from typing import Final
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from exporter import tracing
 from exporter.connections.check import Checker
@@ -153,6 +154,7 @@ class TargetRunner:
 
     async def _run(self, schedule: Schedule) -> None:
         tracing.detach()
+        bind_contextvars(operation="check")
         loop = asyncio.get_running_loop()
         due = schedule.first
         while True:
@@ -250,7 +252,7 @@ class TargetRunner:
         elif before is None:
             log.debug("target up", target=name)
         else:
-            log.info("target up again", target=name, was=before.result)
+            log.info("target up again", category="errors", target=name, was=before.result)
 
     def _log_hidden(self, result: CheckResult) -> None:
         """Tell once what the role may not see of the server, and when it may."""

@@ -160,7 +160,7 @@ class Watched:
             log.warning("dependency is down", dependency=state.name, kind=state.kind, result=state.result,
                         error=state.message)  # fmt: skip
         elif self._state.result is not None:
-            log.info("dependency is up again", dependency=state.name, kind=state.kind)
+            log.info("dependency is up again", category="errors", dependency=state.name, kind=state.kind)
 
 
 def _state(config: AnyDependency) -> DependencyState:

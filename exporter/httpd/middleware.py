@@ -6,7 +6,6 @@ import asyncio
 import re
 import secrets
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -27,7 +26,7 @@ from exporter.httpd.roles import Role
 from exporter.httpd.routing import CALLER, Routes
 from exporter.httpd.watch import WebConfigWatch
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger(component="http")
 
 UNMATCHED: Final = "unmatched"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
@@ -174,7 +173,15 @@ class Boundary:
             request_bytes=request.content_length or 0,
             response_bytes=_size(request, response),
         )
-        log.debug("request", method=method, endpoint=endpoint, status=response.status, seconds=round(seconds, 6))
+        caller = request.get(CALLER)
+        log.debug(
+            "request",
+            category="performance",
+            operation=f"{method} {endpoint}",
+            duration=round(seconds * 1000, 3),
+            user_id=caller.name if caller is not None and caller.known else None,
+            status=response.status,
+        )
 
 
 def _method(request: web.Request) -> str:
@@ -198,9 +205,7 @@ def _size(request: web.Request, response: web.StreamResponse) -> int:
 def _internal_error(
     request: web.Request, exc: Exception, envelope: type[Refusal], request_id: str
 ) -> web.StreamResponse:
-    # The text form of a traceback holds no local variables, whatever the log's format.
-    text = "".join(traceback.format_exception(exc))
-    log.error("request failed", endpoint=_endpoint(request), exception=text)
+    log.error("request failed", operation=f"{_method(request)} {_endpoint(request)}", exc_info=exc)
     if request.writer.output_size > 0 and request.transport is not None:
         request.transport.abort()  # a stream had begun: its end must not look like a whole answer
     return error_response(500, "internal error", envelope=envelope, request_id=request_id)

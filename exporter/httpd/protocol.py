@@ -17,7 +17,7 @@ from exporter.httpd.problems import error_response, from_http
 from exporter.httpd.tls import san_allowed
 from exporter.httpd.watch import WebConfigWatch
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger(component="http")
 
 
 @dataclass(slots=True, kw_only=True)

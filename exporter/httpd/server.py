@@ -29,7 +29,7 @@ from exporter.httpd.streams import announce_end
 from exporter.httpd.tokens import tokens_of
 from exporter.httpd.watch import WebConfigWatch
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger(component="http")
 
 #: Seconds between two looks at the web configuration's files.
 _LOOK: Final = 1.0

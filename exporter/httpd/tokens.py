@@ -53,9 +53,9 @@ class Tokens:
             text = None if token.token is None else await self._value(token.token)
         except CredentialsError as error:
             if self._missing.get(token.name) != str(error):
-                log.warning("a token cannot be had", token=token.name, error=str(error))
+                log.warning("a token cannot be had", token_name=token.name, error=str(error))
             self._missing[token.name] = str(error)
             return None
         if self._missing.pop(token.name, None) is not None:
-            log.info("a token can be had again", token=token.name)
+            log.info("a token can be had again", category="errors", token_name=token.name)
         return text

@@ -13,7 +13,7 @@ from exporter.config.web import WebConfig, load_web_config
 from exporter.errors import ConfigError
 from exporter.httpd.tls import server_context
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger(component="http")
 
 Fingerprint = tuple[tuple[int, int, int] | None, ...]
 

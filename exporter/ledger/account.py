@@ -25,6 +25,7 @@ from exporter.ledger.rollups import HOUR, Horizons, Rollups
 from exporter.ledger.slices import Slice
 from exporter.ledger.statistics import StatisticsReader
 from exporter.ledger.tally import Delta, Tally
+from exporter.ledger.telling import tell
 from exporter.ledger.view import counts
 
 #: Keys kept for each store at most. Only a transaction that is open for hours beside a busy scheduler needs as many.
@@ -189,6 +190,8 @@ class Account:
         self._fold(staged)
         self.cursor, self.totals, self.backfill = cursor, totals, backfill
         self.discard()
+        if count:
+            tell(self._store, staged)
         return cursor
 
     def _write_keys(self, cursor: CursorState) -> CursorState:

@@ -16,7 +16,7 @@ from exporter.domain import AuditEntry
 from exporter.errors import StateUnavailable
 from exporter.ledger.ledger import Ledger
 
-log = structlog.get_logger(category="audit")
+log = structlog.get_logger(component="audit", category="audit")
 
 #: At most so many rows are kept, the latest ones; of refusals, which anybody can cause, a part of them.
 KEPT: Final = 50_000
@@ -41,6 +41,8 @@ class AuditTrail:
         """Log ``entry``, and have it kept."""
         told = msgspec.structs.asdict(_Data.of(entry)) | {"action": entry.action, "actor": entry.actor}
         say = log.info if entry.result == "success" else log.warning
+        # The specification's keys, and those that the trail has.
+        told |= {"operation": entry.action, "user_id": entry.actor}
         say("audit", result=entry.result, **{name: value for name, value in told.items() if value is not None})
         self._waiting.append(entry)
 

@@ -105,7 +105,7 @@ class Keeper:
         self.writes["success"] += 1
         self.written = True
         if self._trouble is not None:
-            log.info("state file is written again; nothing was lost")
+            log.info("state file is written again; nothing was lost", category="errors")
             self._trouble = None
         self._tidy()
         return result

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from exporter.ledger.batch import Batch
+from exporter.ledger.batch import Batch, Failure
 from exporter.ledger.error_groups import ErrorGroups
 from exporter.ledger.finished import Finished
 from exporter.ledger.jobs import Changes, JobBook
 
 #: Keys of a slice among which repeated ones are found.
 KEYS_COMPARED: Final = 10_000
+#: Failed executions of a slice that the log names; the others are counted there.
+FAILURES_TOLD: Final = 20
 
 
 class Slice:
@@ -23,6 +25,9 @@ class Slice:
         self.errors = ErrorGroups()
         self.keys: set[int] = set()
         self.rows = self.late = self.duplicate = 0
+        #: Failures with a message, of which the log names FAILURES_TOLD.
+        self.failed = 0
+        self.failures: list[Failure] = []
 
     def distinct(self, rows: Sequence[Finished]) -> Sequence[Finished]:
         """``rows`` without those whose key this slice has had lately: a profile's JOIN may repeat rows.
@@ -47,6 +52,8 @@ class Slice:
         """Add rows to the sums."""
         self.batch.add(rows)
         self.errors.add(self.batch.failed)
+        self.failed += len(self.batch.failed)
+        self.failures += self.batch.failed[: FAILURES_TOLD - len(self.failures)]
         self.batch.failed.clear()
         if not history:  # history is put in order when the slice is whole
             book.apply(self.batch.job_rows, self.changes, now, history=False)

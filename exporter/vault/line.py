@@ -112,7 +112,7 @@ class Line:
     def _answered(self, *, asked: bool) -> None:
         self.answered_at = time.monotonic()
         if self.circuit.answered(asked=asked):
-            log.info("vault is back")
+            log.info("vault is back", category="errors")
             self._on_back()
 
     async def _ready(self) -> Transport:

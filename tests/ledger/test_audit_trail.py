@@ -34,7 +34,9 @@ async def test_an_entry_is_logged_and_kept(tmp_path: Path) -> None:
         with capture_logs() as logged:
             await AuditTrail(ledger).kept(entry(target="main/42", request_id="r1", client="10.0.0.1"))
         assert logged == [
-            {"event": "audit", "category": "audit", "log_level": "info", "action": "trigger", "actor": "ops",
+            {"event": "audit", "component": "audit", "category": "audit", "log_level": "info",
+             "operation": "trigger", "user_id": "ops",
+             "action": "trigger", "actor": "ops",
              "result": "success", "target": "main/42", "request_id": "r1", "client": "10.0.0.1"}
         ]  # fmt: skip
         data = '{"target":"main/42","request_id":"r1","client":"10.0.0.1"}'

@@ -103,6 +103,7 @@ def test_what_cannot_be_looked_at_is_said(action: str, tmp_path: Path, capsys: p
 
 async def test_export_has_every_row_decoded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     await fill(tmp_path)
+    capsys.readouterr()  # the log
     status, out, _ = run(capsys, "export", f"--state.path={tmp_path}")
     assert status == 0
     rows: dict[str, list[dict[str, Any]]] = {}
