@@ -170,6 +170,7 @@ def _serve(args: argparse.Namespace) -> int:
         print(f"{options.config_file}: valid; {len(config.stores)} stores, {len(config.connections.targets)} targets")
         return 0
     # How the configuration wants its logs is not known before it is read, and reading it may speak to Vault.
+    logs.catch_all()
     logs.configure(logs.LogSettings(level=options.log_level or "info", format=options.log_format or "json"))
     config = asyncio.run(load(options.load, Vault))
     logs.scrubber.learn(config)

@@ -29,7 +29,7 @@ beyond an event's ``fields`` they put through ``masked_text`` (texts) or ``maske
 """
 
 from exporter.config.logs import LogSettings
-from exporter.logs.configuring import configure, tend
+from exporter.logs.configuring import catch_all, configure, tend
 from exporter.logs.errors import ErrorEvent, on_error
 from exporter.logs.masking import masked, masked_text
 from exporter.logs.scrubber import MOST_FETCHED, Scrubber, scrubber, secrets_of
@@ -39,6 +39,7 @@ __all__ = [
     "ErrorEvent",
     "LogSettings",
     "Scrubber",
+    "catch_all",
     "configure",
     "masked",
     "masked_text",

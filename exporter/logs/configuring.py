@@ -5,8 +5,10 @@ from __future__ import annotations
 import atexit
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, Final, TextIO
 
 import structlog
@@ -103,6 +105,26 @@ def tend(*, everything: bool = False) -> None:
     for summary in _log.repetition.due(all_of_them=everything):
         fields = {**summary.fields, ONCE: True}
         structlog.get_logger().log(_SEVERITIES[summary.severity], fields.pop("event"), **fields)
+
+
+def catch_all() -> None:
+    """Have what nobody catches, in whichever thread, logged and masked instead of printed as it is."""
+
+    def ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+        else:
+            structlog.get_logger(component="app").critical("ended by an error", exc_info=error)
+
+    def thread_ended(args: threading.ExceptHookArgs) -> None:
+        if args.exc_value is not None:
+            name = args.thread.name if args.thread is not None else None
+            structlog.get_logger(component="app").critical(
+                "a thread ended by an error", thread=name, exc_info=args.exc_value
+            )
+
+    sys.excepthook = ended
+    threading.excepthook = thread_ended
 
 
 _SEVERITIES: Final = {"warning": 30, "error": 40, "critical": 50}

@@ -27,8 +27,8 @@ _WITHIN: Final = frozenset({Kind.PERSON, Kind.NAME, Kind.OTHER})
 _INSTEAD: Final = {Kind.SECRET: REDACTED, Kind.NUMBER: PHONE, Kind.OTHER: OTHER}
 #: PostgreSQL quotes the row that it refuses, and the keys that are taken.
 _ROW: Final = re.compile(r"(?i)(failing row contains \().*(\))")
-#: C0 and C1 but for tab and line feed, and Unicode's own line ends.
-_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+#: C0 and C1 but for tab and line feed, Unicode's own line ends, and halves of surrogate pairs, which are no text.
+_CONTROL: Final = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff]")
 _NAMED: Final = re.compile(
     r"(?i)((?:\\?[\"'])?(?<![a-z])(?:first|last|full|given|family|middle|maiden|sur|customer|patient|recipient|employee|"
     r"cardholder)[_ -]?name(?:\\?[\"'])?\s{0,3}(?:=>|[:=])\s{0,3})"
@@ -88,7 +88,12 @@ def printable(text: str) -> str:
 
     Some formats write them as they are: a carriage return in an id would begin a line that nobody logged.
     """
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _CONTROL.sub(_escaped, text) if not text.isprintable() else text
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _plain(value: Any) -> Any:
