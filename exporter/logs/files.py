@@ -22,7 +22,7 @@ DAY: Final = 86_400.0
 #: Seconds after which it is looked whether a file is still where it was: somebody may have moved it away.
 LOOK: Final = 5.0
 _NAME: Final = re.compile(rf"(?:{'|'.join(CATEGORIES)})-(\d{{4}}-\d\d-\d\d)\.log")
-_OPEN: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_OPEN: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class _File:
@@ -39,11 +39,13 @@ class _File:
                 raise OSError(f"{path.name} is no file")
             if stat.S_IMODE(found.st_mode) != 0o600:
                 os.fchmod(self._descriptor, 0o600)
+            # A full disk, or an end in the middle of a line.
+            last = os.pread(self._descriptor, 1, found.st_size - 1) if found.st_size else b"\n"
         except OSError:
             os.close(self._descriptor)
             raise
         self._place = (found.st_dev, found.st_ino)
-        self._torn = False
+        self._torn = last != b"\n"
 
     def moved(self) -> bool:
         """Whether the file is no longer where it was made."""

@@ -63,7 +63,7 @@ class Repetition:
     def admits(self, severity: str, fields: dict[str, Any]) -> bool:
         """Whether this one is shown; one that is not is counted."""
         now = self._clock()
-        alike: Key = (severity, fields.get("component"), fields.get("event"))
+        alike: Key = (severity, fields.get("component"), _DIGITS.sub("0", str(fields.get("event"))))
         with self._lock:
             same = self._stretch((*alike, _values(fields)), now)
             like = self._stretch(alike, now)
