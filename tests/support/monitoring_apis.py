@@ -183,27 +183,28 @@ class MonitoringApi:
             yield self
         finally:
             await runner.cleanup()
+            await asyncio.sleep(0.02)  # connections that were cut are closed in the loop's next turns
 
     @contextlib.contextmanager
     def running(self, port: int = 0) -> Iterator[MonitoringApi]:
         """The same in a thread of its own, for tests that wait for processes."""
-        loop = asyncio.new_event_loop()
         ready, stop = threading.Event(), asyncio.Event()
+        loops: list[asyncio.AbstractEventLoop] = []
 
         async def serve() -> None:
+            loops.append(asyncio.get_running_loop())
             async with self.served(port=port):
                 ready.set()
                 await stop.wait()
 
-        thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+        thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
         thread.start()
         assert ready.wait(10)
         try:
             yield self
         finally:
-            loop.call_soon_threadsafe(stop.set)
+            loops[0].call_soon_threadsafe(stop.set)
             thread.join(10)
-            loop.close()
 
 
 def chronos(**options: Any) -> MonitoringApi:

@@ -26,7 +26,7 @@ from exporter.stores.http import chronos_wire as wire
 from exporter.stores.http import figures
 from exporter.stores.http.around import Around
 from exporter.stores.http.chronos_reads import ChronosReads, execution_of
-from exporter.stores.http.client import Client
+from exporter.stores.http.client import LARGEST_LIST, Client
 from exporter.stores.http.figures import moment, seconds
 from exporter.stores.http.store import Question
 from exporter.told import PERIODS, Health, Live, Period, Recent, period_part
@@ -83,7 +83,7 @@ class Chronos:
         return Collected(value=value, also={"live": live})
 
     async def _workers(self) -> Collected:
-        told = (await self._client.get("/api/system/workers", wire.WorkersAnswer)).data
+        told = (await self._client.get("/api/system/workers", wire.WorkersAnswer, largest=LARGEST_LIST)).data
         now = await self._around.now()
         # By id: a worker that is listed twice must not be shown twice.
         workers = tuple({str(w.worker_id): worker_of(w, now, self._lost_after) for w in told.workers}.values())
@@ -92,7 +92,7 @@ class Chronos:
 
     async def _recent(self) -> Collected:
         query = [("limit", str(RECENT))]
-        told = (await self._client.get("/api/logs/recent", wire.RecentAnswer, query=query)).data
+        told = (await self._client.get("/api/logs/recent", wire.RecentAnswer, query=query, largest=LARGEST_LIST)).data
         ended = tuple(execution_of(entry) for entry in told.logs if entry.status in FINAL_STATUSES)
         return Collected(value=Recent(executions=ended))
 

@@ -16,7 +16,7 @@ from exporter.stores.flights import Flights
 from exporter.stores.found import Job, JobTotals, LoggedExecution
 from exporter.stores.http import chronos_wire as wire
 from exporter.stores.http.around import Around
-from exporter.stores.http.client import Client, Missing, segment
+from exporter.stores.http.client import LARGEST_LIST, Client, Missing, segment
 from exporter.stores.http.figures import moment, seconds
 from exporter.stores.pages import Wanted
 from exporter.stores.reads import DEADLINE_PATIENCE, LogFilter, LogPage
@@ -115,7 +115,9 @@ class ChronosReads(KnowsNothing):
         if name is None:
             return None
         try:
-            return await self._client.get(endpoint, kind, path=endpoint.replace("{id}", name), query=query)
+            return await self._client.get(
+                endpoint, kind, path=endpoint.replace("{id}", name), query=query, largest=LARGEST_LIST
+            )
         except Missing:
             return None
 

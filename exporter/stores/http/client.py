@@ -19,8 +19,9 @@ from exporter.outbound import Answer, RemoteUnavailable, Reveal, ask
 
 T = TypeVar("T")
 
-#: Bytes of an answer. Ten thousand workers take less; whoever sends more is not waited for.
-LARGEST: Final = 4 * 1024 * 1024
+#: Bytes of an answer, and of one that is a list: ten thousand workers take less. Who sends more is not waited for.
+LARGEST: Final = 512 * 1024
+LARGEST_LIST: Final = 4 * 1024 * 1024
 _GONE: Final = frozenset({301, 302, 303, 307, 308})
 _REFUSED: Final = frozenset({401, 403})
 _NOT_FOUND: Final = 404
@@ -54,6 +55,7 @@ class Client:
         query: Sequence[tuple[str, str]] = (),
         path: str | None = None,
         accept: Sequence[int] = (200,),
+        largest: int = LARGEST,
     ) -> T:
         """The answer of ``endpoint`` in its shape; ``path`` where the endpoint is a template, from ``quote``.
 
@@ -61,7 +63,7 @@ class Client:
         """
         result = "ok"
         try:
-            answer = await self._ask(path or endpoint, query)
+            answer = await self._ask(path or endpoint, query, largest)
             return _decoded(answer, kind, path or endpoint, accept)
         except RemoteUnavailable as e:
             result = e.reason
@@ -72,9 +74,9 @@ class Client:
         finally:
             self._instruments.observe(store=self._config.name, endpoint=endpoint, result=result)
 
-    async def _ask(self, path: str, query: Sequence[tuple[str, str]]) -> Answer:
+    async def _ask(self, path: str, query: Sequence[tuple[str, str]], largest: int) -> Answer:
         url = self._config.url + path
-        return await ask(self._config, "GET", url, reveal=self._reveal, query=query, largest=LARGEST, packed=False)
+        return await ask(self._config, "GET", url, reveal=self._reveal, query=query, largest=largest, packed=False)
 
 
 def _decoded(answer: Answer, kind: type[T], place: str, accept: Sequence[int]) -> T:

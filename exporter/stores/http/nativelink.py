@@ -31,7 +31,7 @@ from exporter.stores.flights import Flights
 from exporter.stores.found import Operation
 from exporter.stores.http import nativelink_wire as wire
 from exporter.stores.http.around import Around
-from exporter.stores.http.client import Client, Missing, segment
+from exporter.stores.http.client import LARGEST_LIST, Client, Missing, segment
 from exporter.stores.http.store import Question
 from exporter.told import Health
 
@@ -82,7 +82,7 @@ class Nativelink:
         return Collected(value=Health(components={"": told.status == _HEALTHY}, started_at=started, ahead=ahead))
 
     async def _workers(self) -> Collected:
-        listed = await self._client.get(_WORKERS, list[wire.Worker])
+        listed = await self._client.get(_WORKERS, list[wire.Worker], largest=LARGEST_LIST)
         status = await self._client.get("/api/v1/scheduler/status", wire.Status)
         now = await self._around.now()
         # By id: a worker that is listed twice must not be shown twice.
@@ -114,7 +114,8 @@ class Nativelink:
 async def ask(client: Client, limit: int, **wanted: str | None) -> tuple[Operation, ...]:
     """Operations, of one ``stage`` or ``worker_id``."""
     query = [(name, value) for name, value in wanted.items() if value is not None]
-    told = await client.get(_OPERATIONS, list[wire.Operation], query=[*query, ("limit", str(limit))])
+    query.append(("limit", str(limit)))
+    told = await client.get(_OPERATIONS, list[wire.Operation], query=query, largest=LARGEST_LIST)
     return tuple(map(operation_of, told))
 
 

@@ -18,7 +18,7 @@ from exporter.config.base import Duration
 from exporter.config.secrets import Secret
 from exporter.credentials import CredentialsError
 from exporter.demo.ports import free_port
-from exporter.stores.http.client import LARGEST
+from exporter.stores.http.client import LARGEST_LIST
 
 KINDS = {"chronos": monitoring_apis.chronos, "nativelink": monitoring_apis.nativelink}
 #: A trouble -> what is counted, and what the collector's error says.
@@ -130,8 +130,8 @@ async def test_a_hundred_megabytes_cost_neither_memory_nor_time(polled: Any, tro
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak) * 1024
         assert store.error("workers")
         assert seconds < 5
-        assert grown < 6 * LARGEST
-        assert api.sent < 2 * LARGEST + 8 * 1024 * 1024  # what was on its way when it was given up
+        assert grown < 6 * LARGEST_LIST
+        assert api.sent < 2 * LARGEST_LIST + 8 * 1024 * 1024  # what was on its way when it was given up
 
 
 async def _packed(body: bytes) -> Any:
