@@ -222,9 +222,7 @@ async def schema_version(transaction: Transaction, profile: Profile) -> Schema:
     except StoreError as e:
         return Schema(problem=str(e), known=asked.known)
     version = str(rows[0][0]) if rows and rows[0][0] is not None else None
-    if version is None:
-        return Schema(problem="the scheduler has written none down", known=asked.known)
-    return Schema(version=version, releases=asked.known.get(version), known=asked.known)
+    return Schema(version=version, releases=asked.known.get(version or ""), known=asked.known)
 
 
 def _parse(requirement: str) -> tuple[str, tuple[str, ...]]:

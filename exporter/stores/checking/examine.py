@@ -68,7 +68,7 @@ async def _examine(store: PostgresStore, session: Session, report: StoreReport, 
         report.findings += [warning(schema.doubt)] if schema.doubt is not None else []
         report.profile, report.parameters = profile.name, dict(profile.parameters)
         if store.profile == "auto":
-            report.recognised_by = [wanted.partition("(")[0] for wanted in profile.requires]
+            report.recognised_by = list(dict.fromkeys(wanted.partition("(")[0] for wanted in profile.requires))
         listed = not await recognition.missing(transaction, profile.connections_require)
         described = await describe(transaction, profile, (*ENTITIES, *OPTIONAL) if listed else ENTITIES)
         wrapped = described.wrapped
