@@ -10,14 +10,17 @@ from typing import Any
 
 import psycopg
 
-from exporter.config.model import Counting, Duration, PostgresStore, Profile, Retention
+from exporter.config.model import Counting, Dsn, Duration, PostgresStore, Profile, Retention
 from exporter.domain import FINAL_STATUSES, Backfill, Counts, ErrorGroup, RecentExecution, Statistics
 from exporter.instruments import QueryInstruments
 from exporter.ledger.database import FILE_NAME
 from exporter.ledger.ledger import RETENTION, Ledger
 from exporter.poller import Collected
 from exporter.snapshot import Hub
+from exporter.stores.credentials import StoreCredentials
 from exporter.stores.postgres import Store
+from exporter.stores.recognition import Recognised, Schema, resolve, schema_version
+from exporter.stores.session import Session
 
 
 class Counter:
@@ -33,12 +36,14 @@ class Counter:
         backfill: float = 35 * 86_400.0,
         retention: Retention = RETENTION,
         budget: int = 500,
+        parameters: dict[str, str] | None = None,
     ) -> None:
         counting = Counting(late_window=Duration(late_window), backfill=Duration(backfill))
         # No deadline of the machine's: what is tested is what is counted, not how soon.
         self._config = PostgresStore(
-            name="main", dsn=dsn, profile=profile, counting=counting, timeout=Duration(60), staleness=Duration(600)
-        )
+            name="main", dsn=Dsn(dsn), profile=profile, parameters=parameters or {}, counting=counting,
+            timeout=Duration(60), staleness=Duration(600),
+        )  # fmt: skip
         self._retention = retention
         self._budget = budget
         self._state = state
@@ -89,6 +94,29 @@ class Counter:
             if progress is None or progress.complete:
                 return progress
         return progress
+
+    @property
+    def profile(self) -> Profile:
+        """The profile in force."""
+        return self._runner.run(self._store.reads.profile()).profile
+
+    def recognise(self) -> tuple[Recognised, Schema]:
+        """What the store is recognised as."""
+
+        async def ask() -> tuple[Recognised, Schema]:
+            session = Session("main", StoreCredentials(self._config), 30.0, QueryInstruments())
+            try:
+                async with session.transaction() as transaction:
+                    found = await resolve(transaction, self._config)
+                    return found, await schema_version(transaction, found.profile)
+            finally:
+                await session.close()
+
+        return self._runner.run(ask())
+
+    def trigger(self, job_id: str) -> object:
+        """Trigger a job by its profile's statement; what that tells of the execution."""
+        return self._runner.run(self._store.trigger.trigger(job_id))
 
     def statistics(self, seconds: float) -> Statistics:
         """The statistics of a period by task type."""

@@ -1,8 +1,8 @@
-"""What a driver tells the test, a JSON object on each line of its standard output; and what it is told, on its input.
+"""What a driver tells the test: a JSON object on each line of its standard output.
 
 A driver makes a scheduler do known work: four `add` succeed, `boom` fails, `flaky` fails twice and succeeds then,
 `later` is due in an hour, `long` runs until the driver is killed, `tick` recurs; what a scheduler cannot do is left
-out. `python driver.py DSN install` makes the scheduler's tables; `... work` enqueues and works; `... drain` works on
+out. Its arguments are DSN and stage: `install` makes the scheduler's tables, `work` enqueues and works, `drain` works on
 what is there. Each handler tells each run itself: that is the truth that the exporter's numbers are held against.
 """
 

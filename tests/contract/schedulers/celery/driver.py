@@ -1,6 +1,6 @@
 """Celery with its results and its beat in Django's database does known work: see events.py.
 
-The broker is a folder, the environment's QUEUES. `work` starts beat as a process of its own.
+The broker is a folder, the environment's QUEUES. The stage `beat` runs beat, beside the worker.
 """
 
 import os
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from events import began, ran, say
 
 DSN, STAGE = sys.argv[1:3]
-FOLDER = os.environ.setdefault("QUEUES", tempfile.mkdtemp(prefix="celery-"))
+FOLDER = os.environ["QUEUES"]
 
 
 def database() -> dict:
@@ -45,6 +45,7 @@ django.setup()
 
 from celery import Celery  # noqa: E402
 from django.core.management import call_command  # noqa: E402
+from django.db import connections  # noqa: E402
 
 app = Celery("driver")
 app.conf.update(
@@ -55,6 +56,7 @@ app.conf.update(
     task_track_started=True,
     beat_scheduler="django_celery_beat.schedulers:DatabaseScheduler",
     worker_send_task_events=False,
+    worker_redirect_stdouts=False,
     beat_max_loop_interval=1,
 )
 
@@ -103,9 +105,7 @@ def schedules() -> None:
     PeriodicTask.objects.update_or_create(name="ticking", defaults={"interval": every, "task": "tick"})
     hourly, _ = CrontabSchedule.objects.get_or_create(minute="0", hour="*")
     PeriodicTask.objects.update_or_create(name="hourly", defaults={"crontab": hourly, "task": "tick"})
-    PeriodicTask.objects.update_or_create(
-        name="paused", defaults={"crontab": hourly, "task": "tick", "enabled": False}
-    )
+    PeriodicTask.objects.update_or_create(name="paused", defaults={"crontab": hourly, "task": "tick", "enabled": False})
 
 
 def main() -> None:
@@ -124,14 +124,6 @@ def main() -> None:
         for one in (boom, flaky, late, long):
             one.delay()
         add.apply_async(countdown=3600)
-        # It ends with this process: its input is a pipe that only we hold.
-        beat = subprocess.Popen(
-            [sys.executable, __file__, DSN, "beat"], env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        say(beat=beat.pid)
+    connections.close_all()  # what the worker forks must not share them
     say(working=True)
     app.worker_main(["worker", "-c", "3", "-l", "ERROR", "-n", "w1@host-a", "--without-gossip", "--without-mingle"])
-
-
-if __name__ == "__main__":
-    main()

@@ -44,7 +44,7 @@ def tick(*, context: QueuedJob):
     ran("driver.tick", "success", context.id, context.attempts)
 
 
-async def main() -> None:
+async def work() -> None:
     async with Chancy(DSN, plugins=[Cron(), RetryPlugin()]) as chancy:
         await chancy.migrate()
         await chancy.declare(Queue("default", concurrency=3, executor=THREADS))
@@ -65,7 +65,5 @@ async def main() -> None:
             await asyncio.sleep(3600)
 
 
-if __name__ == "__main__":
-    import driver
-
-    asyncio.run(driver.main())
+def main() -> None:
+    asyncio.run(work())

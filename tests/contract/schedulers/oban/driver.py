@@ -50,7 +50,7 @@ class Tick:
         ran("driver.Tick", "success", job.id, job.attempt - 1)
 
 
-async def main() -> None:
+async def work() -> None:
     async with AsyncConnectionPool(DSN, min_size=1, max_size=5, open=False) as pool:
         if STAGE == "install":
             await install(pool)
@@ -68,8 +68,5 @@ async def main() -> None:
         await asyncio.sleep(3600)
 
 
-if __name__ == "__main__":
-    # Workers are named by their module: the same name in every process.
-    import driver
-
-    asyncio.run(driver.main())
+def main() -> None:
+    asyncio.run(work())

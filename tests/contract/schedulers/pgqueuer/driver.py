@@ -20,7 +20,7 @@ def retried(parameters):
     )
 
 
-async def main() -> None:
+async def work() -> None:
     connection = await asyncpg.connect(DSN)
     queries = Queries(AsyncpgDriver(connection))
     if STAGE == "install":
@@ -63,4 +63,5 @@ async def main() -> None:
     await pgq.run()
 
 
-asyncio.run(main())
+def main() -> None:
+    asyncio.run(work())

@@ -42,7 +42,7 @@ async def tick(context, timestamp: int):
     ran("tick", "success", context.job.id, context.job.attempts)
 
 
-async def main() -> None:
+async def work() -> None:
     async with app.open_async():
         if STAGE == "install":
             await app.schema_manager.apply_schema_async()
@@ -60,7 +60,5 @@ async def main() -> None:
         await app.run_worker_async(concurrency=4, install_signal_handlers=False, fetch_job_polling_interval=0.5)
 
 
-if __name__ == "__main__":
-    import driver
-
-    asyncio.run(driver.main())
+def main() -> None:
+    asyncio.run(work())

@@ -1,0 +1,1 @@
+"""Every shipped profile against the scheduler that it is for."""

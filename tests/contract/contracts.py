@@ -1,0 +1,58 @@
+"""What each profile is tried with: docs/schedulers.md is made from this (tools/schedulers_doc.py)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from support.schedulers import Contract
+
+EACH_ATTEMPT: Final = {("add", "success"): 4, ("boom", "failed"): 1, ("flaky", "failed"): 2, ("flaky", "success"): 1}
+LAST_ATTEMPT: Final = {("add", "success"): 4, ("boom", "failed"): 1, ("flaky", "success"): 1}
+
+
+def named(prefix: str, runs: dict[tuple[str, str], int]) -> dict[tuple[str, str], int]:
+    """Task types as a scheduler spells them."""
+    return {(prefix + task, outcome): n for (task, outcome), n in runs.items()}
+
+
+#: Those that run here, each in processes of its own.
+LIVE: Final = (
+    Contract(
+        name="procrastinate", profile="procrastinate", tried="procrastinate 3.x of the demo", runs=EACH_ATTEMPT,
+        recurring="tick", live={"SCHEDULED": 1, "RUNNING": 1}, database="shared", workers=True,
+    ),
+    Contract(
+        name="pgqueuer", profile="pgqueuer", tried="1.6.0", runs=EACH_ATTEMPT, recurring=None,
+        live={"SCHEDULED": 1, "RUNNING": 1}, database="shared", workers=True,
+    ),
+    Contract(
+        name="pgboss12", profile="pg-boss", tried="12.35.0 (schema 43)", version="43 (pg-boss 12.35)",
+        variant="dependencies (12)",
+        runs={**LAST_ATTEMPT, ("parted", "success"): 1, ("late", "timeout"): 1}, recurring="tick",
+        live={"SCHEDULED": 1, "RUNNING": 1, "QUEUED": 1},
+    ),
+    Contract(
+        name="pgboss10", profile="pg-boss", tried="10.4.2 (schema 24)", version="24 (pg-boss 10.4)",
+        variant="archive (10)", database="shared", schema="boss_ten",
+        runs={**LAST_ATTEMPT, ("parted", "success"): 1, ("late", "timeout"): 1}, recurring="tick",
+        live={"SCHEDULED": 1, "RUNNING": 1, "QUEUED": 1},
+    ),
+    Contract(
+        name="graphile", profile="graphile-worker", tried="0.18.0 (migration 20)", version="20 (Graphile Worker 0.18)",
+        runs={("boom", "failed"): 1}, recurring="tick", live={"SCHEDULED": 1, "RUNNING": 1},
+    ),
+    Contract(
+        name="oban", profile="oban", tried="Python 0.7.0", variant="with producers (Python)",
+        runs=named("driver.", {(task.capitalize(), outcome): n for (task, outcome), n in EACH_ATTEMPT.items()}),
+        recurring="driver.Tick", live={"SCHEDULED": 1, "RUNNING": 1}, long="driver.Long", workers=True,
+    ),
+    Contract(
+        name="celery", profile="celery-django", tried="celery 5.5, results 2.6.0, beat 2.9.0", variant="results and beat",
+        version="django_celery_results 0014, django_celery_beat 0019 (django-celery-results 2.6, django-celery-beat 2.9)",
+        runs={**LAST_ATTEMPT, ("late", "timeout"): 1}, recurring="tick", live={"RUNNING": 1}, beside=("beat",),
+    ),
+    Contract(
+        name="chancy", profile="chancy", tried="0.26.0", version="8 (Chancy 0.26)", runs=named("driver.", LAST_ATTEMPT),
+        recurring="driver.tick", live={"SCHEDULED": 1, "RUNNING": 1}, long="driver.long", workers=True,
+    ),
+)  # fmt: skip

