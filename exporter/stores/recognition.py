@@ -153,11 +153,13 @@ async def search(transaction: Transaction, parameters: Mapping[str, str]) -> tup
     found: list[Recognised] = []
     near: list[str] = []
     for profile in shipped().values():
+        if not profile.requires:
+            continue  # it would fit everything
         wanted = {name: value for name, value in parameters.items() if name in profile.parameters}
         for values in await _candidates(transaction, profile, wanted):
             filled = fill(profile, values)
             lacking = await missing(transaction, filled.requires)
-            one = None if lacking or not filled.requires else await _variant(transaction, filled)
+            one = None if lacking else await _variant(transaction, filled)
             if isinstance(one, Recognised):
                 found.append(one)
             elif len(lacking) < max(2, len(filled.requires) / 2):

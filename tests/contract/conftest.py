@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -93,7 +92,8 @@ def schedulers(
         for contract in LIVE:
             dsn = postgres_server.dsn(f"contract_{contract.database or contract.name}")
             drivers[contract.name] = driven = Driven(contract=contract, dsn=dsn, directory=directory / contract.name)
-            assert driven.missing() is None, driven.missing()
+            if (reason := driven.missing()) is not None:
+                pytest.skip(reason)
             stack.callback(driven.crash)
             driven.install()
         for driven in drivers.values():

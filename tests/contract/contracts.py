@@ -18,41 +18,54 @@ def named(prefix: str, runs: dict[tuple[str, str], int]) -> dict[tuple[str, str]
 #: Those that run here, each in processes of its own.
 LIVE: Final = (
     Contract(
-        name="procrastinate", profile="procrastinate", tried="procrastinate 3.x of the demo", runs=EACH_ATTEMPT,
+        name="procrastinate", title="procrastinate", recurs="last run", profile="procrastinate", tried="3.10",
+        runs=EACH_ATTEMPT,
         recurring="tick", live={"SCHEDULED": 1, "RUNNING": 1}, database="shared", workers=True,
     ),
     Contract(
-        name="pgqueuer", profile="pgqueuer", tried="1.6.0", runs=EACH_ATTEMPT, recurring=None,
+        name="pgqueuer", title="PgQueuer", recurs="next and last run",
+        profile="pgqueuer", tried="1.6.0", runs=EACH_ATTEMPT, recurring=None,
         live={"SCHEDULED": 1, "RUNNING": 1}, database="shared", workers=True,
     ),
     Contract(
-        name="pgboss12", profile="pg-boss", tried="12.35.0 (schema 43)", version="43 (pg-boss 12.35)",
+        name="pgboss12", title="pg-boss 12", recurs="cron, next and last run", indexed=False,
+        profile="pg-boss", tried="12.35.0 (schema 43)", version="43 (pg-boss 12.35)",
         variant="dependencies (12)",
         runs={**LAST_ATTEMPT, ("parted", "success"): 1, ("late", "timeout"): 1}, recurring="tick",
         live={"SCHEDULED": 1, "RUNNING": 1, "QUEUED": 1},
     ),
     Contract(
-        name="pgboss10", profile="pg-boss", tried="10.4.2 (schema 24)", version="24 (pg-boss 10.4)",
+        name="pgboss10", title="pg-boss 10", recurs="cron, next run", indexed=False,
+        profile="pg-boss", tried="10.4.2 (schema 24)", version="24 (pg-boss 10.4)",
         variant="archive (10)", database="shared", schema="boss_ten",
         runs={**LAST_ATTEMPT, ("parted", "success"): 1, ("late", "timeout"): 1}, recurring="tick",
         live={"SCHEDULED": 1, "RUNNING": 1, "QUEUED": 1},
     ),
     Contract(
-        name="graphile", profile="graphile-worker", tried="0.18.0 (migration 20)", version="20 (Graphile Worker 0.18)",
+        name="graphile", title="Graphile Worker", recurs="last run", indexed=False,
+        profile="graphile-worker", tried="0.18.0 (migration 20)", version="20 (Graphile Worker 0.18)",
         runs={("boom", "failed"): 1}, recurring="tick", live={"SCHEDULED": 1, "RUNNING": 1},
     ),
     Contract(
-        name="oban", profile="oban", tried="Python 0.7.0", variant="with producers (Python)",
+        name="oban", title="Oban (Python)", recurs="no",
+        profile="oban", tried="Python 0.7.0", variant="with producers (Python)",
         runs=named("driver.", {(task.capitalize(), outcome): n for (task, outcome), n in EACH_ATTEMPT.items()}),
         recurring="driver.Tick", live={"SCHEDULED": 1, "RUNNING": 1}, long="driver.Long", workers=True,
     ),
     Contract(
-        name="celery", profile="celery-django", tried="celery 5.5, results 2.6.0, beat 2.9.0", variant="results and beat",
-        version="django_celery_results 0014, django_celery_beat 0019 (django-celery-results 2.6, django-celery-beat 2.9)",
+        name="celery", title="Celery on Django", recurs="cron, next run of crontabs",
+        profile="celery-django", tried="Celery 5.5, results 2.6.0, beat 2.9.0",
+        variant="results and beat",
+        version="django_celery_results 0014, django_celery_beat 0019"
+        " (django-celery-results 2.6, django-celery-beat 2.9)",
         runs={**LAST_ATTEMPT, ("late", "timeout"): 1}, recurring="tick", live={"RUNNING": 1}, beside=("beat",),
     ),
     Contract(
-        name="chancy", profile="chancy", tried="0.26.0", version="8 (Chancy 0.26)", runs=named("driver.", LAST_ATTEMPT),
+        name="chancy", title="Chancy", recurs="next and last run", indexed=False,
+        profile="chancy", tried="0.26.0", version="8 (Chancy 0.26)", runs=named("driver.", LAST_ATTEMPT),
         recurring="driver.tick", live={"SCHEDULED": 1, "RUNNING": 1}, long="driver.long", workers=True,
     ),
 )  # fmt: skip
+
+#: Those that cannot be installed here: made and written as their own migrations and statements do it.
+SCHEMA_ONLY: Final[tuple[Contract, ...]] = ()

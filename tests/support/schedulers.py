@@ -26,16 +26,22 @@ class Contract:
     """A scheduler as the suite runs it, and what is expected of its profile.
 
     ``tried`` is what its packages, or its schema, are; ``database`` and ``schema`` where its tables go. ``runs`` says
-    how many handlers' runs have ended of each (task, outcome), besides those that recur; ``live`` are its unfinished
-    jobs by status once they have.
+    how many handlers' runs have ended of each (task, outcome), besides those of ``recurring``; ``live`` are its
+    unfinished jobs by status once they have. ``recurs``: what is known of recurring jobs, in words; ``indexed``: whether
+    an index of the scheduler's own serves each poll; ``seldom``: run by `make contract` alone.
     """
 
     name: str
+    title: str
     profile: str
     tried: str
-    runs: dict[tuple[str, str], int]
-    recurring: str | None
-    live: dict[str, int]
+    recurs: str
+    runs: dict[tuple[str, str], int] = field(default_factory=dict)
+    recurring: str | None = None
+    live: dict[str, int] = field(default_factory=dict)
+    exact: bool = True
+    indexed: bool = True
+    seldom: bool = False
     long: str = "long"
     database: str = ""
     schema: str | None = None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
+from typing import Final
 
 from exporter.stores.checking.report import EntityReport, Finding, StatementReport, StoreReport
 
 _WIDTH = 118
 _LABEL = 14
-_KEPT = {
+#: A profile's history in words.
+KEPT: Final = {
     "none": "none: the scheduler keeps nothing of what finished; counts and durations are absent",
     "final": "a job's last attempt: attempts before it are not counted one by one",
     "per_attempt": "every attempt",
@@ -20,17 +22,17 @@ def text(report: StoreReport) -> str:
     """One section for the store, what is wrong at its end."""
     lines = [f"store {report.store}"]
     if report.server:
-        lines += _field("server", f"{report.server}, PostgreSQL {report.version}".removesuffix(", PostgreSQL "))
+        lines += field("server", f"{report.server}, PostgreSQL {report.version}".removesuffix(", PostgreSQL "))
     if report.database:
-        lines += _field("database", f"{report.database}, as role {report.role}")
+        lines += field("database", f"{report.database}, as role {report.role}")
     if report.profile:
         lines += _profile(report)
     if any(entity.name == "executions" for entity in report.entities):
-        lines += _field("counting", "not provably exact, see below" if report.not_exact else "provably exact")
+        lines += field("counting", "not provably exact, see below" if report.not_exact else "provably exact")
     for entity in report.entities:
         lines += _entity(entity)
     for name, cost in report.not_mapped.items():
-        lines += ["", *_field(name, f"not mapped; absent: {cost}")]
+        lines += ["", *field(name, f"not mapped; absent: {cost}")]
     if report.statements:
         lines += ["", "  What the polls run, and the plan of each:"]
     for statement in report.statements:
@@ -39,7 +41,7 @@ def text(report: StoreReport) -> str:
     return "\n".join(lines)
 
 
-def _field(label: str, value: str) -> list[str]:
+def field(label: str, value: str) -> list[str]:
     """A label and its text, wrapped and aligned."""
     first, *rest = wrap(value, _WIDTH - _LABEL - 2, break_on_hyphens=False) or [""]
     return [f"  {label:<{_LABEL - 1}} {first}", *(" " * (_LABEL + 2) + line for line in rest)]
@@ -48,24 +50,24 @@ def _field(label: str, value: str) -> list[str]:
 def _profile(report: StoreReport) -> Iterator[str]:
     by = f", recognised by its tables {', '.join(report.recognised_by)}" if report.recognised_by else ""
     variant = f", variant {report.variant!r}" if report.variant is not None else ""
-    yield from _field("profile", report.profile + variant + by)
+    yield from field("profile", report.profile + variant + by)
     if report.schema_version is not None:
-        yield from _field("schema", f"version {report.schema_version}")
+        yield from field("schema", f"version {report.schema_version}")
     if report.history:
-        yield from _field("history", _KEPT[report.history])
+        yield from field("history", KEPT[report.history])
     if report.parameters:
-        yield from _field("parameters", ", ".join(f"{name}: {value}" for name, value in report.parameters.items()))
+        yield from field("parameters", ", ".join(f"{name}: {value}" for name, value in report.parameters.items()))
 
 
 def _entity(entity: EntityReport) -> Iterator[str]:
     faults = any(finding.level == "fault" for finding in entity.findings)
     rows = "" if entity.rows is None else f", about {entity.rows:,} rows"
     yield ""
-    yield from _field(entity.name, ("FAULT, see below" if faults else "ok") + rows)
+    yield from field(entity.name, ("FAULT, see below" if faults else "ok") + rows)
     if entity.columns:
-        yield from _field("  columns", ", ".join(f"{name} {_short(kind)}" for name, kind in entity.columns.items()))
+        yield from field("  columns", ", ".join(f"{name} {_short(kind)}" for name, kind in entity.columns.items()))
     for name, cost in entity.absent.items():
-        yield from _field("  absent", f"{name}: {cost}")
+        yield from field("  absent", f"{name}: {cost}")
 
 
 def _short(kind: str) -> str:
@@ -99,7 +101,7 @@ def _findings(report: StoreReport) -> Iterator[str]:
 
 def _finding(level: str, place: str, finding: Finding) -> Iterator[str]:
     head = level.upper() if level == "fault" else level
-    yield from _field(head, place + finding.text)
+    yield from field(head, place + finding.text)
     indent = " " * (_LABEL + 2)
     yield from (f"{indent}  {line}" for line in finding.lines)
     for remedy in finding.remedy:

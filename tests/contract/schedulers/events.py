@@ -2,8 +2,8 @@
 
 A driver makes a scheduler do known work: four `add` succeed, `boom` fails, `flaky` fails twice and succeeds then,
 `later` is due in an hour, `long` runs until the driver is killed, `tick` recurs; what a scheduler cannot do is left
-out. Its arguments are DSN and stage: `install` makes the scheduler's tables, `work` enqueues and works, `drain` works on
-what is there. Each handler tells each run itself: that is the truth that the exporter's numbers are held against.
+out. Its arguments are DSN and stage: `install` makes the scheduler's tables, `work` enqueues and works, `drain` works
+on what is there. Each handler tells each run itself: that is the truth that the exporter's numbers are held against.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import dag, task
 
@@ -19,7 +19,7 @@ def ran(name, outcome, ti):
 
 @dag(
     schedule=timedelta(minutes=1),
-    start_date=datetime(2026, 1, 1),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     is_paused_upon_creation=False,
     max_active_runs=1,
@@ -50,7 +50,7 @@ def work():
     boom() >> down()
 
 
-@dag(schedule="@once", start_date=datetime(2026, 1, 1), is_paused_upon_creation=False)
+@dag(schedule="@once", start_date=datetime(2026, 1, 1, tzinfo=UTC), is_paused_upon_creation=False)
 def endless():
     @task
     def long(ti=None):

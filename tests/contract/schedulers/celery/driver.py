@@ -4,10 +4,7 @@ The broker is a folder, the environment's QUEUES. The stage `beat` runs beat, be
 """
 
 import os
-import subprocess
 import sys
-import tempfile
-import threading
 import time
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -46,6 +43,7 @@ django.setup()
 from celery import Celery  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connections  # noqa: E402
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask  # noqa: E402
 
 app = Celery("driver")
 app.conf.update(
@@ -99,8 +97,6 @@ def tick(self):
 
 
 def schedules() -> None:
-    from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
-
     every, _ = IntervalSchedule.objects.get_or_create(every=2, period="seconds")
     PeriodicTask.objects.update_or_create(name="ticking", defaults={"interval": every, "task": "tick"})
     hourly, _ = CrontabSchedule.objects.get_or_create(minute="0", hour="*")

@@ -57,7 +57,7 @@ async def work() -> None:
             soon = {"retry_settings": {"backoff": 1, "backoff_factor": 1, "backoff_jitter": [0, 0.1]}}
             for one in (boom.job, flaky.job.with_meta(soon), long.job):
                 await chancy.push(one)
-            due = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+            due = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
             await chancy.push(add.job.with_scheduled_at(due))
             await Cron.schedule(chancy, "*/1 * * * *", tick.job.with_unique_key("tick"))
         async with Worker(chancy):

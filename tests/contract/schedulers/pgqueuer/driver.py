@@ -37,7 +37,7 @@ async def work() -> None:
         ran("boom", "failed", job.id, job.attempts)
         raise ValueError("boom")
 
-    @pgq.entrypoint("flaky", executor_factory=lambda parameters: retried(parameters))
+    @pgq.entrypoint("flaky", executor_factory=retried)
     async def flaky(job):
         if job.attempts < 2:
             ran("flaky", "failed", job.id, job.attempts)

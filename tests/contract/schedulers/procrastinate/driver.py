@@ -52,7 +52,7 @@ async def work() -> None:
                 await add.defer_async()
             for one in (boom, flaky, long):
                 await one.defer_async()
-            due = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+            due = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
             await add.configure(schedule_at=due).defer_async()
             job = await add.configure(schedule_in={"hours": 2}).defer_async()
             await app.job_manager.cancel_job_by_id_async(job)

@@ -1,0 +1,84 @@
+"""Writes docs/schedulers.md: ``python tools/schedulers_doc.py``. A test holds the file to this output.
+
+From what the contract suite runs (tests/contract/contracts.py) and the profiles themselves.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from contract.contracts import LIVE, SCHEMA_ONLY  # noqa: E402
+from support.schedulers import Contract  # noqa: E402
+
+from exporter.config.profile import Profile  # noqa: E402
+from exporter.stores.profile import Shipped, Variant, named, varied  # noqa: E402
+
+TARGET = ROOT / "docs" / "schedulers.md"
+
+INTRODUCTION = """\
+# Schedulers
+
+<!-- Written by tools/schedulers_doc.py from the contract suite. Change tests/contract/contracts.py, then run it again. -->
+
+Each row is what the [contract suite](../tests/contract/) runs.
+
+- **live**: the scheduler is installed from its registry and does known work in processes of its own (successes, a
+  failure, retries, a job for later, one that recurs, a worker that is killed), and what its handlers say they ran is
+  what has to be counted. `make schedulers` installs them, every run of the tests has them; those marked with a star run
+  with `make contract`.
+- **schema**: the scheduler cannot be installed here. Its tables are made as its own migrations make them, and written as
+  its own statements write them.
+
+*Attempts*: `each` one is kept and counted, or a job's `last` one, or `none`. *Exact*: nothing stands against counting
+each execution that is kept once. *Index*: `own` where one of the scheduler's own serves each poll; `to add` where
+`profile check` prints the one that would. *Recurring*: what is known of recurring jobs. *Trigger*: whether a job is
+triggered by SQL (`stores[].trigger` has other ways).
+
+Each profile begins with what is exact and what cannot be known: [exporter/stores/profiles/](../exporter/stores/profiles/).
+
+| scheduler | tried | how | profile | attempts | exact | index | workers | recurring | trigger |
+|---|---|---|---|---|---|---|---|---|---|
+"""
+
+
+def profile_of(contract: Contract) -> Profile:
+    """The profile in the variant that the scheduler has."""
+    profile: Shipped = named(contract.profile)
+    variant: Variant | None = next((v for v in profile.variants if v.name == contract.variant), None)
+    return profile if variant is None else varied(profile, variant)
+
+
+def row(contract: Contract, *, live: bool) -> str:
+    """One scheduler's line."""
+    profile = profile_of(contract)
+    counted = profile.executions is not None
+    attempts = {"per_attempt": "each", "final": "last", "none": "none"}[profile.history]
+    if counted and profile.outcomes == ("FAILED",):
+        attempts = "last, failures only"
+    cells = (
+        contract.title,
+        contract.tried,
+        ("live" + ("*" if contract.seldom else "")) if live else "schema",
+        f"`{contract.profile}`",
+        attempts,
+        ("yes" if contract.exact else "no") if counted else "-",
+        ("own" if contract.indexed else "to add") if counted else "-",
+        "yes" if profile.workers is not None else "no",
+        contract.recurs,
+        "yes" if profile.trigger is not None else "no",
+    )
+    return "| " + " | ".join(cells) + " |"
+
+
+def document() -> str:
+    """The whole file."""
+    rows = [row(contract, live=True) for contract in LIVE] + [row(contract, live=False) for contract in SCHEMA_ONLY]
+    return INTRODUCTION + "\n".join(sorted(rows, key=str.lower)) + "\n"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(document(), encoding="utf-8")
