@@ -22,7 +22,7 @@ TARGET = ROOT / "docs" / "schedulers.md"
 INTRODUCTION = """\
 # Schedulers
 
-<!-- Written by tools/schedulers_doc.py from the contract suite. Change tests/contract/contracts.py, then run it again. -->
+<!-- Written by tools/schedulers_doc.py from tests/contract/contracts.py. Change that, then run it again. -->
 
 Each row is what the [contract suite](../tests/contract/) runs.
 
@@ -30,15 +30,16 @@ Each row is what the [contract suite](../tests/contract/) runs.
   failure, retries, a job for later, one that recurs, a worker that is killed), and what its handlers say they ran is
   what has to be counted. `make schedulers` installs them, every run of the tests has them; those marked with a star run
   with `make contract`.
-- **schema**: the scheduler cannot be installed here. Its tables are made as its own migrations make them, and written as
-  its own statements write them.
+- **schema**: the scheduler cannot be installed here. Its tables are made as its own migrations make them, and written
+  as its own statements write them.
 
 *Attempts*: `each` one is kept and counted, or a job's `last` one, or `none`. *Exact*: nothing stands against counting
 each execution that is kept once. *Index*: `own` where one of the scheduler's own serves each poll; `to add` where
 `profile check` prints the one that would. *Recurring*: what is known of recurring jobs. *Trigger*: whether a job is
 triggered by SQL (`stores[].trigger` has other ways).
 
-Each profile begins with what is exact and what cannot be known: [exporter/stores/profiles/](../exporter/stores/profiles/).
+Each profile begins with what is exact and what cannot be known:
+[exporter/stores/profiles/](../exporter/stores/profiles/).
 
 | scheduler | tried | how | profile | attempts | exact | index | workers | recurring | trigger |
 |---|---|---|---|---|---|---|---|---|---|

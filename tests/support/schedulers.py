@@ -27,8 +27,8 @@ class Contract:
 
     ``tried`` is what its packages, or its schema, are; ``database`` and ``schema`` where its tables go. ``runs`` says
     how many handlers' runs have ended of each (task, outcome), besides those of ``recurring``; ``live`` are its
-    unfinished jobs by status once they have. ``recurs``: what is known of recurring jobs, in words; ``indexed``: whether
-    an index of the scheduler's own serves each poll; ``seldom``: run by `make contract` alone.
+    unfinished jobs by status once they have. ``recurs``: what is known of recurring jobs, in words; ``indexed``: an
+    index of the scheduler's own serves each poll; ``seldom``: run by `make contract` alone.
     """
 
     name: str
