@@ -219,13 +219,12 @@ def check_config(config: Where) -> None:
 
 def _check_packs(config: Where) -> None:
     """Stores that exist, and some store to ask; what is in the packs is checked by ``exporter.packs``."""
-    packs = config.get("packs")
-    if packs and config.get("stores") == ():
-        config.problem("packs", "needs a store: packs are asked of the PostgreSQL stores")
     stores = config.get("stores")
     if stores is None or any(store is BROKEN or store.name is BROKEN for store in stores):
         return
     known = [store.name for store in stores if isinstance(store, PostgresStore)]
+    if config.get("packs") and not known:
+        config.problem("packs", "needs a PostgreSQL store: packs are asked of those")
     for pack in config.items("packs"):
         for index, name in enumerate(() if isinstance(pack.value, str) else pack.get("stores") or ()):
             if name is not BROKEN and name not in known:

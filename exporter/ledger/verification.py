@@ -132,6 +132,11 @@ def _encoded(state: Inspected, result: Result) -> Faults:
             ("audit", "SELECT id, data FROM audit", dict),
             ("idempotency", "SELECT actor || ' ' || key, data FROM idempotency WHERE data IS NOT NULL", dict),
         ]
+    if state.version > 3:
+        readings += [
+            ("pack_query", "SELECT pack || ' ' || query, cursor FROM pack_query WHERE cursor IS NOT NULL", CursorState),
+            ("pack_series", "SELECT metric || ' ' || labels, data FROM pack_series", list),
+        ]
     for table, sql, kind in readings:
         for name, data in state.db.execute(sql):
             result.looked_at += 1

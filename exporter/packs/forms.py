@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
 from exporter.config.convert import Reader
@@ -21,6 +21,8 @@ from exporter.packs.versions import matches
 
 #: Characters of a query's name: it is in labels and in the state file.
 LONGEST_NAME: Final = 100
+#: Label sets of one metric that are named in advance.
+MOST_SETS: Final = 1_000
 #: Buckets of one histogram: each is a series.
 MOST_BUCKETS: Final = 50
 _USAGES: Final[dict[str, tuple[Kind, Usage]]] = {
@@ -35,13 +37,19 @@ _OTHER_USAGES: Final = ("LABEL", "DISCARD")
 Take = Callable[[str, str, str], str | None]
 
 
-def parse(root: Node, name: str, file: str, report: Report, take: Take) -> Pack | None:
-    """The pack in a YAML tree; None, or less than the file says, when the report has faults."""
+def parse(
+    root: Node, name: str, file: str, report: Report, *, take: Take, skip: Collection[str] = ()
+) -> tuple[Pack, tuple[str, ...]] | None:
+    """The pack in a YAML tree, and its queries' names with those in ``skip``, which are left out.
+
+    None, or less than the file says, when the report has faults.
+    """
     if not isinstance(root, YamlMapping):
         report.add((), "expected a mapping: queries: {...}, or postgres_exporter's queries by name")
         return None
-    form = _Own(file, report, take) if _is_own(root) else _Foreign(file, report, take)
-    return Pack(name=name, file=file, queries=form.queries(root))
+    form = (_Own if _is_own(root) else _Foreign)(file, report, take, skip)
+    queries = form.queries(root)
+    return Pack(name=name, file=file, queries=queries), tuple(form.known)
 
 
 def _is_own(root: YamlMapping) -> bool:
@@ -56,10 +64,20 @@ def _is_own(root: YamlMapping) -> bool:
 class _Form:
     """What both forms share."""
 
-    def __init__(self, file: str, report: Report, take: Take) -> None:
+    def __init__(self, file: str, report: Report, take: Take, skip: Collection[str]) -> None:
         self._file = file
         self._report = report
         self._take = take
+        self._skip = skip
+        #: The names of all queries of the file.
+        self.known: list[str] = []
+
+    def _wanted(self, sections: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        """The queries that are read."""
+        self.known += sections
+        for name, section in sections.items():
+            if section is not BROKEN and name not in self._skip:
+                yield name, section
 
     def _read(self, shape: Shape, root: Node) -> Any:
         return Reader(self._report, Verbatim(), {Cursor: _check_cursor}).read(shape, root, ())
@@ -97,11 +115,8 @@ class _Own(_Form):
             return ()
         if not section.queries:
             self._fault(("queries",), "expected at least one query")
-        return tuple(
-            self._query(name, query, ("queries", name))
-            for name, query in section.queries.items()
-            if query is not BROKEN
-        )
+        wanted = self._wanted(section.queries)
+        return tuple(self._query(name, query, ("queries", name)) for name, query in wanted)
 
     def _query(self, name: str, section: OwnQuery, path: KeyPath) -> Query:
         self._name(name, path)
@@ -131,6 +146,8 @@ class _Own(_Form):
             self._gauge(section, path, counted=counted)
         else:
             self._counted(name, section, path, counted=counted)
+        if math.prod(map(len, section.values.values())) > MOST_SETS:
+            self._fault((*path, "values"), f"more than {MOST_SETS} label sets: each is a series")
         for label in section.values:
             if label not in section.labels:
                 text = f"is none of the metric's labels{nearest(label, section.labels)}"
@@ -184,7 +201,7 @@ class _Foreign(_Form):
             return ()
         if not sections:
             self._fault((), "expected at least one query")
-        found = [self._query(name, one, (name,)) for name, one in sections.items() if one is not BROKEN]
+        found = [self._query(name, one, (name,)) for name, one in self._wanted(sections)]
         return tuple(query for query in found if query is not None)
 
     def _query(self, name: str, section: ForeignQuery, path: KeyPath) -> Query | None:

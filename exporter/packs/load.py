@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -43,12 +43,11 @@ def load_packs(config: Config, directory: Path, ours: Mapping[str, str], *, file
         place = f"{filename}: packs[{index}]"
         asked = use.stores or tuple(stores)
         try:
-            pack = _load(use.pack, directory, place, [taken[store] for store in asked])
+            pack = _load(use, directory, place, [taken[store] for store in asked])
             if pack.name in names:
                 raise ConfigError([f"{place}: a pack is named {quote(pack.name)} already, by {names[pack.name]}: counts"
                                    " are kept by that name. Rename the file"])  # fmt: skip
             names[pack.name] = f"packs[{index}]"
-            pack = _without(pack, use, place)
         except ConfigError as error:
             problems += error.problems
             continue
@@ -64,19 +63,21 @@ def _uses(config: Config) -> Iterator[PackUse]:
         yield use if isinstance(use, PackUse) else PackUse(pack=use)
 
 
-def _load(name: str, directory: Path, place: str, taken: Iterable[Taken]) -> Pack:
+def _load(use: PackUse, directory: Path, place: str, taken: Sequence[Taken]) -> Pack:
+    name = use.pack
     if _FILE.search(name):
-        return _file(directory / name, name, Path(name).stem, place, taken)
+        return _file(directory / name, Path(name).stem, use, place, taken)
     if name not in shipped():
         listed = ", ".join(shipped())
         raise ConfigError([f"{place}: no pack is named {quote(name)}{nearest(name, shipped())} (shipped: {listed}); a"
                            f" file is written with a / or with its ending: ./{name}.yaml"])  # fmt: skip
     file = resources.files("exporter.packs.files").joinpath(f"{name}.yaml")
     with resources.as_file(file) as path:
-        return _file(path, f"{name}.yaml", name, place, taken)
+        return _file(path, name, use, place, taken)
 
 
-def _file(path: Path, shown: str, name: str, place: str, taken: Iterable[Taken]) -> Pack:
+def _file(path: Path, name: str, use: PackUse, place: str, taken: Sequence[Taken]) -> Pack:
+    shown = use.pack if _FILE.search(use.pack) else f"{name}.yaml"
     report = Report(shown)
     text = read_text(path, report)
     try:
@@ -91,29 +92,23 @@ def _file(path: Path, shown: str, name: str, place: str, taken: Iterable[Taken])
     else:
         if root is None:
             report.add_syntax("the file is empty; docs/packs.md shows what it may hold")
-    pages = list(taken)
 
     def take(metric: str, kind: str, by: str) -> str | None:
-        refused = [page.take(metric, kind, by) for page in pages]
+        refused = [page.take(metric, kind, by) for page in taken]
         return next((why for why in refused if why is not None), None)
 
-    pack = None
+    found = None
     if root is not None:
         report.locate((), root[0])
-        pack = parse(root[1], name, shown, report, take)
+        found = parse(root[1], name, shown, report, take=take, skip=use.skip)
     report.raise_if_any()
-    if pack is None:
+    if found is None:
         raise ConfigError([f"{place}: {shown} holds no pack"])
-    return pack
-
-
-def _without(pack: Pack, use: PackUse, place: str) -> Pack:
-    known = [query.name for query in pack.queries]
-    unknown = [name for name in use.skip if name not in known]
+    pack, known = found
+    unknown = [query for query in use.skip if query not in known]
     if unknown:
         raise ConfigError(
-            [f"{place}.skip: the pack has no query {quote(name)}{nearest(name, known)} (queries: {', '.join(known)})"
-             for name in unknown]
+            [f"{place}.skip: the pack has no query {quote(query)}{nearest(query, known)} (queries: {', '.join(known)})"
+             for query in unknown]
         )  # fmt: skip
-    kept = tuple(query for query in pack.queries if query.name not in use.skip)
-    return Pack(name=pack.name, file=pack.file, queries=kept)
+    return pack

@@ -113,6 +113,8 @@ pg_off:
         (own("SELECT 1", {"scheduling_api_requests_total": gauge()}), "is taken by the exporter's own counter"),
         (own("SELECT 1", {"scheduling_executions": gauge()}), "the exporter's own counter scheduling_executions_total"),
         (own("SELECT 1", {"x": HISTOGRAM, "x_sum": HISTOGRAM}, cursor={}), "the name x_sum is taken by ./queries."),
+        (own("SELECT 1", {"x_total": {**COUNTER, "labels": ["a"], "values": {"a": list(map(str, range(1001)))}}},
+             cursor={}), "more than 1000 label sets"),
         (foreign(usage="GUAGE"), "pg_x.metrics[0].v.usage: expected one of GAUGE"),
         (foreign(usage="MAPPEDMETRIC"), "MAPPEDMETRIC needs metric_mapping"),
         (foreign(pg_version="new"), "expected a range of versions"),
