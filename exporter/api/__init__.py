@@ -26,6 +26,7 @@ from exporter.api import (
     monitoring_tasks,
     nativelink,
     nativelink_operations,
+    profile,
     reference,
     scheduler_errors,
     scheduler_health,
@@ -64,4 +65,5 @@ FAMILIES: Final[tuple[Declare, ...]] = (
     checking.endpoints,
     alerts.endpoints,
     alert_webhook.endpoints,
+    profile.endpoints,
 )

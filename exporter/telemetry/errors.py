@@ -24,7 +24,7 @@ from exporter.logs.pipeline import SERVICE
 from exporter.outbound import Reveal
 from exporter.telemetry.events import fatal_event, sentry_event
 from exporter.telemetry.outage import Outage
-from exporter.vault.threads import in_thread
+from exporter.threads import in_thread
 
 if TYPE_CHECKING:
     from exporter.telemetry.sentry import Client

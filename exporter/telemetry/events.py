@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from exporter.logs import ErrorEvent, masked, masked_text
+from exporter.profiling import short_path
 
 #: Error classes as Sentry's levels.
 LEVELS: Final = {"critical": "fatal", "error": "error", "warning": "warning", "info": "info"}
@@ -90,19 +91,9 @@ def _frames(trace: TracebackType | None) -> list[dict[str, Any]]:
     return [
         {
             "function": frame.name,
-            "filename": _short(frame.filename),
+            "filename": short_path(frame.filename),
             "lineno": frame.lineno,
             "in_app": "exporter" in PurePath(frame.filename).parts and "site-packages" not in frame.filename,
         }
         for frame in traceback.StackSummary.extract(traceback.walk_tb(trace), lookup_lines=False)
     ][-50:]
-
-
-def _short(filename: str) -> str:
-    """A file from its package on: where it is installed says nothing."""
-    parts = PurePath(filename).parts
-    for root in ("site-packages", "exporter"):
-        if root in parts:
-            at = len(parts) - 1 - parts[::-1].index(root) + (root == "site-packages")
-            return "/".join(parts[at:])
-    return parts[-1] if parts else filename

@@ -18,7 +18,7 @@ from exporter.logs import scrubber
 from exporter.logs.pipeline import SERVICE
 from exporter.outbound import Reveal
 from exporter.telemetry.destination import Destination, destination
-from exporter.vault.threads import in_thread
+from exporter.threads import in_thread
 
 log = structlog.get_logger(component="tracing")
 

@@ -14,9 +14,9 @@ from typing import Any, Final
 from exporter.config.model import VaultAuth
 from exporter.config.secrets import Secret
 from exporter.logs import scrubber
+from exporter.threads import in_thread
 from exporter.vault.failure import VaultError
 from exporter.vault.state import Operation
-from exporter.vault.threads import in_thread
 
 #: Sends a request: the operation's name, a call of hvac's client, the token to send with it.
 Send = Callable[[Operation, Callable[[Any], Any], str], Awaitable[dict[str, Any]]]
@@ -155,7 +155,7 @@ async def _read(path: str, key: str) -> str:
             return file.read(_LARGEST).decode().strip()
 
     try:
-        text = await in_thread(read)
+        text = await in_thread(read, "vault")
     except UnicodeDecodeError:
         raise VaultError("invalid", f"vault.auth.{key}: {path} is not UTF-8 text") from None
     except (OSError, ValueError) as error:

@@ -15,10 +15,10 @@ import structlog
 
 from exporter import tracing
 from exporter.config.model import Vault
+from exporter.threads import in_thread
 from exporter.vault.circuit import Circuit
 from exporter.vault.failure import VaultError, unexpected
 from exporter.vault.state import Operation, Requests
-from exporter.vault.threads import in_thread
 
 if TYPE_CHECKING:
     from exporter.vault.transport import Transport
@@ -94,7 +94,7 @@ class Line:
     ) -> dict[str, Any]:
         """Ask in a thread. What bounds an answer there does not bound looking up a name, or headers that trickle."""
         transport = await self._ready()
-        asking = asyncio.create_task(in_thread(lambda: transport.call(call, token, seconds=seconds)))
+        asking = asyncio.create_task(in_thread(lambda: transport.call(call, token, seconds=seconds), "vault"))
         limit = _LIMIT * (seconds or self._config.timeout)
         done, _ = await asyncio.wait({asking}, timeout=limit)
         if done:
@@ -118,7 +118,7 @@ class Line:
     async def _ready(self) -> Transport:
         if self._transport is None:
             # hvac takes a moment to load, and only those who have Vault shall pay for it.
-            self._transport = await in_thread(lambda: _load(self._config))
+            self._transport = await in_thread(lambda: _load(self._config), "vault")
         return self._transport
 
     async def watch(self) -> None:
@@ -141,7 +141,7 @@ class Line:
         try:
             transport = await self._ready()
             with tracing.span("vault health", "vault", "client", attributes=self._about("health")):
-                await in_thread(transport.health)
+                await in_thread(transport.health, "vault")
         except VaultError as error:
             self._failed("health", error)
         except Exception as fault:  # the boundary to hvac: the watch goes on

@@ -17,7 +17,7 @@ from exporter.errors import StoreError
 from exporter.logs import scrubber
 from exporter.telemetry.outage import QUIET, Outage
 from exporter.telemetry.provider import Tracing
-from exporter.vault.threads import in_thread
+from exporter.threads import in_thread
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 GIVEN = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
@@ -116,7 +116,7 @@ async def test_a_task_that_detaches_has_neither_trace_nor_request(made: Made) ->
 async def test_a_callers_trace_is_gone_on_with_and_carried_on(made: Made) -> None:
     with tracing.span("request", "request", "server", caller={**GIVEN, "tracestate": "vendor=1"}):
         carried = tracing.carried()
-        in_a_thread = await in_thread(tracing.carried)
+        in_a_thread = await in_thread(tracing.carried, "tests")
         bound = get_contextvars()
     assert carried["traceparent"].startswith(f"00-{TRACE}-{bound['span_id']}-")
     assert carried["tracestate"] == "vendor=1"

@@ -40,7 +40,10 @@ def test_no_text_gets_through_however_it_is_quoted(secret: str) -> None:
 
 def test_the_shipped_profiles_keep_their_tables_and_lose_their_values() -> None:
     for name, profile in shipped().items():
-        text = without_values(profile.executions or profile.jobs or "")
+        asked = profile.executions or profile.jobs
+        if asked is None:
+            continue  # what is asked over HTTP
+        text = without_values(asked)
         assert text.startswith(("SELECT", "WITH")), name
         assert " FROM " in text
         assert "'" not in text.replace('"', ""), name

@@ -12,7 +12,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def in_thread(work: Callable[[], T], name: str = "vault") -> T:
+async def in_thread(work: Callable[[], T], name: str) -> T:
     """What ``work`` returns or raises, run in a thread of its own.
 
     A pool's threads are joined when the interpreter ends: a server that never answers would hold the process back.
