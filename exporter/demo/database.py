@@ -1,7 +1,11 @@
-"""The shop's database: its roles, the scheduler's schema, and what the sidecar may see of it."""
+"""The shop's database: its roles, the scheduler's schema, and what the sidecar may see of it.
+
+``python -m exporter.demo.database`` makes the schema alone, in the database of ``SCHEDULER_EXPORTER_DEMO_DSN``.
+"""
 
 from __future__ import annotations
 
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +46,7 @@ def create_shop(server: PostgresServer, directory: Path) -> ShopDatabase:
             create = sql.SQL("CREATE DATABASE {} OWNER {}")
             admin.execute(create.format(sql.Identifier(NAME), sql.Identifier(OWNER)))
     owner_dsn = server.dsn(NAME, OWNER, passwords[OWNER])
-    _create_schema(owner_dsn)
+    create_schema(owner_dsn)
     return ShopDatabase(
         owner_dsn=owner_dsn,
         monitor_dsn=server.dsn(NAME, MONITOR, passwords[MONITOR]),
@@ -50,7 +54,8 @@ def create_shop(server: PostgresServer, directory: Path) -> ShopDatabase:
     )
 
 
-def _create_schema(owner_dsn: str) -> None:
+def create_schema(owner_dsn: str) -> None:
+    """Make the scheduler's tables, unless they are there; the role ``monitor`` may read them."""
     from procrastinate.schema import SchemaManager  # noqa: PLC0415 - an extra: needed by the demo alone
 
     with psycopg.connect(owner_dsn) as owner:
@@ -65,3 +70,7 @@ def _password(file: Path) -> str:
         file.touch(mode=0o600)
         file.write_text(secrets.token_hex(12))
     return file.read_text()
+
+
+if __name__ == "__main__":
+    create_schema(os.environ[DSN_VARIABLE])
