@@ -33,7 +33,7 @@ def parser(monkeypatch: pytest.MonkeyPatch) -> argparse.ArgumentParser:
 def commands(documents: Documents) -> Iterator[tuple[str, list[str]]]:
     """(place, words) of every command in a shell block, pipes taken apart."""
     for block in documents.blocks("sh"):
-        for line in block.text.splitlines():
+        for line in block.text.replace("\\\n", " ").splitlines():
             for part in line.split("|"):
                 words = shlex.split(part, comments=True)
                 if words:
@@ -61,7 +61,18 @@ def test_other_commands_exist(documents: Documents) -> None:
         if words[0] == "make":
             assert words[1] in targets, f"{place}: no make {words[1]}"
         else:
-            known = ("scheduler-exporter", "pip", "export", "psql", "kill", "curl", "amtool")
+            known = (
+                "scheduler-exporter",
+                "pip",
+                "export",
+                "psql",
+                "kill",
+                "curl",
+                "amtool",
+                "docker",
+                "helm",
+                "kubectl",
+            )
             assert words[0] in known, f"{place}: {words[0]}"
 
 
