@@ -80,6 +80,35 @@ def now() -> list[Any]:
     ]
 
 
+def alerts() -> Any:
+    """What fires, worst first: what is wrong is what wakes somebody."""
+    by = ("alertname", "store", "task_type", "connection", "name", "job_name")
+    ranks = (('severity="critical"', 3), ('severity="warning"', 2), ('severity="info"', 1))
+    ranked = "\n  or\n".join(f"{rank} * {most(firing(severity), *by)}" for severity, rank in ranks)
+    runbook = {"title": "Runbook", "url": "${runbooks}/${__data.fields.alertname}.md", "targetBlank": True}
+    return p.listing(
+        "Alerts that fire",
+        "Alerts of the shipped rules that fire now. A click on the name opens its runbook.",
+        [
+            p.Column(
+                "Value",
+                "Severity",
+                width=90,
+                mapping={"3": ("critical", p.BAD), "2": ("warning", p.WARN), "1": ("info", p.CALM)},
+            ),
+            p.Column("alertname", "Alert", width=280, links=(runbook,)),
+            p.Column("store", "Store"),
+            p.Column("task_type", "Task type"),
+            p.Column("connection", "Connection"),
+            p.Column("name", "Dependency"),
+            p.Column("job_name", "Job"),
+        ],
+        Query(ranked).table("A"),
+        sort="Severity",
+        size=(24, 7),
+    )
+
+
 def day() -> list[Any]:
     """What the last 24 hours were like."""
     ended = total(increase(EXECUTIONS, NOT_CANCELLED, over="24h"))
@@ -189,37 +218,11 @@ def trend() -> list[Any]:
 
 
 def worst() -> list[Any]:
-    """Tables to click in: alerts, workers, jobs that fail."""
-    runbook = {"title": "Runbook", "url": "${runbooks}/${__data.fields.alertname}.md", "targetBlank": True}
+    """Tables to click in: workers, jobs that fail."""
     worker = ("store", "worker")
     finished = total(increase("scheduling_worker_executions_total", NOT_CANCELLED, over="24h"), *worker)
     succeeded = total(increase("scheduling_worker_executions_total", 'status="success"', over="24h"), *worker)
     return [
-        p.listing(
-            "Alerts that fire",
-            "Alerts of the shipped rules that fire now. A click on the name opens its runbook.",
-            [
-                p.Column(
-                    "severity",
-                    "Severity",
-                    width=90,
-                    mapping={"critical": ("critical", p.BAD), "warning": ("warning", p.WARN), "info": ("info", p.CALM)},
-                ),
-                p.Column("alertname", "Alert", width=280, links=(runbook,)),
-                p.Column("store", "Store"),
-                p.Column("task_type", "Task type"),
-                p.Column("connection", "Connection"),
-                p.Column("name", "Dependency"),
-                p.Column("job_name", "Job"),
-            ],
-            Query(f"max by (severity, alertname, store, task_type, connection, name, job_name) ({firing()})").table(
-                "A"
-            ),
-            sort="Severity",
-            descending=False,
-            hidden=("Value", "Value #A"),
-            size=(24, 8),
-        ),
         p.listing(
             "Worker activity",
             "Each worker: what it runs now, what it finished within 24 hours and how much of that succeeded, and its "
@@ -284,7 +287,7 @@ def build() -> Frame:
         name="overview",
         title="Scheduler overview",
         description="Whether the scheduler runs, what failed, what is stuck and what was missed; begin here.",
-        rows=[("Now", now()), ("The last 24 hours", day()), ("Trend", trend()), ("Look into", worst())],
+        rows=[("Now", [*now(), alerts()]), ("The last 24 hours", day()), ("Trend", trend()), ("Look into", worst())],
         since="now-24h",
         task_type=True,
     )

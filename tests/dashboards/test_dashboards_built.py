@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from support.dashboards import BOARDS, FOLDER, ROOT
 from support.rules import ALERTS, RULES
 
@@ -51,3 +52,19 @@ def test_the_rules_readme_says_which_dashboard_is_whose() -> None:
     table = (RULES / "README.md").read_text(encoding="utf-8")
     for uid in re.findall(r"^\| `\w+` \| `(scheduling-\w+)` \|", table, re.MULTILINE):
         assert uid in {board["uid"] for board in BOARDS.values()}
+
+
+def test_the_provisioning_that_the_documents_show_has_what_grafana_asks_for() -> None:
+    text = (ROOT / "docs" / "dashboards.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```yaml grafana\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    settings = yaml.safe_load(block)
+    assert settings["apiVersion"] == 1
+    [provider] = settings["providers"]
+    assert provider["type"] == "file"
+    assert provider["options"]["path"].startswith("/")
+
+
+def test_the_documents_name_every_dashboard() -> None:
+    text = (ROOT / "docs" / "dashboards.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\w ]+) \| `(\w+)\.json`, `([\w-]+)` \|", text, re.MULTILINE)
+    assert rows == [(BOARDS[name]["title"], name, BOARDS[name]["uid"]) for name in NAMES]
