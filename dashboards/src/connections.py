@@ -62,11 +62,11 @@ def health() -> list[Any]:
             [
                 p.Column("connection", "Connection"),
                 p.Column("host", "Host"),
-                p.Column("port", "Port", width=70),
+                p.Column("port", "Port", width=90),
                 p.Column("database", "Database"),
-                p.Column("server_version", "Version", width=80),
-                p.Column("role", "Role", width=80),
-                p.Column("Value #B", "State", mapping=p.UP, width=70),
+                p.Column("server_version", "Version", width=110),
+                p.Column("role", "Role", width=100),
+                p.Column("Value #B", "State", mapping=p.UP, width=100),
                 p.Column("Value #C", "Success ago", unit="s", decimals=0),
             ],
             Query(

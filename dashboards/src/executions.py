@@ -200,10 +200,10 @@ def unfinished() -> list[Any]:
             "The 50 jobs with the most failures in a row. A click on the name opens the job's log.",
             [
                 p.Column("job_name", "Job", links=p.job_links()),
-                p.Column("job_id", "Id", width=120),
-                p.Column("task_type", "Task type", width=130),
-                p.Column("critical", "Critical", width=100),
-                p.Column("store", "Store", width=90),
+                p.Column("job_id", "Id", width=100),
+                p.Column("task_type", "Task type", width=120),
+                p.Column("critical", "Critical", width=95),
+                p.Column("store", "Store", width=80),
                 p.Column("Value", "In a row", unit="short", width=110, steps=((None, p.WARN), (3, p.BAD))),
             ],
             Query(

@@ -93,7 +93,7 @@ def alerts() -> Any:
             p.Column(
                 "Value",
                 "Severity",
-                width=90,
+                width=120,
                 mapping={"3": ("critical", p.BAD), "2": ("warning", p.WARN), "1": ("info", p.CALM)},
             ),
             p.Column("alertname", "Alert", width=280, links=(runbook,)),
@@ -229,21 +229,21 @@ def worst() -> list[Any]:
             "last heartbeat. Red without a heartbeat for two minutes, the default of worker_lost_after.",
             [
                 p.Column("worker", "Worker"),
-                p.Column("store", "Store", width=90),
-                p.Column("Value #A", "Finished, 24 h", unit="short", decimals=0, width=130),
+                p.Column("store", "Store", width=80),
+                p.Column("Value #A", "Ended, 24 h", unit="short", decimals=0, width=125),
                 p.Column(
                     "Value #B",
                     "Success",
-                    width=100,
+                    width=105,
                     unit="percentunit",
                     decimals=1,
                     steps=((None, p.BAD), (0.8, p.WARN), (0.95, p.GOOD)),
                 ),
-                p.Column("Value #C", "Running", unit="short", width=100),
+                p.Column("Value #C", "Running", unit="short", width=105),
                 p.Column(
                     "Value #D",
-                    "Heartbeat ago",
-                    width=140,
+                    "Seen ago",
+                    width=110,
                     unit="s",
                     decimals=0,
                     steps=((None, p.GOOD), (30, p.WARN), (120, p.BAD)),
@@ -255,7 +255,7 @@ def worst() -> list[Any]:
             Query(f"min by (store, worker) ({age(select('scheduling_worker_last_seen_timestamp_seconds'))})").table(
                 "D"
             ),
-            sort="Finished, 24 h",
+            sort="Ended, 24 h",
             size=(12, 9),
             runbooks=["SchedulingWorkerLost", "SchedulingNoWorkers"],
         ),

@@ -21,6 +21,7 @@ from tools.dashboards.history import prometheus
 
 ROOT: Final = Path(__file__).parents[2]
 HOURS, STEP = 25, 60
+LEAD = 240
 TALLEST: Final = 2000
 LARGEST: Final = 150_000
 
@@ -41,7 +42,7 @@ def shrink(picture: Path) -> None:
     while scale > 0.3:
         size = (round(whole.width * scale), round(whole.height * scale))
         small = whole.resize(size, Image.Resampling.LANCZOS)
-        small.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(picture, optimize=True)
+        small.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE).save(picture, optimize=True)
         if picture.stat().st_size < LARGEST:
             return
         scale *= 0.9
@@ -59,7 +60,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         pictures = Path(directory) / "pictures"
         pictures.mkdir()
-        with prometheus(Path(directory), hours=HOURS, step=STEP) as address:
+        with prometheus(Path(directory), hours=HOURS, step=STEP, lead=LEAD) as address:
             report = draw(given.dist.resolve(), address, pictures, dashboards)
         for picture in pictures.iterdir():
             shrink(picture)

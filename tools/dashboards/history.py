@@ -89,10 +89,13 @@ def write(file: Path, span: Span, *, beside: bool) -> None:
 
 
 @contextlib.contextmanager
-def prometheus(directory: Path, *, hours: float, step: int, beside: bool = True) -> Iterator[str]:
-    """A running Prometheus with that history; its address. It evaluates no rules and scrapes nothing."""
+def prometheus(directory: Path, *, hours: float, step: int, beside: bool = True, lead: float = 0) -> Iterator[str]:
+    """A running Prometheus with that history; its address. It evaluates no rules and scrapes nothing.
+
+    ``lead``: seconds by which the history goes on beyond now, so that it still has something new while it is looked at.
+    """
     text, data, port = directory / "history.om", directory / "data", free_port()
-    write(text, Span(time.time() // STEP * STEP, hours, step), beside=beside)
+    write(text, Span((time.time() + lead) // STEP * STEP, hours, step), beside=beside)
     command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text), str(data)]
     made = subprocess.run(command, check=False, capture_output=True, text=True)
     if made.returncode:

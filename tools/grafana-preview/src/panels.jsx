@@ -1,6 +1,6 @@
 // The panel plugins, made of the parts that Grafana publishes; what has none is drawn by heatmap.jsx and timeline.jsx.
 import React from 'react';
-import { PanelPlugin, FieldType, getFieldDisplayValues } from '@grafana/data';
+import { PanelPlugin, FieldType, getDisplayValueAlignmentFactors, getFieldDisplayValues } from '@grafana/data';
 import { TimeSeries, BigValue, VizRepeater, BarGauge, Table, useTheme2 } from '@grafana/ui';
 import { sceneUtils } from '@grafana/scenes';
 import { Heatmap } from './heatmap.jsx';
@@ -140,6 +140,7 @@ function Bars({ data, fieldConfig, options, replaceVariables, width, height, tim
           theme={theme}
           itemSpacing={10}
           text={options.text}
+          alignmentFactors={getDisplayValueAlignmentFactors(vs)}
           displayMode={options.displayMode ?? 'gradient'}
         />
       )}
