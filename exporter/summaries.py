@@ -48,6 +48,8 @@ class Summaries:
 
     async def run(self) -> None:
         """Go on for ever."""
+        for store in self._configured()[1]:
+            self._since(store.name)
         while True:
             interval = self._configured()[0].summary_interval
             await asyncio.sleep(min(BEAT, interval or BEAT))
@@ -70,22 +72,27 @@ class Summaries:
         return part.value if part is not None and part.fresh(time.monotonic()) else None
 
     def _jobs(self, store: str, window: int) -> None:
-        executions: Executions | None = self._part("executions", store)
         running: Running | None = self._part("running", store)
         told: dict[str, Any] = {}
-        if executions is not None:
-            rows = executions.counts.executions.values()
-            ended = tuple(sum(row[i] for row in rows) for i in range(len(FINAL_STATUSES)))
-            before = self._ended.get(store, ended)
-            self._ended[store] = ended
-            # A state file that was lost begins at 0 again.
-            since = [max(0, now - then) for now, then in zip(ended, before, strict=True)]
-            told = {name.lower(): number for name, number in zip(FINAL_STATUSES, since, strict=True)}
+        told |= self._since(store)
         if running is not None:
             types = running.by_task_type.values()
             told |= {"running": sum(t.running for t in types), "stuck": _sum(t.stuck for t in types)}
         told["overdue"] = overdue_count(self._part("queues", store), self._part("schedules", store))
         log.info("jobs", category="jobs", store=store, window=window, **told)
+
+    def _since(self, store: str) -> dict[str, int]:
+        """How many executions ended since this was asked before, by status; nothing where that is not known."""
+        executions: Executions | None = self._part("executions", store)
+        if executions is None:
+            return {}
+        rows = executions.counts.executions.values()
+        ended = tuple(sum(row[i] for row in rows) for i in range(len(FINAL_STATUSES)))
+        before = self._ended.get(store, ended)
+        self._ended[store] = ended
+        # A state file that was lost begins at 0 again.
+        since = [max(0, now - then) for now, then in zip(ended, before, strict=True)]
+        return {name.lower(): number for name, number in zip(FINAL_STATUSES, since, strict=True)}
 
     def _polls(self, store: str) -> None:
         parts = [

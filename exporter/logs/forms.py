@@ -38,7 +38,7 @@ _LOGIN_OPTION: Final = re.compile(r"(?<!\S)(-u\s*|--user[ =])([^\s:\"']+):\S+")
 _ELEMENT: Final = re.compile(rf"(?i)(<[\w:.-]{{0,40}}?{WORDS}>)[^<]+(?=</)")
 _USERINFO: Final = re.compile(r"(://[^\s/@:]*:)(?!\d{1,5}/)[^\s@]*(?:@[^\s@/,]*(?=@))*@")
 _LONE_USERINFO: Final = re.compile(r"(://)[0-9a-f]{32}(?=@)")
-_ORACLE: Final = re.compile(r"\b(\w{1,30})/[^\s/@]{1,60}(?=@//?[\w.]|@\w[\w.]*:\d)")
+_ORACLE: Final = re.compile(r"\b(\w{1,30})/[^\s/@]{1,60}(?=@//?[\w.])")
 _PEM: Final = re.compile(r"-----BEGIN ([A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
 _HEADER: Final = re.compile(r"(?i)\b((?:set-)?cookie\\?[\"']?\s*:\s*\\?[\"']?)(?=[^\s=;\"']+=)[^\r\n\"']+")
 _AUTHORIZATION: Final = re.compile(
@@ -121,7 +121,7 @@ RULES: Final[tuple[tuple[tuple[str, ...], bool, Rewrite], ...]] = (
     (("--",), True, lambda text: _OPTION.sub(_assigned, text)),
     (("-u", "--user"), True, lambda text: _LOGIN_OPTION.sub(rf"\1\2:{REDACTED}", text)),
     (("</",), True, _after(_ELEMENT)),
-    (("@",), True, lambda text: _ORACLE.sub(rf"\1/{REDACTED}", text)),
+    (("@/",), True, lambda text: _ORACLE.sub(rf"\1/{REDACTED}", text)),
     (("$",), True, _whole(_HASH)),
 )
 #: One of these begins each token of ``_TOKEN``.

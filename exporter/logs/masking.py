@@ -52,7 +52,7 @@ def masked(value: Any) -> Any:
     texts: list[str] = []
     _collect(value, texts, 0)
     # One look at all of it tells most values clean: the rules need not be tried on each text.
-    return _Walk(masked_text if _suspect("\n".join(texts)) else str).value(value, Kind.PLAIN, False, 0)
+    return _Walk(_masks("\n".join(texts))).value(value, Kind.PLAIN, False, 0)
 
 
 def _collect(value: Any, texts: list[str], depth: int) -> None:
@@ -68,9 +68,11 @@ def _collect(value: Any, texts: list[str], depth: int) -> None:
             _collect(inner, texts, depth + 1)
 
 
-def _suspect(text: str) -> bool:
-    """False for a text that ``masked_text`` would leave as it is."""
-    return scrubber.finds(text) or forms.suspect(text) or personal.suspect(text) or _quotes_data(text)
+def _masks(text: str) -> Callable[[str], str]:
+    """What has to be done to each part of ``text``: nothing, or no more than is worth trying."""
+    if scrubber.finds(text) or forms.suspect(text) or _quotes_data(text):
+        return masked_text
+    return personal.without_personal if personal.suspect(text) else str
 
 
 def _quotes_data(text: str) -> bool:
