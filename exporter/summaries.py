@@ -48,10 +48,12 @@ class Summaries:
 
     async def run(self) -> None:
         """Go on for ever."""
-        for store in self._configured()[1]:
-            self._since(store.name)
         while True:
-            interval = self._configured()[0].summary_interval
+            settings, stores = self._configured()
+            for store in stores:
+                if store.name not in self._ended:  # from where on what ends is counted here
+                    self._since(store.name)
+            interval = settings.summary_interval
             await asyncio.sleep(min(BEAT, interval or BEAT))
             logs.tend()
             if interval and time.monotonic() - self._said >= interval:

@@ -52,10 +52,11 @@ def at_work(sidecar: Sidecar, native: NativeStore) -> None:
 
 def test_every_field_and_category_on_standard_output(native: NativeStore, start_sidecar: StartSidecar) -> None:
     sidecar = start_sidecar(config(native))
+    until(lambda: any("failed" in line for line in sidecar.events("jobs")), 30, "a summary of a store that was read")
     at_work(sidecar, native)
     until(lambda: {line["category"] for line in sidecar.events()} == CATEGORIES, 30, "every category has a line")
     [failed] = until(lambda: sidecar.events("execution failed"), 30, "the failed job is told")
-    until(lambda: any(line["failed"] == 1 for line in sidecar.events("jobs")), 30, "it is in a summary")
+    until(lambda: any(line.get("failed") == 1 for line in sidecar.events("jobs")), 30, "it is in a summary")
     lines = sidecar.events()
     for line in lines:
         assert list(line)[:4] == ["timestamp", "level", "service", "category"], line
