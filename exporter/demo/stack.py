@@ -20,6 +20,7 @@ from exporter.demo.postgres import PostgresServer
 from exporter.demo.processes import Child, Supervisor
 from exporter.demo.readiness import fetch, is_complete
 from exporter.demo.signals import Interrupted, Interrupts
+from exporter.demo.vault import VaultServer
 from exporter.demo.workspace import render, workspace
 from exporter.errors import ExporterError
 
@@ -77,11 +78,12 @@ class Stack:
 
     def start(self, since: float) -> None:
         """Start everything; print the addresses once a scrape is complete. ``since``: when it all began."""
-        say("Starting PostgreSQL, a scheduler with three workers, and the sidecar ...")
+        say("Starting PostgreSQL, Vault, a scheduler with three workers, and the sidecar ...")
         server = self.start_postgres()
         shop = create_shop(server, self.directory)
         self.start_shop(shop)
-        sidecar = self.start_sidecar(server)
+        vault = self.start_vault(server)
+        sidecar = self.start_sidecar(server, vault)
         if self.options.prometheus_port is not None:
             self.start_prometheus(self.options.prometheus_port)
         self._wait_for_scrape(sidecar)
@@ -120,12 +122,23 @@ class Stack:
             self.replaceable.append(child)
         self.replaceable.append(self._python("producer", "exporter.demo.producer", environment=environment))
 
-    def start_sidecar(self, server: PostgresServer) -> Child:
+    def start_vault(self, server: PostgresServer) -> VaultServer:
+        vault = VaultServer(self.directory)
+        try:
+            vault.start(server)
+        finally:
+            if vault.child.running:
+                self.supervisor.adopt(vault.child)
+        self.essential.append(vault.child)
+        return vault
+
+    def start_sidecar(self, server: PostgresServer, vault: VaultServer) -> Child:
         values: dict[str, str | int] = {
             "DIRECTORY": str(self.directory),
             "LISTEN_ADDRESS": self.options.listen_address,
             "POSTGRES_PORT": server.port,
             "CLOSED_PORT": free_port(),
+            "VAULT_ADDRESS": vault.address,
         }
         config = render("config.yaml", self.directory / "config.yaml", values)
         sidecar = self._python("sidecar", "exporter", "serve", f"--config.file={config}")

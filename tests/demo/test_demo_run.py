@@ -125,6 +125,8 @@ def test_it_comes_up_complete_and_leaves_nothing(demo: Demo) -> None:
     assert f"http://127.0.0.1:{demo.sidecar_port}/metrics" in demo.output
     assert is_complete(fetch(f"http://127.0.0.1:{demo.sidecar_port}/metrics"))
     demo.wait_for(lambda: executions(demo) > 10, 30)
+    page = fetch(f"http://127.0.0.1:{demo.sidecar_port}/metrics") or ""
+    assert "scheduling_vault_up 1.0" in page and 'scheduling_connection_up{connection="shop"} 1.0' in page
     if shutil.which("prometheus"):  # the demo does without it where it is not installed
         demo.wait_for(lambda: targets(demo.prometheus_port) == ["up"], 30)
         assert {"scheduling-executions", "scheduling-slo-recorded"} <= rule_groups(demo.prometheus_port)
