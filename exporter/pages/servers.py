@@ -58,6 +58,14 @@ class StoreRow:
     backfill: Backfill | None
 
     @property
+    def failures(self) -> dict[str | None, str]:
+        """What is said of the failing questions, once, to the names of those."""
+        found: dict[str | None, list[str]] = {}
+        for question in self.failing:
+            found.setdefault(question.error, []).append(question.name)
+        return {error: ", ".join(names) for error, names in found.items()}
+
+    @property
     def failing(self) -> list[Question]:
         """The questions without an answer at present."""
         return [question for question in self.questions if question.failing]

@@ -69,6 +69,7 @@ class Work:
     totals: work.Totals
     trend: Trend | None
     figures_age: float | None
+    ages: dict[str, float]
     running: Listed[work.RunningRow]
     overdue: Listed[work.OverdueRow]
     failing: Listed[work.FailingRow]
@@ -163,6 +164,7 @@ class _Gathered:
             totals=work.totals(known, figures.values()),
             trend=trend(figures.values(), self.now),
             figures_age=max((max(0.0, self.now - one.end) for one in figures.values()), default=None),
+            ages=work.ages(known, self.now),
             running=page("running", work.running_rows(self.stores, self.now)),
             overdue=page("overdue", work.overdue_rows(known, self.now)),
             failing=page("failing", self.failing),

@@ -118,6 +118,16 @@ class Totals:
     mean: float | None
 
 
+def ages(stores: Iterable[Known], now: float) -> dict[str, float]:
+    """Seconds since each question that lists are made of was answered by the store that did so longest ago."""
+    found: dict[str, float] = {}
+    for known in stores:
+        for part in known.parts:
+            if part.collected_at is not None and part.value is not None and part.fresh(known.now):
+                found[part.collector] = max(found.get(part.collector, 0.0), now - part.collected_at)
+    return found
+
+
 def running_rows(stores: Iterable[tuple[AnyStore, Known]], now: float) -> list[RunningRow]:
     """What runs, as far as it is listed one by one: what is stuck first, then what runs for longest."""
     rows = []

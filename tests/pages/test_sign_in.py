@@ -193,8 +193,8 @@ async def test_a_connection_is_checked_by_its_form_and_the_next_page_says_so() -
         answer = await browser.send("/act/check", form)
         assert (answer.status, answer.headers["Location"]) == (303, "/?workers=1")
         updated = await browser.get("/", **{"X-Page-Update": "1"})
-        assert "Checked" not in updated.text("main"), "an update by the page's script takes nothing away"
-        assert "Checked users: it is up and answered in 100 ms" in (await browser.get()).text("main")
+        assert "Checked" not in updated.html, "an update by the page's script takes nothing away"
+        assert "Checked users: it is up and answered in 100 ms" in (await browser.get()).text("notice")
         assert "Checked users" not in (await browser.get()).html, "once"
     entry = world.audit.entries[-1]
     assert (entry.action, entry.actor, entry.result, entry.target) == ("check", "ops", "success", "connection users")
@@ -216,7 +216,7 @@ async def test_a_job_is_triggered_once_however_often_the_form_is_sent() -> None:
         [form] = (await browser.get()).forms("/act/trigger")
         for told in ("Job 77 was triggered as execution x1", "and not a second time"):
             assert (await browser.send("/act/trigger", form)).status == 303
-            assert told in (await browser.get()).text("main")
+            assert told in (await browser.get()).text("notice")
     assert [one[:2] for one in done] == [("main", "77")] * 2
     assert done[0][2] == done[1][2] and done[0][2]
 
@@ -263,7 +263,7 @@ async def test_who_may_not_act_has_no_forms_and_is_refused() -> None:
             if token == VIEWER:
                 assert answer.status == 403
             else:
-                assert "actions are off" in (await browser.get()).text("main")
+                assert "actions are off" in (await browser.get()).text("notice")
             assert world.connections.checks == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 from selenium import webdriver
@@ -65,3 +66,26 @@ def violations(driver: webdriver.Chrome) -> list[str]:
         f"{one['id']}: {one.get('help', '')}: {[node['html'][:200] for node in one.get('nodes', [])][:5]}"
         for one in found["violations"]
     ]
+
+
+def look(driver: webdriver.Chrome, url: str, file: Path) -> None:
+    """Look at a page on a wide screen in light and on a phone in dark; a picture of each beside ``file``.
+
+    AssertionError for what somebody could not use: what axe-core finds, what is wider than the screen, and whatever the
+    browser complains of, which is how a breach of the page's policy shows.
+    """
+    for scheme, (width, height) in {"light": WIDE, "dark": PHONE}.items():
+        prefer(driver, scheme)
+        resize(driver, width, height)
+        driver.get(url)
+        size = driver.execute_script("const e = document.documentElement; return [e.scrollWidth, e.scrollHeight]")
+        assert size[0] <= width, f"{url}: {size[0]} px wide on a screen of {width}"
+        found = violations(driver)
+        assert found == [], f"{url}, {scheme}: {found}"
+        resize(driver, width, min(size[1], 5000))
+        driver.save_screenshot(str(file.with_name(f"{file.name}-{scheme}.png")))
+    said = [line for line in driver.get_log("browser") if line["level"] in ("WARNING", "SEVERE")]
+    # An answer that is an error is one that the page shows; a line is logged for it all the same.
+    complaints = [line for line in said if "Failed to load resource" not in line["message"]]
+    assert complaints == [], complaints
+    resize(driver, *WIDE)
