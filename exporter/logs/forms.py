@@ -36,7 +36,7 @@ _ASSIGNED: Final = re.compile(
 _OPTION: Final = re.compile(rf"(?i)(--[a-z-]{{0,30}}?{WORDS}\s+)({_QUOTED}|[^\s-]\S*)")
 _LOGIN_OPTION: Final = re.compile(r"(?<!\S)(-u\s*|--user[ =])([^\s:\"']+):\S+")
 _ELEMENT: Final = re.compile(rf"(?i)(<[\w:.-]{{0,40}}?{WORDS}>)[^<]+(?=</)")
-_USERINFO: Final = re.compile(r"(://[^\s/@:]*:)(?!\d{1,5}/)[^\s@]*(?:@[^\s@/,]*(?=@))*@")
+_USERINFO: Final = re.compile(r"(://[^\s/@:]*:)(?!\d{1,5}/)(?:(?!://)[^\s@])*(?:@[^\s@/,]*(?=@))*@")
 _LONE_USERINFO: Final = re.compile(r"(://)[0-9a-f]{32}(?=@)")
 _ORACLE: Final = re.compile(r"\b(\w{1,30})/[^\s/@]{1,60}(?=@//?[\w.])")
 _PEM: Final = re.compile(r"-----BEGIN ([A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)

@@ -26,7 +26,7 @@ _TELLING: Final = frozenset({Kind.NAME, Kind.NUMBER, Kind.OTHER})
 _WITHIN: Final = frozenset({Kind.PERSON, Kind.NAME, Kind.OTHER})
 _INSTEAD: Final = {Kind.SECRET: REDACTED, Kind.NUMBER: PHONE, Kind.OTHER: OTHER}
 #: PostgreSQL quotes the row that it refuses, and the keys that are taken.
-_ROW: Final = re.compile(r"(?i)(failing row contains \().*(\))")
+_ROW: Final = re.compile(r"(?im)(failing row contains \()[^\n]*?(\)?\.?)$")
 #: C0 and C1 but for tab and line feed, Unicode's own line ends, and halves of surrogate pairs, which are no text.
 _CONTROL: Final = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff]")
 _NAMED: Final = re.compile(

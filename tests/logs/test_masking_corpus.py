@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +160,41 @@ def test_no_sink_gets_any_of_it(log_format: Any, tmp_path: Path) -> None:
                 if len(secret) >= 6 and "\n" not in secret:
                     assert secret not in text, f"{where}: {secret}"
                     assert json.dumps(secret)[1:-1] not in text, f"{where}: {secret}"
+
+
+#: Texts that make careless patterns try each beginning with each end.
+HOSTILE = (
+    "://a:",
+    "://a:@x",
+    "a@",
+    "1 ",
+    "0123456789",
+    "+1 2 3 4 5 6 7",
+    "password=",
+    'password="\\',
+    "authorization:",
+    "bearer ",
+    "cookie: a=",
+    "basic QUJD",
+    "-----BEGIN PRIVATE KEY",
+    "eyJ",
+    "first_name ",
+    "Key (",
+    "failing row contains (",
+    "phone ",
+    "<a",
+    "--a-",
+    "DE12 ABCD ",
+    "a/b@//",
+    '"a ',
+    "M",
+    "s.",
+)
+
+
+@pytest.mark.parametrize("part", HOSTILE)
+def test_no_text_takes_long(part: str) -> None:
+    text = (part * (100_000 // len(part)))[:100_000]
+    began = time.process_time()
+    masked_text(text)
+    assert time.process_time() - began < 5
