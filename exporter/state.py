@@ -14,6 +14,7 @@ import msgspec
 from exporter.config.load import NOT_ASKED, load_file
 from exporter.ledger.inspection import Inspected, inspect, overview, rows
 from exporter.ledger.verification import verify
+from exporter.logs import masked
 
 #: The flags of `serve` that say where the state is, with the same variables.
 _VARIABLES: Final = {"state_path": "SCHEDULER_EXPORTER_STATE_PATH", "config_file": "SCHEDULER_EXPORTER_CONFIG_FILE"}
@@ -45,7 +46,8 @@ def _export(state: Inspected, args: argparse.Namespace) -> int:  # noqa: ARG001
     try:
         write(encode({"table": "state", "schema": state.version, "exported_at": time.time()}) + b"\n")
         for row in rows(state):
-            write(encode(row) + b"\n")
+            # Through JSON: keys are texts then, as the masker has them.
+            write(encode(masked(msgspec.json.decode(encode(row)))) + b"\n")
         sys.stdout.flush()
     except BrokenPipeError:
         # Who read it has had enough. Python would complain about what it cannot flush.
