@@ -270,7 +270,7 @@ class App:
                 self._reload_ok = False
                 self._sample()
                 log.error("configuration refused; the last good one stays in force", problems=e.problems)
-                return ReloadResult(ok=False, problems=tuple(map(logs.masked_text, e.problems)))
+                return ReloadResult(ok=False, problems=tuple(map(logs.scrubber.text, e.problems)))
             await self._apply(config, packs)
             self._reload_ok, self._reload_at = True, time.time()
             self._sample()

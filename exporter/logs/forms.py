@@ -26,7 +26,7 @@ WORDS: Final = (
 #: What follows such a word in a sentence about it.
 _SENTENCE: Final = (
     r"(?!(?:must|is|was|has|field|required|invalid|none|null|nil|missing|cannot|can't|not|no|too|should|expected|"
-    r"incorrect|wrong|empty|true|false|expired|unknown|mismatch|authentication|denied|got|does|failed|a|an|the|in|for)\b)"
+    r"incorrect|wrong|empty|true|false|expired|unknown|duplicate|never|only|mismatch|authentication|denied|got|does|failed|a|an|the|in|for)\b)"
 )
 _QUOTED: Final = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\\\"(?:[^\"\\]|\\[^\"])*\\\"|[\"'][^\"'\n]*\Z"
 _BARE: Final = r"[^\s,;&\"']+"
