@@ -73,9 +73,9 @@ def test_a_request_is_a_span_of_its_callers_trace(
     assert collector.requests[0]["x-api-key"] == "the-key-of-the-collector"
     assert ADMIN not in str(collector.spans)
     # A log line of the request leads to the trace.
-    line = next(e for e in sidecar.events("request") if e.get("endpoint") == "/api/v1/monitoring/tasks/running")
-    assert TRACE in line.values()
-    assert span.span_id in line.values()
+    lines = until(lambda: [e for e in sidecar.events() if e.get("traceId") == TRACE], 10, "a line of the request")
+    assert {line["spanId"] for line in lines} == {span.span_id}
+    assert {line["correlationId"] for line in lines} == {"request-of-the-test"}
 
 
 def test_a_poll_is_a_trace_with_its_statements_and_without_their_values(

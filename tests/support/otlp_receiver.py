@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -97,8 +98,8 @@ def _attributes(pairs: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def running_collector(port: int = 0) -> Iterator[Collector]:
-    """A collector that answers, on ``port`` or any free one."""
+def running_collector(tls: ssl.SSLContext | None = None) -> Iterator[Collector]:
+    """A collector that answers, on a free port."""
     collector = Collector()
     collector.answering.set()
 
@@ -123,8 +124,11 @@ def running_collector(port: int = 0) -> Iterator[Collector]:
         def log_message(self, format: str, *args: Any) -> None:
             """Nothing is logged."""
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
+        server.handle_error = lambda *_: None  # type: ignore[method-assign] # clients that do not trust it
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         collector.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import structlog
@@ -23,6 +25,7 @@ from exporter.outbound import Reveal
 from exporter.telemetry import reporting
 from exporter.telemetry.errors import A_MINUTE
 
+CORPUS = Path(__file__).parents[1] / "logs" / "corpus"
 #: What must not get through, wherever it stands.
 SECRETS = (
     "hunter22",
@@ -98,6 +101,27 @@ async def test_an_event_is_masked_as_the_log_is(sentry: SentryServer) -> None:
     assert (frame["function"], frame["filename"]) == ("fail", "test_reporting.py")
     assert frame.keys() == {"function", "filename", "lineno", "in_app"}
     assert "a local variable" not in everything
+
+
+async def test_the_corpus_of_masking_does_not_leak_and_what_is_harmless_stays(sentry: SentryServer) -> None:
+    marked = [line for line in (CORPUS / "leaks.txt").read_text().splitlines() if line and not line.startswith("# ")]
+    harmless = [line for line in (CORPUS / "harmless.txt").read_text().splitlines() if line and line[0] != "#"]
+    leaks = [line.removesuffix("~").replace("⟦", "").replace("⟧", "") for line in marked]
+    texts = [*leaks, *harmless]
+    assert len(leaks) >= 200
+    async with reported(sentry):
+        log = structlog.get_logger(component="tests")
+        # Sentry's SDK keeps ten entries of a mapping.
+        for start in range(0, len(texts), 10):
+            about = {f"text{number}": text for number, text in enumerate(texts[start : start + 10])}
+            log.error("corpus", batch=start, **about)
+    told = [value for event in sentry.with_message("corpus") for key, value in event["extra"].items() if key != "batch"]
+    assert len(told) > 0.85 * len(texts)
+    everything = "\n".join(text for text in told if text not in harmless)
+    for line in marked:
+        for secret in re.findall("⟦(.*?)⟧", line):
+            assert len(secret) < 6 or secret not in everything, line
+    assert sum(line in told for line in harmless) > 0.85 * len(harmless)
 
 
 async def test_a_request_and_its_trace_are_found_by_the_event(sentry: SentryServer) -> None:
