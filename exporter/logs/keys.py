@@ -41,7 +41,8 @@ _WHO: Final = (
     r"member|author|assignee|signatory|emergencycontact"
 )
 _NAME: Final = re.compile(
-    rf"^(?:{_WHO}|billing|shipping)?(?:first|last|full|given|family|middle|maiden|sur|fore|real|legal|birth)name$|^(?:{_WHO}|billing|shipping)name$|^cardholder$|^nameoncard$"
+    r"(?:first|last|full|given|family|middle|maiden)name$|^(?:sur|fore|real|legal|birth)name$"
+    rf"|^(?:{_WHO}|billing|shipping)(?:sur)?name$|^cardholder$|^nameoncard$"
 )
 _MAYBE: Final = frozenset(
     {"displayname", "username", "nickname", "ownername", "clientname", "createdby", "updatedby", "assignedto", "owner",

@@ -104,6 +104,7 @@ RESULTS: list[tuple[Any, Any]] = [
         {"billingAddress": {"street": "<personal>", "zip": "12345"}},
     ),
     ({"iban": "DE89370400440532013000"}, {"iban": "<personal>"}),
+    ({"user_full_name": "alice", "contactFirstName": "A"}, {"user_full_name": "<name>", "contactFirstName": "<name>"}),
     ({"owner": "Alice van der Berg"}, {"owner": "<name>"}),
     ({"n": ["postgres://u:hunter2@h/db"], "t": None}, {"n": ["postgres://u:<secret>@h/db"], "t": None}),
 ]
