@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from exporter.config.model import Config, Tracing
+from exporter.changes import refuse_fixed
+from exporter.config.model import Config, Sentry, Tracing
 from exporter.config.secrets import Secret
 from exporter.errors import ConfigError
 from exporter.telemetry.destination import destination
@@ -127,3 +128,17 @@ def test_the_process_is_told_by_name_unless_others_say_it(
 ) -> None:
     found = attributes(Config(tracing=Tracing(resource_attributes=configured)), environ)
     assert {name: found.get(name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "after"),
+    [
+        ("tracing", Config(tracing=Tracing(otlp_endpoint="http://x:4318"))),
+        ("sentry", Config(sentry=Sentry(level="info"))),
+    ],
+)
+def test_a_reload_that_changes_where_it_goes_is_refused(key: str, after: Config) -> None:
+    refuse_fixed(after, after)
+    with pytest.raises(ConfigError) as refused:
+        refuse_fixed(Config(), after)
+    assert refused.value.problems == [f"{key}: cannot change while running; restart to apply it"]
