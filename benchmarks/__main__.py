@@ -14,7 +14,7 @@ import traceback
 from benchmarks.report import Row, Sizes, add_sizes, print_table, sizes
 
 #: In the order in which they run: each name is a module with a function ``measure``.
-BENCHMARKS = ("startup", "poll", "scrape", "stats", "api", "catchup", "memory", "cpu", "targets", "rules")
+BENCHMARKS = ("startup", "poll", "scrape", "stats", "api", "catchup", "memory", "cpu", "targets", "rules", "page")
 
 
 def measure(name: str, chosen: Sizes) -> tuple[list[Row], bool]:
