@@ -33,8 +33,7 @@ OPTIONS: Final = (
 #: Pictures by their names: width, height at most, preferred scheme.
 SHOTS: Final = {
     "status-light": (1280, 1500, "light"),
-    "status-dark": (1280, 1500, "dark"),
-    "status-phone": (390, 1500, "dark"),
+    "status-phone": (412, 1500, "dark"),
 }
 #: Bytes of a picture at most.
 LARGEST: Final = 150_000
