@@ -61,8 +61,9 @@ dashboards: $(VENV)/test.stamp ## Build the Grafana dashboards again; ARGS="--ex
 dashtypes: $(VENV)/dashtypes/node_modules ## Hold the dashboards to the types that Grafana publishes; needs npm
 	@cd $(VENV)/dashtypes && exec node dashtypes.mjs $(abspath $(wildcard dashboards/*.json))
 
-screenshots: $(VENV)/screenshots.stamp $(VENV)/preview/dist ## Draw the dashboards into docs/img; needs npm, Chromium, Prometheus
-	@exec $(BIN)/python -m tools.dashboards $(VENV)/preview/dist $(ARGS)
+screenshots: $(VENV)/screenshots.stamp $(VENV)/preview/dist ## Draw dashboards and status page into docs/img; needs npm, Chromium, Prometheus
+	$(BIN)/python -m tools.dashboards $(VENV)/preview/dist $(ARGS)
+	$(BIN)/python -m tools.screenshots page
 
 generate: $(VENV)/demo.stamp ## A store with a scheduler's history: ARGS="--executions 10000000 --dsn postgresql://..."
 	@exec $(BIN)/python -m benchmarks.generate $(ARGS)
