@@ -212,3 +212,37 @@ def test_nobody_to_ask_is_said(start_sidecar: StartSidecar) -> None:
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
     assert json.loads(answer.body)["error"].startswith("there is nobody to ask: set alerting.alertmanager.url")
     assert names(listed(sidecar, "?active=false")) == []
+
+
+def test_what_the_console_is_told_is_printed(start_sidecar: StartSidecar) -> None:
+    sidecar = start_sidecar(config())
+    start = 1_700_000_000.0
+    texts = {"summary": "It\nbroke", "description": "All of it.", "runbook_url": "runbooks/A.md"}
+    fires = alert("A", start, labels={"alertname": "A", "severity": "critical"}, annotations=texts)
+    over = {**fires, "status": "resolved", "endsAt": iso(start + 60)}
+    told = [alert(f"many{n}", start) for n in range(25)]
+    for body in (notification(fires), notification(over), notification(*told)):
+        assert post(sidecar, WEBHOOK, body, headers=RECEIVER).status == 200
+    assert sidecar.events("alert fires") == [], "unless it is asked for"
+    for body in (notification(fires), notification(over), notification(*told)):
+        assert post(sidecar, f"{WEBHOOK}?console=true", body, headers=RECEIVER).status == 200
+    first, *others = until(lambda: sidecar.events("alert fires"), 10, "it is printed")
+    assert (
+        first.items()
+        >= {
+            "level": "ERROR",
+            "component": "alerts",
+            "alert": "A",
+            "severity": "critical",
+            "summary": "It\nbroke",
+            "runbook": "runbooks/A.md",
+            "since": "2023-11-14T22:13:20.000Z",
+            "receiver": "x",
+        }.items()
+    )
+    assert {line["level"] for line in others} == {"WARN"}
+    [line] = sidecar.events("alert is over")
+    assert (line["level"], line["until"]) == ("INFO", "2023-11-14T22:14:20.000Z")
+    [line] = sidecar.events("more alerts than are printed")
+    assert (len(others), line["alerts"], line["printed"]) == (20, 25, 20)
+    assert post(sidecar, f"{WEBHOOK}?console=maybe", notification(fires), headers=RECEIVER).status == 400
