@@ -18,7 +18,7 @@ from tools.dashboards.history import prometheus
 HOURS, STEP = 3, 60
 #: What the demo has not, and so the panels that ask for it: by the beginning of the metric's name, with the reason.
 NOT_IN_THE_DEMO = {
-    "scheduling_vault_": "the demo keeps its passwords in files",
+    "scheduling_vault_": "it was recorded before it had a Vault",
     "scheduling_connection_tls_expiry_": "the demo's PostgreSQL comes from a wheel without TLS",
     "scheduling_db_replication_lag_": "it is a primary",
     "scheduling_redis_": "it needs nothing but the package",
