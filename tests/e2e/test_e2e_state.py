@@ -234,7 +234,7 @@ def test_a_damaged_file_at_the_start_is_set_aside(
     sidecar.start()
     [told] = sidecar.events("state file is damaged; it was set aside and all counters start at zero")
     assert reason in told["reason"]
-    assert Path(told["kept_as"]).read_bytes() == content
+    assert Path(told["keptAs"]).read_bytes() == content
     assert set(sidecar.metrics().series("scheduling_executions_total").values()) <= {0}
     sidecar.settled(since=time.time())
     assert counts(sidecar.settled(since=native.finish(2)))["success"] == 2
@@ -260,7 +260,7 @@ def test_a_file_damaged_while_running_is_set_aside(harm: Any, native: NativeStor
     [told] = until(
         lambda: sidecar.events("state file is damaged; it was set aside and all counters start at zero"), 15, "noticed"
     )
-    assert Path(told["kept_as"]).exists()
+    assert Path(told["keptAs"]).exists()
     until(lambda: success(sidecar) == 1, 15, "another one is begun")
     sidecar.settled(since=time.time())
     assert counts(sidecar.settled(since=native.finish(2, status="FAILED"))).items() >= {"failed": 2}.items()
@@ -304,7 +304,7 @@ def test_another_file_in_its_place_is_used_and_nothing_is_deleted(
     # The copy says where it stood: what finished since is counted from there, once.
     until(lambda: success(sidecar) == 1, 10)
     assert counts(sidecar.settled(since=native.finish(1))) == native.truth()
-    db = sqlite3.connect(told["kept_as"])
+    db = sqlite3.connect(told["keptAs"])
     assert db.execute("SELECT data FROM series WHERE metric = 'executions'").fetchone() == ("[7.0,0.0,0.0,0.0]",)
     db.close()
 
