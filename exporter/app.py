@@ -55,7 +55,7 @@ from exporter.summaries import Summaries
 from exporter.telemetry import reporting, traced
 from exporter.vault import Vault
 from exporter.vault.references import Secrets, load
-from exporter.vitals import LoopClock, Vitals, share_memory, trim_memory
+from exporter.vitals import LoopClock, Vitals, prepare_memory, trim_memory
 
 log = structlog.get_logger(component="app")
 
@@ -388,7 +388,7 @@ class App:
 
 async def serve(options: Options, config: Config) -> int:
     """Run until a signal; the process's exit status. Raises ConfigError when it cannot start."""
-    share_memory()
+    prepare_memory()
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
         await App(options, config).run()

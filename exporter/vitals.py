@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -30,11 +31,14 @@ BLOCKED_WITHIN: Final = 60.0
 CRASH_MATTERS: Final = 300.0
 
 
-def share_memory() -> None:
+def prepare_memory() -> None:
     """Have all threads allocate from one arena, where the C library has several (glibc): what one frees, all can use.
 
-    To be called before there are threads. They seldom allocate at the same time: the interpreter's lock is one.
+    To be called before there are threads. They seldom allocate at the same time: the interpreter's lock is one. And
+    what has been imported is not looked through again: each full collection would stop everything for 30 ms for it.
     """
+    gc.collect()
+    gc.freeze()
     choose = getattr(_LIBC, "mallopt", None)
     if choose is not None:
         choose(_M_ARENA_MAX, 1)

@@ -149,15 +149,11 @@ def _question(part: Part, mono: float, now: float, said: Callable[[str], str] | 
 
 @dataclass(frozen=True, slots=True)
 class Sighted:
-    """A target's state, and whether that is fresh."""
+    """A target's state, whether that is fresh, and what ``scheduling_connection_up`` says."""
 
     state: ConnectionState
     fresh: bool
-
-    @property
-    def up(self) -> bool | None:
-        """What ``scheduling_connection_up`` says."""
-        return None if self.state.result is None else self.state.result.is_healthy and self.fresh
+    up: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +175,10 @@ def connections(names: Iterable[str], snapshot: Snapshot) -> Connections:
         part = snapshot.part(COLLECTOR, name)
         if part is None or not isinstance(part.value, ConnectionState):
             blank = ConnectionState(id=name, name=name, host="", port=0, database="")
-            seen.append(Sighted(blank, fresh=False))
+            seen.append(Sighted(blank, fresh=False, up=None))
         else:
-            seen.append(Sighted(part.value, part.fresh(mono)))
+            fresh, result = part.fresh(mono), part.value.result
+            seen.append(Sighted(part.value, fresh, up=None if result is None else result.is_healthy and fresh))
     counted = Counter(one.up for one in seen)
     failed = Counter(_stage(one.state.result) for one in seen if one.up is False and one.fresh)
     # Of those that are down the ones that failed last come first: they are news.

@@ -8,6 +8,7 @@ JSON sees what the probes tell anyone.
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -48,6 +49,9 @@ SIZES: Final = {
     "connections": 15,
     "dependencies": 10,
 }
+#: Seconds for which visitors without a credential are shown the same page, and how many such pages are kept.
+SHARED: Final = 1.0
+KEPT: Final = 16
 _SEVERITIES: Final = {"critical": 0, "warning": 1}
 
 
@@ -85,12 +89,23 @@ class StatusPage:
 
     def __init__(self) -> None:
         self._remembered = Remembered()
+        #: Pages that are the same for everybody of a role, by what was asked, and when they were made (monotonic).
+        self._made: OrderedDict[tuple[object, ...], tuple[float, str]] = OrderedDict()
 
     async def __call__(self, context: Context, call: Query[Any]) -> web.StreamResponse:
         """The page of this moment for whoever asks."""
-        frame = frame_of(context, call)
-        html = await self.html(context, call.caller, Pager(call.request.query, SIZES), frame)
-        return page_response(html, frame)
+        frame, pager = frame_of(context, call), Pager(call.request.query, SIZES)
+        if call.caller.known:
+            return page_response(await self.html(context, call.caller, pager, frame), frame)
+        # Nobody pays for this page: a flood of visitors shares one for a second.
+        key, now = (call.caller.role, frame.here, frame.jobs, frame.sign_in), time.monotonic()
+        kept = self._made.pop(key, None)
+        if kept is None or now - kept[0] > SHARED:
+            kept = (now, await self.html(context, call.caller, pager, frame))
+        self._made[key] = kept
+        while len(self._made) > KEPT:
+            self._made.popitem(last=False)
+        return page_response(kept[1], frame)
 
     async def html(self, context: Context, caller: Caller, pager: Pager, frame: Frame) -> str:
         """The page as HTML."""

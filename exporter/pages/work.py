@@ -88,9 +88,13 @@ class TypeRow(Of):
     name: str
     total: int
     failed: int
-    success: str | None
     mean: float | None
     p95: float | None
+
+    @property
+    def success(self) -> str | None:
+        """The share of them that succeeded, in words."""
+        return share(self.total - self.failed, self.total)
 
     @property
     def ratio(self) -> float:
@@ -185,12 +189,13 @@ def _workers(known: Known, found: Statistics | None) -> Iterable[WorkerRow]:
 
 def type_rows(stores: Mapping[str, Statistics]) -> list[TypeRow]:
     """Task types that ended anything within 24 hours: those with most failures first."""
-    rows = []
-    for store, found in stores.items():
-        for name, figures in found.by_label.items():
-            total, success, failed = ended(figures.counts)
-            if total:
-                rows.append(TypeRow(store, name, total, failed, share(success, total), figures.mean, figures.p95))
+    rows = [
+        TypeRow(store, name, total, failed, figures.mean, figures.p95)
+        for store, found in stores.items()
+        for name, figures in found.by_label.items()
+        for total, _, failed in (ended(figures.counts),)
+        if total
+    ]
     return sorted(rows, key=lambda row: (-row.failed, -row.total, row.name))
 
 

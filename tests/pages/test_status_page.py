@@ -203,7 +203,7 @@ async def test_a_state_file_that_hangs_or_fails_leaves_the_page_with_what_was_to
         for trouble in ("usable", "hangs"):
             setattr(world.history, trouble, trouble == "hangs")
             began = time.monotonic()
-            page = Read(await (await client.get("/")).text())
+            page = Read(await (await client.get(f"/?{trouble}")).text())
             assert time.monotonic() - began < 3
             assert "Ended 230" in page.text() and "SMTP timeout" in page.text("failures")
             world.history.usable = True
