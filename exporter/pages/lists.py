@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, overload
 from urllib.parse import urlencode
 
 T = TypeVar("T")
@@ -43,6 +43,32 @@ class Listed(Generic[T]):
 
     def __bool__(self) -> bool:
         return bool(self.total)
+
+
+class Made(Sequence[T]):
+    """A sorted list whose rows are made when they are asked for: of a thousand, fifteen are shown.
+
+    A row for each would be looked through by the garbage collector, which is slower than making them. ``keys`` has what
+    each row is sorted by, ``make`` gives the row of a place in it.
+    """
+
+    def __init__(self, keys: Sequence[float], make: Callable[[int], T]) -> None:
+        self._order = sorted(range(len(keys)), key=keys.__getitem__)
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        if isinstance(index, slice):
+            return [self._make(place) for place in self._order[index]]
+        return self._make(self._order[index])
 
 
 class Pager:

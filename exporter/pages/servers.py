@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ from exporter.connections.results import STAGES, CheckResult, ConnectionState
 from exporter.dependencies import sights
 from exporter.domain import Backfill, Executions
 from exporter.httpd.roles import Caller
+from exporter.pages.lists import Made
 from exporter.pages.words import span
 from exporter.snapshot import Part, Snapshot
 
@@ -27,6 +28,8 @@ from exporter.snapshot import Part, Snapshot
 _NO_QUESTIONS: Final = ("store", "settings", "connection_status")
 #: The width of a stage's bar when it has taken as long as the slowest check on the page.
 BAR: Final = 120
+#: Sorts behind every moment, and before them with a minus.
+_LAST: Final = 1e15
 #: How a thing is, from bad to good: it is down, not known, up.
 _ORDER: Final = {False: 0, None: 1, True: 2}
 
@@ -160,36 +163,53 @@ class Sighted:
 class Connections:
     """All targets, worst first; how many are up, down, not checked; where those that are down failed."""
 
-    sighted: tuple[Sighted, ...]
+    sighted: Sequence[Sighted]
     up: int
     down: int
     unknown: int
     stages: tuple[tuple[str, int], ...]
 
 
-def connections(names: Iterable[str], snapshot: Snapshot) -> Connections:
-    """Every target as it is. A thousand of them: rows are made of those that are shown."""
+def connections(names: Sequence[str], snapshot: Snapshot) -> Connections:
+    """Every target as it is. A thousand of them: more is made of those that are shown."""
     mono = time.monotonic()
-    seen = []
+    keys: list[float] = []
+    up = down = 0
+    failed: Counter[str] = Counter()
     for name in names:
         part = snapshot.part(COLLECTOR, name)
-        if part is None or not isinstance(part.value, ConnectionState):
-            blank = ConnectionState(id=name, name=name, host="", port=0, database="")
-            seen.append(Sighted(blank, fresh=False, up=None))
-        else:
-            fresh, result = part.fresh(mono), part.value.result
-            seen.append(Sighted(part.value, fresh, up=None if result is None else result.is_healthy and fresh))
-    counted = Counter(one.up for one in seen)
-    failed = Counter(_stage(one.state.result) for one in seen if one.up is False and one.fresh)
-    # Of those that are down the ones that failed last come first: they are news.
-    seen.sort(key=lambda one: (_ORDER[one.up], -(one.state.last_success or 0.0) if one.up is False else 0.0))
-    return Connections(
-        tuple(seen), counted[True], counted[False], counted[None], tuple((s, failed[s]) for s in failed if s)
-    )
+        state = part.value if part is not None else None
+        result = state.result if isinstance(state, ConnectionState) else None
+        if part is None or state is None or result is None:
+            keys.append(0.0)
+            continue
+        fresh = part.fresh(mono)
+        if result.is_healthy and fresh:
+            up += 1
+            keys.append(_LAST)
+            continue
+        down += 1
+        if fresh:
+            failed[_stage(result)] += 1
+        # Of those that are down the ones that failed last come first: they are news.
+        keys.append(-_LAST - (state.last_success or 0.0))
+
+    def make(place: int) -> Sighted:
+        return _sighted(names[place], snapshot, mono)
+
+    return Connections(Made(keys, make), up, down, len(keys) - up - down, tuple(failed.items()))
 
 
-def _stage(result: CheckResult | None) -> str:
-    return "" if result is None else result.failed_stage or result.result
+def _sighted(name: str, snapshot: Snapshot, mono: float) -> Sighted:
+    part = snapshot.part(COLLECTOR, name)
+    if part is None or not isinstance(part.value, ConnectionState):
+        return Sighted(ConnectionState(id=name, name=name, host="", port=0, database=""), fresh=False, up=None)
+    fresh, result = part.fresh(mono), part.value.result
+    return Sighted(part.value, fresh, up=None if result is None else result.is_healthy and fresh)
+
+
+def _stage(result: CheckResult) -> str:
+    return result.failed_stage or result.result
 
 
 def connection_rows(shown: Iterable[Sighted], caller: Caller, environment: str, *, told: bool) -> list[ConnectionRow]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -21,7 +21,7 @@ from exporter.api.masking import shown_error
 from exporter.api.scheduler_health import is_own
 from exporter.config.model import AnyStore, Config
 from exporter.domain import Alert
-from exporter.httpd.context import Context
+from exporter.httpd.context import Check, Context
 from exporter.httpd.endpoint import Query
 from exporter.httpd.roles import Caller, Role
 from exporter.logs import masked_text
@@ -89,6 +89,7 @@ class StatusPage:
 
     def __init__(self) -> None:
         self._remembered = Remembered()
+        self._checked: tuple[float, list[Check]] = (float("-inf"), [])
         #: Pages that are the same for everybody of a role, by what was asked, and when they were made (monotonic).
         self._made: OrderedDict[tuple[object, ...], tuple[float, str]] = OrderedDict()
 
@@ -116,10 +117,9 @@ class StatusPage:
         said = masked_text if caller.role >= Role.ADMIN else None
         rows = [servers.store_row(known, now, said) for _, known in stores]
         rows.sort(key=lambda row: (row.up is not False, not row.failing))
-        found = servers.connections((target.name for target in config.connections.targets), snapshot)
+        found = servers.connections([target.name for target in config.connections.targets], snapshot)
         dependencies = servers.dependency_rows(config, snapshot, said)
-        checks = [check for check in (*context.liveness(), *context.readiness()) if is_own(check)]
-        problems = list(of_servers(checks, rows, found, dependencies))
+        problems = list(of_servers(self._own_checks(context), rows, found, dependencies))
         shown = pager.page("connections", found.sighted, SIZES["connections"])
         health = Health(
             stores=pager.page("stores", rows, SIZES["stores"]),
@@ -152,6 +152,14 @@ class StatusPage:
             telemetry_path=config.web.telemetry_path,
         )
 
+    def _own_checks(self, context: Context) -> list[Check]:
+        """What the probes say of the sidecar itself; asked once a second, for they go through every target."""
+        now = time.monotonic()
+        if now - self._checked[0] > SHARED:
+            checks = [check for check in (*context.liveness(), *context.readiness()) if is_own(check)]
+            self._checked = (now, checks)
+        return self._checked[1]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Gathered:
@@ -172,7 +180,7 @@ class _Gathered:
         failed.sort(key=lambda pair: -(pair[1].completed_at or 0.0))
         alerts = self.alerts
 
-        def page(name: str, rows: list[T]) -> Listed[T]:
+        def page(name: str, rows: Sequence[T]) -> Listed[T]:
             return pager.page(name, rows, SIZES[name])
 
         return Work(

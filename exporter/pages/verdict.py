@@ -80,7 +80,7 @@ def of_servers(
         what = "connection" if total == 1 else "connections"
         text = f"{found.down:,} of {total:,} {what} {'is' if found.down == 1 else 'are'} down"
         stages = ", ".join(f"{stage} {n:,}" for stage, n in found.stages)
-        names = ", ".join(clip(one.state.name, 40) for one in found.sighted[: found.down][:NAMED])
+        names = ", ".join(clip(one.state.name, 40) for one in found.sighted[: min(found.down, NAMED)])
         text += f": {names}" if found.down <= NAMED else f", failing at {stages}" if stages else ""
         yield Problem(Grave.BAD, text, "connections")
     for row in dependencies:

@@ -5,7 +5,7 @@ Each list is of all stores together; a row knows its store.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
@@ -14,10 +14,13 @@ from typing import Final
 from exporter.api.known import Known
 from exporter.api.system import ended
 from exporter.config.model import AnyStore, PostgresStore, StuckAfter
-from exporter.domain import OTHER, FailingJob, OverdueJob, RecentExecution, RunningExecution, Statistics
+from exporter.domain import OTHER, FailingJob, Figures, OverdueJob, RecentExecution, RunningExecution, Statistics
 from exporter.jobcounts import by_state, job_counts
+from exporter.pages.lists import Made
 from exporter.pages.words import share
 
+#: More executions than any task type ends in a day: sorts by failures, then by all.
+_MANY: Final = 1e12
 #: The order in which workers are listed: who is lost comes first.
 _STATES: Final = {"lost": 0, "draining": 1, "paused": 2, "active": 3}
 
@@ -187,16 +190,23 @@ def _workers(known: Known, found: Statistics | None) -> Iterable[WorkerRow]:
         )
 
 
-def type_rows(stores: Mapping[str, Statistics]) -> list[TypeRow]:
+def type_rows(stores: Mapping[str, Statistics]) -> Sequence[TypeRow]:
     """Task types that ended anything within 24 hours: those with most failures first."""
-    rows = [
-        TypeRow(store, name, total, failed, figures.mean, figures.p95)
-        for store, found in stores.items()
-        for name, figures in found.by_label.items()
-        for total, _, failed in (ended(figures.counts),)
-        if total
-    ]
-    return sorted(rows, key=lambda row: (-row.failed, -row.total, row.name))
+    found: list[tuple[str, str, Figures]] = []
+    keys: list[float] = []
+    for store, statistics in stores.items():
+        for name, figures in statistics.by_label.items():
+            total, _, failed = ended(figures.counts)
+            if total:
+                found.append((store, name, figures))
+                keys.append(-(failed + total / _MANY))
+
+    def make(place: int) -> TypeRow:
+        store, name, figures = found[place]
+        total, _, failed = ended(figures.counts)
+        return TypeRow(store, name, total, failed, figures.mean, figures.p95)
+
+    return Made(keys, make)
 
 
 def totals(stores: list[Known], found: Iterable[Statistics]) -> Totals:
