@@ -67,5 +67,25 @@ LIVE: Final = (
     ),
 )  # fmt: skip
 
-#: Those that cannot be installed here: made and written as their own migrations and statements do it.
-SCHEMA_ONLY: Final[tuple[Contract, ...]] = ()
+#: Those that cannot be installed here: made and written as their own migrations and statements do it (scripts.py).
+SCHEMA_ONLY: Final = (
+    Contract(
+        name="river", title="River", profile="river", tried="0.43 (migration 7)", recurs="no",
+        version="7 (River 0.43, its migrations read)",
+    ),
+    Contract(
+        name="oban_elixir", title="Oban (Elixir)", profile="oban", tried="2.23 (migration 14)", recurs="no",
+        indexed=False,
+        version="14 (Oban for Elixir 2.23, its migrations read)",
+    ),
+    Contract(
+        name="good_job", title="GoodJob", profile="good-job", tried="4.19", recurs="no", indexed=False, workers=True,
+    ),
+    Contract(
+        name="solid_queue", title="Solid Queue", profile="solid-queue", tried="1.5", recurs="cron, last run",
+        workers=True,
+    ),
+    Contract(
+        name="quartz", title="Quartz", profile="quartz", tried="2.3 to 2.5", recurs="next and last run", workers=True,
+    ),
+)  # fmt: skip
