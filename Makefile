@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 # The schedulers that every run of the tests has. Airflow is run by `make contract` alone.
-SCHEDULERS := celery chancy graphile oban pgboss10 pgboss12 pgqueuer
+SCHEDULERS := apscheduler celery chancy graphile oban pgboss10 pgboss12 pgqueuer
 PINNED := tests/contract/schedulers
 
 .DEFAULT_GOAL := help

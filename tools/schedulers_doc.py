@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from contract.contracts import LIVE, SCHEMA_ONLY  # noqa: E402
+from contract.contracts import AT_WORK, SCHEMA_ONLY  # noqa: E402
 from support.schedulers import Contract  # noqa: E402
 
 from exporter.config.profile import Profile  # noqa: E402
@@ -77,7 +77,7 @@ def row(contract: Contract, *, live: bool) -> str:
 
 def document() -> str:
     """The whole file."""
-    rows = [row(contract, live=True) for contract in LIVE] + [row(contract, live=False) for contract in SCHEMA_ONLY]
+    rows = [row(contract, live=True) for contract in AT_WORK] + [row(contract, live=False) for contract in SCHEMA_ONLY]
     return INTRODUCTION + "\n".join(sorted(rows, key=str.lower)) + "\n"
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
@@ -13,6 +15,8 @@ import pytest
 from support.counting import Counter
 from support.polling import until
 from support.schedulers import Contract, Driven
+from support.sidecar import Sidecar, store
+from support.versions import binaries
 
 from contract.contracts import LIVE
 from exporter.demo.postgres import PostgresServer
@@ -74,49 +78,123 @@ class Observed:
             self.settled = self.agrees()
 
 
+@dataclass(frozen=True, kw_only=True)
+class CronServer:
+    """A PostgreSQL with pg_cron, and what counts its runs since before the first."""
+
+    server: PostgresServer
+    counter: Counter
+
+    @property
+    def dsn(self) -> str:
+        """The superuser's."""
+        return self.server.dsn()
+
+    def dsn_as(self, user: str, password: str) -> str:
+        """Another role's."""
+        return self.server.dsn("postgres", user, password)
+
+
+CRON_JOBS = {
+    "good": "SELECT 1",
+    "bad": "SELECT 1 / 0",
+    "endless": "SELECT pg_sleep(600)",
+    "slow": "SELECT pg_sleep(10)",
+    "held": "SELECT 2",
+}
+
+
 @pytest.fixture(scope="session")
-def schedulers(
+def cron(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CronServer]:
+    """pg_cron with a job of each kind, every minute."""
+    with TemporaryDirectory(prefix="scheduler-exporter-cron-", ignore_cleanup_errors=True) as place:
+        directory = Path(place)
+        directory.chmod(0o711)
+        found = binaries(15, directory)
+        if found is None or not (found.parent / "lib" / "pg_cron.so").exists():
+            pytest.skip("pg_cron for PostgreSQL 15 is missing: apt install postgresql-15-cron")
+        settings: dict[str, str | int] = {
+            "shared_preload_libraries": "pg_cron",
+            "cron.use_background_workers": "on",
+            "max_worker_processes": 20,
+        }
+        server = PostgresServer(directory / "postgres", settings=settings, binaries=found)
+        server.start()
+        try:
+            with psycopg.connect(server.dsn(), autocommit=True) as db:
+                db.execute("CREATE EXTENSION pg_cron")
+                with closing(Counter(server.dsn(), "auto", tmp_path_factory.mktemp("cron"))) as counter:
+                    counter.poll()
+                    for name, command in CRON_JOBS.items():
+                        db.execute("SELECT cron.schedule(%s, '* * * * *', %s)", (name, command))
+                    db.execute("UPDATE cron.job SET active = false WHERE jobname = 'held'")
+                    yield CronServer(server=server, counter=counter)
+        finally:
+            server.stop("immediate")
+
+
+@pytest.fixture(scope="session")
+def installed(
     postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Observed]]:
-    """Every scheduler that runs here, after it has done its work and was killed in the midst of a long job.
-
-    While they worked they were polled; then a job of each was triggered, where its profile can, and they worked again.
-    """
+    """Every scheduler that runs here with its tables, and what counts its runs since before the first."""
     directory = tmp_path_factory.mktemp("schedulers")
     with ExitStack() as stack:
-        observed = {}
         with psycopg.connect(postgres_server.dsn(), autocommit=True) as admin:
             for database in dict.fromkeys(c.database or c.name for c in LIVE):
                 admin.execute(f'CREATE DATABASE "contract_{database}" TEMPLATE template0')  # type: ignore[call-overload]
-        drivers = {}
+        drivers = []
         for contract in LIVE:
             dsn = postgres_server.dsn(f"contract_{contract.database or contract.name}")
-            drivers[contract.name] = driven = Driven(contract=contract, dsn=dsn, directory=directory / contract.name)
+            driven = Driven(contract=contract, dsn=dsn, directory=directory / contract.name)
             if (reason := driven.missing()) is not None:
                 pytest.skip(reason)
             stack.callback(driven.crash)
             driven.install()
-        for driven in drivers.values():
-            assert driven.children[0].wait(120), f"{driven.contract.name} is still being installed: {driven.log}"
-            assert driven.children[0].process.returncode == 0, driven.log
-            contract = driven.contract
-            counter = Counter(
-                driven.dsn,
-                contract.profile if contract.database else "auto",
-                directory / contract.name / "state",
-                parameters=contract.parameters,
-            )
-            stack.callback(counter.close)
-            counter.poll()  # nothing is history
-            observed[contract.name] = Observed(contract=contract, driven=driven, counter=counter)
-        for driven in drivers.values():
-            driven.work()
-        _watch(observed)
-        for one in observed.values():
-            one.parts = {name: one.counter.ask(name) for name in _PARTS}
-            one.driven.crash()
-        _trigger(observed)
-        yield observed
+            drivers.append(driven)
+        yield {driven.contract.name: _observed(driven, stack) for driven in drivers}
+
+
+def _observed(driven: Driven, stack: ExitStack) -> Observed:
+    assert driven.children[0].wait(120), f"{driven.contract.name} is still being installed: {driven.log}"
+    assert driven.children[0].process.returncode == 0, driven.log
+    contract = driven.contract
+    profile, parameters = driven.store["profile"], driven.store["parameters"]
+    counter = Counter(driven.dsn, profile, driven.directory / "state", parameters=parameters)
+    stack.callback(counter.close)
+    counter.poll()  # nothing is history
+    return Observed(contract=contract, driven=driven, counter=counter)
+
+
+@pytest.fixture(scope="session")
+def sidecar(installed: dict[str, Observed], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
+    """One process that watches all of them: two share a database, with a third in a schema of another name."""
+    stores = [store(one.driven.dsn, **one.driven.store, interval="2s") for one in installed.values()]
+    running = Sidecar(tmp_path_factory.mktemp("sidecar"), {"stores": stores})
+    try:
+        running.start()
+        for one in installed.values():
+            until(lambda one=one: running.read_upto(one.contract.name) > 0, 60, "a first poll: nothing is history")
+        yield running
+    finally:
+        running.cleanup()
+
+
+@pytest.fixture(scope="session")
+def schedulers(installed: dict[str, Observed], sidecar: Sidecar, cron: CronServer) -> dict[str, Observed]:
+    """Every scheduler that runs here, after it has done its work and was killed in the midst of a long job.
+
+    While they worked they were polled; then a job of each was triggered, where its profile can, and they worked again.
+    pg_cron works meanwhile: its tests need not wait for a minute of their own.
+    """
+    for one in installed.values():
+        one.driven.work()
+    _watch(installed)
+    for one in installed.values():
+        one.parts = {name: one.counter.ask(name) for name in _PARTS}
+        one.driven.crash()
+    _trigger(installed)
+    return installed
 
 
 def _watch(observed: dict[str, Observed]) -> None:

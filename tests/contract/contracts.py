@@ -67,6 +67,16 @@ LIVE: Final = (
     ),
 )  # fmt: skip
 
+APSCHEDULER: Final = Contract(
+    name="apscheduler", title="APScheduler 3", profile="apscheduler", tried="3.11.3", recurs="next run",
+)  # fmt: skip
+PG_CRON: Final = Contract(
+    name="pg_cron", title="pg_cron", profile="pg-cron", tried="1.4 on PostgreSQL 15", recurs="cron, next run",
+    version="1.4-1 (pg_cron 1.4)", indexed=False,
+)  # fmt: skip
+#: All that are tried at work.
+AT_WORK: Final = (*LIVE, APSCHEDULER, PG_CRON)
+
 #: Those that cannot be installed here: made and written as their own migrations and statements do it (scripts.py).
 SCHEMA_ONLY: Final = (
     Contract(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+from support.polling import until
+from support.sidecar import Sidecar
 
 from contract.conftest import Observed
 from contract.contracts import LIVE
@@ -109,3 +113,41 @@ def test_a_triggered_job_runs_and_is_counted(seen: Observed) -> None:
 
 def test_cancelled_jobs_that_never_ran_are_no_executions(seen: Observed) -> None:
     assert not [key for key in seen.counted() if key[1] == "cancelled"]
+
+
+def test_one_sidecar_tells_all_of_them_at_once(seen: Observed, sidecar: Sidecar) -> None:
+    """Its metrics and its JSON are what the handlers told, for each store: none disturbs another."""
+    name, expected = seen.contract.name, seen.counted()
+    sidecar.settled(time.time(), name)
+
+    def shown() -> dict[tuple[str, str], float]:
+        found = sidecar.metrics().series("scheduling_executions_total", store=name)
+        labels = {key: dict(key) for key in found}
+        return {(labels[key]["task_type"], labels[key]["status"]): n for key, n in found.items() if n}
+
+    until(lambda: shown() == expected, 30, f"{expected} are shown")
+    metrics = sidecar.metrics()
+    assert metrics.value("scheduling_store_up", store=name) == 1
+    assert metrics.value("scheduling_exporter_counting_exact", store=name) == 1
+    assert metrics.by("status", "scheduling_executions_total", store=name).keys() == {
+        outcome.lower() for outcome in seen.profile.outcomes
+    }
+    stats = sidecar.get(f"/api/system/stats?period=1h&store={name}").json["data"]["executions"]
+    told = {status: n for status in ("success", "failed", "timeout", "cancelled") if (n := stats[status])}
+    sums: dict[str, int] = {}
+    for (_, status), n in expected.items():
+        sums[status] = sums.get(status, 0) + n
+    if "SUCCESS" in seen.profile.outcomes:
+        assert told == sums
+    else:
+        assert stats["total"] is stats["success"] is stats["successRate"] is None
+    history = sidecar.get(f"/api/scheduler-monitoring/jobs?limit=100&store={name}").json["items"]
+    listed: dict[tuple[str, str], int] = {}
+    for entry in history:
+        key = (entry["taskType"], entry["status"].lower())
+        listed[key] = listed.get(key, 0) + 1
+    assert {key: n for key, n in listed.items() if "tick" not in key[0].lower()} == {
+        key: n for key, n in expected.items() if "tick" not in key[0].lower()
+    }
+    running = sidecar.get(f"/api/v1/monitoring/tasks/running?store={name}").json
+    assert seen.contract.long in str(running)

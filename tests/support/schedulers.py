@@ -64,6 +64,13 @@ class Driven:
     directory: Path
     children: list[Child] = field(default_factory=list)
 
+    @property
+    def store(self) -> dict[str, Any]:
+        """How a store is configured for it: where it is not alone in its database, profile and parameters are named."""
+        contract = self.contract
+        profile = contract.profile if contract.database else "auto"
+        return {"name": contract.name, "profile": profile, "parameters": contract.parameters}
+
     def start(self, stage: str) -> Child:
         """Start a stage; what it says goes into a file of its own."""
         name = self.contract.name
