@@ -74,11 +74,18 @@ PG_CRON: Final = Contract(
     name="pg_cron", title="pg_cron", profile="pg-cron", tried="1.4 on PostgreSQL 15", recurs="cron, next run",
     version="1.4-1 (pg_cron 1.4)", indexed=False,
 )  # fmt: skip
+AIRFLOW: Final = Contract(
+    name="airflow", title="Apache Airflow 3", profile="airflow", tried="3.3.2", recurs="next run", seldom=True,
+    version="d2f4e1b3c5a7 (Airflow 3.3.2)", indexed=False, workers=True, recurring="work.add",
+    runs=named("work.", {**EACH_ATTEMPT, ("add", "success"): 1}), long="endless.long",
+)  # fmt: skip
 #: All that are tried at work.
-AT_WORK: Final = (*LIVE, APSCHEDULER, PG_CRON)
+AT_WORK: Final = (*LIVE, APSCHEDULER, PG_CRON, AIRFLOW)
 
 #: Those that cannot be installed here: made and written as their own migrations and statements do it (scripts.py).
 SCHEMA_ONLY: Final = (
+    # Every run of the tests has its schema; make contract has it at work.
+    AIRFLOW,
     Contract(
         name="river", title="River", profile="river", tried="0.43 (migration 7)", recurs="no",
         version="7 (River 0.43, its migrations read)",

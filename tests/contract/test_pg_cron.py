@@ -40,7 +40,7 @@ def agrees(cron: CronServer) -> bool:
     """Whether each job has ended once, and what has ended is what is counted."""
     before, found = truth(cron), counted(cron.counter)
     same = {task: sum(numbers.values()) for task, numbers in found.items()} == before == truth(cron)
-    return same and before.keys() == {"good", "bad", "endless", "slow"}
+    return same and before.keys() == {"good", "bad", "late", "endless", "slow"}
 
 
 def cancel(cron: CronServer) -> bool:
@@ -61,6 +61,7 @@ def test_each_run_is_counted_once_when_it_ends(cron: CronServer) -> None:
     found = counted(cron.counter)
     assert found["good"].keys() == found["slow"].keys() == {"success"}
     assert found["bad"].keys() == {"failed"}
+    assert found["late"].keys() == {"timeout"}
     assert found["endless"].keys() == {"cancelled"}
     assert not cron.counter.exactness_reasons()
     messages = {group.message for group in cron.counter.errors(3600)}
@@ -71,7 +72,7 @@ def test_schedules_and_version_are_told(cron: CronServer) -> None:
     found, schema = cron.counter.recognise()
     assert (found.profile.name, schema.told, schema.doubt) == ("pg-cron", PG_CRON.version, None)
     jobs = {job.name: job for job in cron.counter.ask("schedules").jobs}
-    assert jobs.keys() == {"good", "bad", "endless", "slow", "held"}
+    assert jobs.keys() == {"good", "bad", "late", "endless", "slow", "held"}
     assert jobs["held"].status == "PENDING"
     assert jobs["good"].next_run is not None
     assert not [job for job in jobs.values() if job.overdue_since is not None]
