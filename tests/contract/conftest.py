@@ -202,6 +202,8 @@ def schedulers(installed: dict[str, Observed], sidecar: Sidecar, cron: CronServe
     for one in installed.values():
         one.parts = {name: one.counter.ask(name) for name in _PARTS}
         one.driven.crash()
+    for one in installed.values():
+        one.counter.poll()  # what ended until the very last moment
     _trigger(installed)
     return installed
 

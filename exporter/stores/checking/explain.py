@@ -114,6 +114,7 @@ async def _relations(transaction: Transaction, found: Iterable[Node]) -> Relatio
             not_null=frozenset(not_null),
             enums=frozenset(enums),
             leading=frozenset(leading),
+            indexed=frozenset(indexed),
         )
-        for schema, name, estimate, root, kind, not_null, enums, leading in rows
+        for schema, name, estimate, root, kind, not_null, enums, leading, indexed in rows
     }

@@ -12,7 +12,8 @@ Node = Mapping[str, Any]
 _IDENTIFIER: Final = r'(?:"(?:[^"]|"")+"|[A-Za-z_][\w$]*)'
 _BARE: Final = re.compile(rf"(?:{_IDENTIFIER}\.)?({_IDENTIFIER})")
 _QUOTED: Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
-_CONSTANT: Final = re.compile(r"'(?:[^']|'')*'(?:::[\w\[\]]+(?: [a-z]+)*)?")
+#: With its type, which may be one of a schema: 'active'::pgboss.job_state.
+_CONSTANT: Final = re.compile(rf"'(?:[^']|'')*'(?:::(?:{_IDENTIFIER}\.)?(?:{_IDENTIFIER}|[\w\[\]])+(?: [a-z]+)*)?")
 #: What must not stand inside the predicate of a partial index: subqueries, parameters, functions (now() and the like).
 _UNSTABLE: Final = re.compile(r"SubPlan|InitPlan|\$\d|[A-Za-z_]\w*\(|CURRENT_|LOCALTIME|\bEXTRACT\b")
 _SCANS: Final = ("Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan")
@@ -121,6 +122,16 @@ def bounded(condition: str) -> str | None:
     parts = conjuncts(condition)
     highs = [part.rpartition(" <= ")[0] for part in parts if " <= " in part]
     return next((x for x in highs if any(part.startswith(f"{x} > ") for part in parts)), None)
+
+
+def floored(condition: str) -> str | None:
+    """The column of ``x > '...'::timestamp``, a moment with no upper bound beside it, if it is a bare one."""
+    held = bounded(condition)
+    for part in conjuncts(condition):
+        side, operator, moment = part.partition(" > ")
+        if operator and side != held and "::timestamp" in moment and (column := bare_column(side)) is not None:
+            return column
+    return None
 
 
 def bare_column(expression: str) -> str | None:

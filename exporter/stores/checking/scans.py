@@ -20,7 +20,8 @@ SMALL: Final = 10_000
 class Relation:
     """A row of plan_relations.sql: a table or index of a plan.
 
-    ``root`` is the quoted name that an index is to be made on, ``leading`` the first columns of its whole indexes.
+    ``root`` is the quoted name that an index is to be made on, ``leading`` the first columns of its whole indexes,
+    ``indexed`` the first two of any index, also of a partial one.
     """
 
     rows: int
@@ -29,6 +30,7 @@ class Relation:
     not_null: frozenset[str]
     enums: frozenset[str]
     leading: frozenset[str]
+    indexed: frozenset[str] = frozenset()
 
 
 Relations = Mapping[tuple[str, str], Relation]
@@ -51,17 +53,28 @@ def judge(asked: Asked, plan: Node, without_scans: Node, relations: Relations) -
     tells whether there is such an index; only where there is none does the size decide how loud to be.
     """
     stuck = {scan.place for scan in suspects(asked, without_scans)}
-    found: dict[str, Finding] = {}
+    found: dict[tuple[str, tuple[str, ...]], Finding] = {}
     for scan in suspects(asked, plan):
         relation = relations.get(scan.relation)
         if relation is None or relation.root_kind == "f":
             continue  # a foreign table's plan is its own server's affair
+        if scan.whole is None and _narrowed(asked, scan, relation):
+            continue
         read = relations.get(scan.whole or scan.relation, relation).rows
         finding = _judged(asked, scan, relation, read, served=scan.place not in stuck)
-        # The partitions of a table, and the places where a statement reads it, are told once: at their loudest.
-        if finding is not None and (finding.text not in found or finding.level == "warning"):
-            found[finding.text] = finding
+        # The partitions of a table, and the places where a statement reads it, are told once: for each remedy.
+        if finding is not None:
+            found[finding.text, finding.remedy] = finding
     return list(found.values())
+
+
+def _narrowed(asked: Asked, scan: Scan, relation: Relation) -> bool:
+    """Whether a scan that tries the cursor's bounds row by row is led by an index that leaves the history out.
+
+    By that of ``seek``; or the planner takes another than the cursor's, which is there, because it expects few rows.
+    """
+    column = plans.bare_column(plans.bounded(scan.filters) or "")
+    return asked.seeks if column is None else column in relation.indexed
 
 
 def _judged(asked: Asked, scan: Scan, relation: Relation, read: int, *, served: bool) -> Finding | None:
@@ -91,12 +104,12 @@ def _remedy(asked: Asked, scan: Scan, relation: Relation) -> tuple[str, tuple[st
     """Why there is a scan, and what to run or to change."""
     if asked.reads_finished and (found := _finished_remedy(scan, relation)) is not None:
         return found
+    fixed = plans.fixed_predicate(scan, relation.enums)
     looked_up = plans.joined_column(scan)
-    if looked_up is not None:
+    if looked_up is not None and (fixed is None or asked.reads_finished):
         return f"no index serves the look-up by {looked_up}", _create(relation, looked_up, "")
     if not scan.filters:
         return _unconditional(asked)
-    fixed = plans.fixed_predicate(scan, relation.enums)
     if fixed is not None:
         predicate, column = fixed
         return "no index leaves finished rows out", _create(relation, column, f" WHERE {predicate}")
@@ -115,6 +128,9 @@ def _unconditional(asked: Asked) -> tuple[str, tuple[str, ...]]:
 def _finished_remedy(scan: Scan, relation: Relation) -> tuple[str, tuple[str, ...]] | None:
     """For a scan in the reading of finished executions, where the cursor is the reason."""
     held = plans.bounded(scan.filters)
+    sought = plans.floored(scan.filters)
+    if sought is not None and plans.bare_column(held or "") is None:
+        return f"no index serves cursor.seek, column {sought}", _create(relation, sought, "")
     if held is not None:
         return _cursor_remedy(held, relation)
     if any(plans.bounded(str(node.get("Filter", ""))) for node in scan.above):

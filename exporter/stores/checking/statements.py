@@ -23,7 +23,10 @@ MANY_IDS: Final = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One statement. ``every_poll``: it must not read a whole table; ``seconds``: its statement timeout."""
+    """One statement. ``every_poll``: it must not read a whole table; ``seconds``: its statement timeout.
+
+    ``reads_finished``: the cursor's bounds are to be served by an index; ``seeks``: or those of its ``seek``.
+    """
 
     name: str
     what: str
@@ -33,6 +36,7 @@ class Asked:
     parameters: tuple[object, ...] = ()
     every_poll: bool = True
     reads_finished: bool = False
+    seeks: bool = False
 
 
 def asked(wrapped: Wrapped, store: PostgresStore, now: float, greatest: int, budget: int) -> Iterator[Asked]:
@@ -96,6 +100,7 @@ def _finished(wrapped: Wrapped, store: PostgresStore, now: float, greatest: int)
         every=f"every {format_duration(store.interval)}",
         seconds=store.timeout,
         reads_finished=True,
+        seeks=wrapped.cursor.seek is not None,
     )
     yield Asked(
         name="catch-up",

@@ -14,7 +14,11 @@ SELECT n.nspname::text, c.relname::text,
        array(SELECT a.attname::text
              FROM pg_catalog.pg_index AS i
              JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-             WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL)
+             WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL),
+       array(SELECT DISTINCT a.attname::text
+             FROM pg_catalog.pg_index AS i
+             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum IN (i.indkey[0], i.indkey[1])
+             WHERE i.indrelid = c.oid AND i.indisvalid)
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_class AS root
