@@ -10,6 +10,7 @@ from exporter.domain import Exactness
 from exporter.errors import ProfileError
 from exporter.ledger.identity import Identity
 from exporter.stores.checking.columns import describe
+from exporter.stores.checking.hidden import hidden
 from exporter.stores.marks import FIRST_TIME_STRETCH
 from exporter.stores.queries import Wrapped
 from exporter.stores.session import Transaction
@@ -70,6 +71,11 @@ async def exactness(transaction: Transaction, wrapped: Wrapped, server: Server, 
             f" transaction's first write, or more than {FIRST_TIME_STRETCH:g} s before counting began, would be missed."
             " GRANT pg_monitor (or pg_read_all_stats) to the role"
         )
+    reasons += [
+        f"row-level security may hide rows of {relation} from the role, in silence: they would not be counted."
+        " `scheduler-exporter profile check` prints the policy that shows them"
+        for relation in await hidden(transaction, wrapped, ["executions"])
+    ]
     retention = wrapped.profile.retention
     if retention is not None and store.interval * 2 > retention:
         reasons.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -87,3 +88,15 @@ def test_a_role_from_which_rows_are_hidden_is_told_so(cron: CronServer, tmp_path
     told = " ".join(run_command("profile", "check", directory=tmp_path).stdout.split())
     assert "row-level security may hide rows of cron.job_run_details from role watcher" in told
     assert "CREATE POLICY scheduler_exporter ON cron.job FOR SELECT TO" in told
+    # It is said while the exporter runs, too: nothing there would ever show an error.
+    with closing(Counter(store["dsn"], "auto", tmp_path / "state")) as counter:
+        counter.poll()
+        assert "may hide rows of cron.job_run_details" in "".join(counter.exactness_reasons())
+        with psycopg.connect(cron.dsn, autocommit=True) as db:
+            for table in ("job", "job_run_details"):
+                db.execute(f"CREATE POLICY scheduler_exporter ON cron.{table} FOR SELECT TO watcher USING (true)")
+        counter.kill()
+        counter.start()
+        counter.poll()
+        assert not counter.exactness_reasons()
+        assert counter.ask("schedules").jobs

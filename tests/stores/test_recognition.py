@@ -11,7 +11,8 @@ from stores.test_detect import asking, execute
 from support.postgres import Database
 from support.sidecar import run_command
 
-from exporter.stores import recognition
+from exporter.config.model import Dsn, Duration, PostgresStore
+from exporter.stores import catalog, recognition
 from exporter.stores.profile import Shipped, fill, shipped, varied
 
 FORMS = [
@@ -127,3 +128,15 @@ def test_the_skeleton_is_a_profile_that_works(database: Database, tmp_path: Path
         *(f for part in (*report["entities"], *report["statements"]) for f in part["findings"]),
     ]
     assert not [finding for finding in findings if finding["level"] != "note"], findings
+
+
+async def test_finished_rows_that_are_gone_before_the_next_poll_are_said(database: Database) -> None:
+    """Oban for Elixir keeps what finished for a minute unless told otherwise."""
+    execute(database, (Path(__file__).parents[1] / "contract" / "schemas" / "oban_elixir.sql").read_text())
+    for interval, expected in ((15, 0), (45, 1)):
+        store = PostgresStore(name="s", dsn=Dsn(database.dsn), interval=Duration(interval))
+        async with asking(database.dsn) as transaction:
+            found = await recognition.resolve(transaction, store)
+            wrapped = await catalog.wrap(transaction, found.profile)
+            exactness = await catalog.exactness(transaction, wrapped, await catalog.server(transaction), store)
+        assert sum("deletes what finished after 1m" in reason for reason in exactness.reasons) == expected

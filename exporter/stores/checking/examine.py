@@ -15,6 +15,7 @@ from exporter.stores.checking.absent import NOT_MAPPED, without
 from exporter.stores.checking.apart import apart
 from exporter.stores.checking.columns import Described, SqlFault, describe
 from exporter.stores.checking.explain import Explainer
+from exporter.stores.checking.hidden import hidden
 from exporter.stores.checking.report import EntityReport, Finding, StoreReport, fault, warning
 from exporter.stores.checking.sample import sample
 from exporter.stores.checking.statements import asked
@@ -132,14 +133,7 @@ def _finding(found: SqlFault) -> Finding:
 
 
 async def _hidden(transaction: Transaction, wrapped: Wrapped, role: str) -> list[Finding]:
-    """Relations whose rows row-level security may hide from us: no error, no plan node, just fewer rows."""
-    hidden: dict[str, list[str]] = {}
-    for entity in wrapped.columns:
-        async with apart(transaction):  # so that the locks held are those of this SELECT
-            await transaction.describe("check", wrapped.source(entity))
-            for relation, hides in await transaction.fetch("check", statement("locked_relations")):
-                if hides:
-                    hidden.setdefault(relation, []).append(entity)
+    """Relations whose rows row-level security may hide from us, and what would show them."""
     name = '"' + role.replace('"', '""') + '"'
     return [
         warning(
@@ -148,7 +142,7 @@ async def _hidden(transaction: Transaction, wrapped: Wrapped, role: str) -> list
             f"CREATE POLICY scheduler_exporter ON {relation} FOR SELECT TO {name} USING (true);",
             f"ALTER ROLE {name} BYPASSRLS;",
         )
-        for relation, entities in hidden.items()
+        for relation, entities in (await hidden(transaction, wrapped, wrapped.columns)).items()
     ]
 
 
