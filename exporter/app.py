@@ -42,7 +42,7 @@ from exporter.metrics.process import objectives, sample, thresholds
 from exporter.metrics.render import Renderer
 from exporter.opened import OpenStores, packs_of
 from exporter.options import Options
-from exporter.packs.asking import Packs
+from exporter.packs.chosen import Packs
 from exporter.pages.families import PAGES
 from exporter.pages.reference import reference
 from exporter.pages.status import StatusPage
@@ -52,7 +52,7 @@ from exporter.sharding import Share
 from exporter.snapshot import Hub, Part
 from exporter.stores.http.history import History
 from exporter.summaries import Summaries
-from exporter.telemetry import reporting, traced
+from exporter.telemetry import telling
 from exporter.vault import Vault
 from exporter.vault.references import Secrets, load
 from exporter.vitals import LoopClock, Vitals, prepare_memory, trim_memory
@@ -128,8 +128,7 @@ class App:
     async def run(self) -> None:
         """Serve until told to stop. Raises ConfigError when it cannot start; the state file may come later."""
         async with contextlib.AsyncExitStack() as stack:
-            for telling in (reporting, traced):
-                await stack.enter_async_context(telling(self._config, self._secrets.value))
+            await stack.enter_async_context(telling(self._config, self._secrets.value))
             await stack.enter_async_context(self._ledger)
             await stack.enter_async_context(self._vault)
             exposure = Exposure(self._ledger.exposed, self._ledger.expose)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from exporter.config.model import AnyStore, Config, PostgresStore
 from exporter.connections.roster import Roster
@@ -14,17 +14,17 @@ from exporter.instruments import QueryInstruments, RequestInstruments
 from exporter.ledger.ledger import Ledger
 from exporter.metrics.names import ours
 from exporter.packs.answer import is_pack
-from exporter.packs.asking import Packs
-from exporter.packs.load import load_packs
+from exporter.packs.chosen import Packs
 from exporter.poller import Poller, run_all
 from exporter.snapshot import NOT_OF_STORES, Hub
 from exporter.stores.asked import StoreReads
 from exporter.stores.connections import StoreConnections, Visitor
-from exporter.stores.http.kinds import open_api
-from exporter.stores.http.store import ApiStore
 from exporter.stores.postgres import Store
 from exporter.stores.trigger import JobTrigger
 from exporter.vault.references import Secrets
+
+if TYPE_CHECKING:
+    from exporter.stores.http.store import ApiStore
 
 #: The name that switches all packs off.
 PACKS: Final = "packs"
@@ -32,7 +32,11 @@ PACKS: Final = "packs"
 
 def packs_of(config: Config, file: Path) -> Packs:
     """The packs that a configuration names, whose files are looked for beside it. Raises ConfigError."""
-    return load_packs(config, file.parent, ours() if config.packs else {}, filename=str(file))
+    if not config.packs:
+        return Packs({}, {})
+    from exporter.packs.load import load_packs  # noqa: PLC0415 - memory for its users alone
+
+    return load_packs(config, file.parent, ours(), filename=str(file))
 
 
 class OpenStores:
@@ -83,6 +87,8 @@ class OpenStores:
 
     def _made(self, config: AnyStore, whole: Config, *, polled: bool, lists: bool) -> Store | Visitor | ApiStore:
         if not isinstance(config, PostgresStore):
+            from exporter.stores.http.kinds import open_api  # noqa: PLC0415 - memory for its users alone
+
             return open_api(config, hub=self._hub, reveal=self._secrets.value, instruments=self._requests)
         return self._polled(config, whole, lists=lists) if polled else self._visited(config, whole)
 
@@ -151,6 +157,6 @@ class OpenStores:
     def trigger(self, name: str) -> JobTrigger | None:
         """How a store's jobs are triggered; None where it is not polled here. ActionConflict where they cannot be."""
         store = self._stores[name][0] if name in self._stores else None
-        if isinstance(store, ApiStore):
+        if store is not None and not isinstance(store, Store | Visitor):
             raise ActionConflict(f"store {name}: the scheduler's monitoring API triggers no jobs")
         return store.trigger if isinstance(store, Store) else None

@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 import psutil
@@ -19,8 +19,10 @@ from exporter.httpd.context import Context
 from exporter.httpd.endpoint import APPLICATION_JSON, Answer, Endpoint, Family, Query
 from exporter.httpd.problems import HttpError, json_response
 from exporter.httpd.roles import Role
-from exporter.profiling import CpuProfile, MemoryProfile, collapsed, sample_cpu, trace_memory
 from exporter.threads import in_thread
+
+if TYPE_CHECKING:
+    from exporter.profiling import CpuProfile, MemoryProfile
 
 T = TypeVar("T")
 
@@ -103,6 +105,8 @@ def endpoints(context: Context) -> list[Endpoint]:
     desk = _Desk()
 
     async def cpu(call: Query[CpuAsked]) -> web.StreamResponse:
+        from exporter.profiling import collapsed, sample_cpu  # noqa: PLC0415 - only who profiles pays for it
+
         asked = call.params
         profile = await desk.run(context, call, "cpu", lambda stop: sample_cpu(asked.seconds, asked.rate, stop))
         if asked.format == "json":
@@ -110,6 +114,8 @@ def endpoints(context: Context) -> list[Endpoint]:
         return web.Response(text=collapsed(profile.stacks))
 
     async def memory(call: Query[MemoryAsked]) -> web.StreamResponse:
+        from exporter.profiling import collapsed, trace_memory  # noqa: PLC0415
+
         asked = call.params
         profile = await desk.run(context, call, "memory", lambda stop: trace_memory(asked.seconds, stop))
         if asked.format == "json":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable
@@ -49,6 +48,8 @@ def show(text: str) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """``; did you mean "interval"?`` for the known word that is closest, or nothing."""
+    import difflib  # noqa: PLC0415 - only a mistake needs it
+
     words, start = list(known), word[:60].lower()
     close = difflib.get_close_matches(start, words, n=1, cutoff=0.6)
     if not close and len(start) > 2:

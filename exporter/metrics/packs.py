@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from exporter.metrics import executions
 from exporter.metrics.family import Families, Family, Sample, View
 from exporter.packs.answer import PackAnswer, Shown
-from exporter.packs.model import Metric
 from exporter.snapshot import SEPARATOR
+
+if TYPE_CHECKING:
+    from exporter.packs.model import Metric
 
 SCOPE: Final = "pack"
 #: A source names its part: which queries there are is the configuration's.

@@ -4,5 +4,5 @@ Belongs here: what a pack's file may say, asking its queries, counting their row
 what becomes of a failure (``poller``), how a store is reached (``stores``), how a metric looks (``metrics``).
 
 ``load`` finds and checks the files, ``forms`` reads their two forms; ``snapshots`` asks what is now, ``counting``
-counts rows by a cursor; ``asking`` makes each query a collector.
+counts rows by a cursor; ``asking`` makes each query a collector, ``chosen`` tells which store has which.
 """

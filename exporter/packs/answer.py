@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from exporter.domain import Histogram
-from exporter.packs.model import Kind
+
+if TYPE_CHECKING:
+    from exporter.packs.model import Kind
 
 #: Between the parts of a collector's name: ``pack:scheduling-worker:goals``.
 _SEPARATOR: Final = ":"

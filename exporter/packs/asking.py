@@ -1,4 +1,4 @@
-"""The packs in force: which queries are asked of which store, each a collector of its own.
+"""Queries of packs as collectors: each has one of its own.
 
 A query that fails is its collector's failure and nobody else's: the poller has its boundary, its deadline, its budget.
 The queries of a store take turns on its second connection, so the deadline leaves each of the others its timeout.
@@ -7,7 +7,7 @@ The queries of a store take turns on its second connection, so the deadline leav
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple, TypeVar
 
@@ -16,15 +16,15 @@ import psycopg
 from exporter.errors import ExporterError, LedgerError, PackError, StoreError, StoreTooSlow, StoreUnavailable
 from exporter.ledger.ledger import Ledger
 from exporter.ledger.packs import PackLedger
-from exporter.packs.answer import PackAnswer, collector_name, is_pack
+from exporter.packs.answer import PackAnswer, collector_name
 from exporter.packs.columns import at
 from exporter.packs.counting import Counting, book
-from exporter.packs.model import Pack, Query
+from exporter.packs.model import Query
 from exporter.packs.names import Taken
 from exporter.packs.snapshots import Snapshot
 from exporter.packs.telling import Complaints
 from exporter.poller import Collected, Collector
-from exporter.snapshot import SEPARATOR, Hub, Part
+from exporter.snapshot import Hub, Part
 from exporter.stores.beside import Beside
 from exporter.stores.queries import Wrapped
 
@@ -42,62 +42,27 @@ _REMEDIES: Final = {
 }
 
 
-class Packs:
-    """Store -> its packs. Equal when all files say the same."""
+def collectors(
+    packs: Sequence[tuple[str, Query]], beside: Beside, ledger: Ledger, hub: Hub, *, budget: int, taken: Taken
+) -> list[Collector]:
+    """The queries of a store (pack, query), as collectors. ``taken``: the names of metrics that are given out."""
+    # Each may have to wait until every other one has come to its timeout.
+    deadline = OTHERS + sum(query.timeout or beside.config.timeout for _, query in packs) + beside.config.timeout
+    context = _Context(beside, ledger, hub, budget, deadline, taken)
+    return [_collector(pack, query, context) for pack, query in packs]
 
-    def __init__(self, by_store: Mapping[str, tuple[Pack, ...]], taken: Mapping[str, Taken]) -> None:
-        self._by_store = dict(by_store)
-        self._taken = dict(taken)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Packs) and self._by_store == other._by_store
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __len__(self) -> int:
-        return len({pack.name for packs in self._by_store.values() for pack in packs})
-
-    def queries(self, store: str) -> Iterator[tuple[str, Query]]:
-        """(pack, query) of a store."""
-        for pack in self._by_store.get(store, ()):
-            for query in pack.queries:
-                yield pack.name, query
-
-    def sources(self, stores: Iterable[str]) -> tuple[str, ...]:
-        """What the renderer asks for one by one: collector and store, with U+001F between."""
-        return tuple(
-            f"{collector_name(pack, query.name)}{SEPARATOR}{store}"
-            for store in stores
-            for pack, query in self.queries(store)
-        )
-
-    def withdraw(self, hub: Hub) -> None:
-        """Forget what queries told that are asked no longer."""
-        kept = {tuple(source.split(SEPARATOR)) for source in self.sources(self._by_store)}
-        for collector, store in list(hub.current.parts):
-            if is_pack(collector) and (collector, store) not in kept:
-                hub.withdraw(store, collector)
-
-    def collectors(self, beside: Beside, ledger: Ledger, hub: Hub, budget: int) -> list[Collector]:
-        """The queries of a store, as collectors."""
-        store = beside.config.name
-        asked = list(self.queries(store))
-        # Each may have to wait until every other one has come to its timeout.
-        deadline = OTHERS + sum(query.timeout or beside.config.timeout for _, query in asked) + beside.config.timeout
-        context = _Context(beside, ledger, hub, budget, deadline)
-        return [self._collector(pack, query, context) for pack, query in asked]
-
-    def _collector(self, pack: str, query: Query, context: _Context) -> Collector:
-        beside, store = context.beside, context.beside.config.name
-        complaints = Complaints(store, query.place, query.name, lasting=query.cursor is not None)
-        name, interval = collector_name(pack, query.name), max(beside.config.interval, query.interval or 0.0)
-        if query.cursor is None:
-            snapshot = Snapshot(pack, query, complaints, context.budget, self._taken[store].take)
-            return beside.collector(name, _snapshot(snapshot, query, beside), context.deadline, interval)
-        counts = PackLedger(context.ledger, book(store, pack, query), context.budget)
-        counting = Counting(pack, query, beside, counts, complaints)
-        made = beside.collector(name, _counting(counting, query, beside), context.deadline, interval)
-        return replace(made, collect=_announced(made.collect, counting, name, context))
+def _collector(pack: str, query: Query, context: _Context) -> Collector:
+    beside, store = context.beside, context.beside.config.name
+    complaints = Complaints(store, query.place, query.name, lasting=query.cursor is not None)
+    name, interval = collector_name(pack, query.name), max(beside.config.interval, query.interval or 0.0)
+    if query.cursor is None:
+        snapshot = Snapshot(pack, query, complaints, context.budget, context.taken.take)
+        return beside.collector(name, _snapshot(snapshot, query, beside), context.deadline, interval)
+    counts = PackLedger(context.ledger, book(store, pack, query), context.budget)
+    counting = Counting(pack, query, beside, counts, complaints)
+    made = beside.collector(name, _counting(counting, query, beside), context.deadline, interval)
+    return replace(made, collect=_announced(made.collect, counting, name, context))
 
 
 class _Context(NamedTuple):
@@ -108,6 +73,7 @@ class _Context(NamedTuple):
     hub: Hub
     budget: int
     deadline: float
+    taken: Taken
 
 
 def _snapshot(snapshot: Snapshot, query: Query, beside: Beside) -> Callable[[Wrapped], Awaitable[Collected]]:

@@ -12,7 +12,8 @@ from exporter.config.model import Config, PostgresStore
 from exporter.config.problems import nearest
 from exporter.errors import ConfigError, PackError, StoreError
 from exporter.instruments import QueryInstruments
-from exporter.packs.asking import Packs, explained
+from exporter.packs.asking import explained
+from exporter.packs.chosen import Packs
 from exporter.packs.model import Query
 from exporter.packs.snapshots import Snapshot
 from exporter.packs.statement import prepare

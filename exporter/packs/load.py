@@ -14,7 +14,7 @@ from exporter.config.model import Config, PackUse, PostgresStore
 from exporter.config.problems import Report, nearest, quote
 from exporter.config.yaml_lines import YamlFaultError, compose
 from exporter.errors import ConfigError
-from exporter.packs.asking import Packs
+from exporter.packs.chosen import Packs
 from exporter.packs.forms import parse
 from exporter.packs.model import Pack
 from exporter.packs.names import Taken

@@ -15,7 +15,7 @@ from exporter.instruments import QueryInstruments
 from exporter.ledger.ledger import Ledger
 from exporter.metrics.names import ours
 from exporter.packs.answer import PackAnswer
-from exporter.packs.asking import Packs
+from exporter.packs.chosen import Packs
 from exporter.packs.load import load_packs
 from exporter.poller import Collected
 from exporter.snapshot import Hub

@@ -22,8 +22,7 @@ from exporter.config.telemetry import Sentry
 from exporter.credentials import CredentialsError
 from exporter.errors import ConfigError
 from exporter.outbound import Reveal
-from exporter.telemetry import reporting
-from exporter.telemetry.errors import A_MINUTE
+from exporter.telemetry.errors import A_MINUTE, reporting
 
 CORPUS = Path(__file__).parents[1] / "logs" / "corpus"
 #: What must not get through, wherever it stands.
