@@ -44,8 +44,7 @@ from exporter.opened import OpenStores, packs_of
 from exporter.options import Options
 from exporter.packs.chosen import Packs
 from exporter.pages.families import PAGES
-from exporter.pages.reference import reference
-from exporter.pages.status import StatusPage
+from exporter.pages.home import Landing, reference
 from exporter.poller import Poller
 from exporter.remediation import Remediation
 from exporter.sharding import Share
@@ -373,7 +372,7 @@ class App:
             started_at=self._started_at,
             version=__version__,
             reference=reference,
-            landing=StatusPage(),
+            landing=Landing(),
             sessions=Sessions(config, self._secrets.value),
             reads=self._stores.reads,
             connections=self._connections,

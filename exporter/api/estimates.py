@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
 
 from exporter.api.wire import lasted
 from exporter.domain import RecentExecution, RunningExecution
@@ -15,6 +14,8 @@ LOOKED_AT = 500
 
 async def usual_seconds(history: History, store: str, running: Sequence[RunningExecution]) -> dict[str, float]:
     """Seconds by execution id, where there is something to go by."""
+    from statistics import median  # noqa: PLC0415 - brings fractions and more, for those who look at what runs
+
     found: dict[str, float] = {}
     for task_type in {execution.task_type for execution in running}:
         recent = await history.recent(store, limit=LOOKED_AT, status="SUCCESS", task_type=task_type)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -14,6 +15,28 @@ from exporter.pages.frame import HOME
 FAMILY: Final = Family(name="pages", description="Pages for people", port="both")
 #: How a page is described where programs look.
 PAGE: Final = Answer(media=("text/html",), description="A page")
+
+
+class Landing:
+    """The page, whose modules are loaded for the first who asks: half a megabyte that a scraper has no use for."""
+
+    def __init__(self) -> None:
+        self._page: Callable[[Context, Query[Any]], Awaitable[web.StreamResponse]] | None = None
+
+    async def __call__(self, context: Context, call: Query[Any]) -> web.StreamResponse:
+        """The page of this moment for whoever asks."""
+        if self._page is None:
+            from exporter.pages.status import StatusPage  # noqa: PLC0415
+
+            self._page = StatusPage()
+        return await self._page(context, call)
+
+
+def reference(document: Mapping[str, Any]) -> str:
+    """The page at ``/docs`` as HTML, from a document in OpenAPI; loaded for the first who asks too."""
+    from exporter.pages.reference import reference  # noqa: PLC0415
+
+    return reference(document)
 
 
 def endpoints(context: Context) -> list[Endpoint]:
