@@ -14,7 +14,9 @@ def test_every_answer_is_as_the_document_says(tmp_path: Path) -> None:
     seed = int(os.environ.get("FUZZ_SEED", random.randrange(2**32)))
     with fuzzed(tmp_path / "sidecar") as sidecar:
         found = fuzz(sidecar, examples=4, seed=seed, directory=tmp_path, say=print, brief=True)
-        faults = [line for line in sidecar.events() if line.get("level") == "ERROR"]
+        errors = [line for line in sidecar.events() if line.get("level") == "ERROR"]
+    # What the alert receiver prints for a console is as grave as the alert that was made up.
+    faults = [line for line in errors if line["message"] != "alert fires"]
     assert found.good, found.report
     assert found.cases > 200
     assert faults == []

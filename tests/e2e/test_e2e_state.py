@@ -276,8 +276,10 @@ def test_a_file_removed_while_running_is_put_back(native: NativeStore, start_sid
     sidecar.settled(since=0)
     sidecar.settled(since=native.finish(3))
     shutil.rmtree(sidecar.directory / "state")
-    until(lambda: state_of(sidecar).exists(), 15, "put back")
-    [told] = sidecar.events("state file was removed under the running process; it was put back, nothing is lost")
+    message = "state file was removed under the running process; it was put back, nothing is lost"
+    until(lambda: sidecar.events(message), 30, "it is put back")
+    assert state_of(sidecar).exists()
+    [told] = sidecar.events(message)
     assert told["level"] == "ERROR"
     until(lambda: success(sidecar) == 1, 10)
     assert counts(sidecar.settled(since=native.finish(4)))["success"] == 7
