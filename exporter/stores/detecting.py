@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import msgspec
 
-from exporter.config.dsn import parse_dsn, redact_dsn
 from exporter.config.model import Dsn, PostgresStore
 from exporter.instruments import QueryInstruments
 from exporter.stores import catalog, recognition
@@ -15,6 +14,7 @@ from exporter.stores.checking.render import KEPT, field
 from exporter.stores.credentials import StoreCredentials
 from exporter.stores.recognition import Recognised
 from exporter.stores.session import Session, Transaction
+from exporter.stores.sql import statement
 
 
 class Detected(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -45,8 +45,11 @@ class Report(msgspec.Struct, kw_only=True):
 
 
 async def detect(dsn: str, parameters: dict[str, str], say: Callable[[str], None], *, as_json: bool = False) -> int:
-    """Look through the database; 0 when a scheduler was found, else 1. Raises StoreError."""
-    store = PostgresStore(name="detect", dsn=Dsn(dsn), parameters=parameters)
+    """Look through the database; 0 when a scheduler was found, else 1. Raises StoreError.
+
+    What ``dsn`` does not say comes from libpq's environment; it may be empty.
+    """
+    store = PostgresStore(name="detect", dsn=Dsn(dsn or "application_name=scheduler-exporter"), parameters=parameters)
     credentials = StoreCredentials(store, None, "scheduler-exporter profile detect")
     session = Session(store.name, credentials, store.timeout, QueryInstruments())
     try:
@@ -62,10 +65,9 @@ async def detect(dsn: str, parameters: dict[str, str], say: Callable[[str], None
 async def _report(transaction: Transaction, store: PostgresStore) -> Report:
     server = await catalog.server(transaction)
     found, near = await recognition.search(transaction, store.parameters)
-    place = parse_dsn(store.dsn)
-    host = place.get("host") or place.get("hostaddr") or "the default socket"
+    place = (await transaction.fetch("detect", statement("place")))[0][0]
     return Report(
-        server=f"{host}:{place.get('port', 5432)}" if place else redact_dsn(store.dsn),
+        server=place,
         database=server.identity.database,
         found=[await _detected(transaction, one) for one in found],
         near=near,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from psycopg.conninfo import conninfo_to_dict
 from stores.test_detect import asking, execute
 from support.postgres import Database
 from support.sidecar import run_command
@@ -94,6 +95,18 @@ def test_several_are_all_told(database: Database) -> None:
 def test_nothing_known_is_an_exit_status(database: Database) -> None:
     told = run_command("profile", "detect", "--dsn", database.dsn)
     assert (told.returncode, "none that is known" in told.stdout) == (1, True)
+
+
+def test_the_environment_says_what_the_dsn_does_not(database: Database) -> None:
+    """A password need not stand on the command line."""
+    execute(database, *boss(43))
+    given = conninfo_to_dict(database.dsn)
+    names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password", "PGDATABASE": "dbname"}
+    environment = {name: str(given[key]) for name, key in names.items()}
+    told = run_command("profile", "detect", environment=environment)
+    assert told.returncode == 0, told.stderr
+    assert f"{database.name} at {given['host']}, port {given['port']}" in told.stdout
+    assert str(given["password"]) not in told.stdout
 
 
 def test_no_server_is_told_in_words() -> None:
