@@ -103,6 +103,6 @@ SCHEMA_ONLY: Final = (
         workers=True,
     ),
     Contract(
-        name="quartz", title="Quartz", profile="quartz", tried="2.3 to 2.5", recurs="next and last run", workers=True,
+        name="quartz", title="Quartz", profile="quartz", tried="sources of August 2026", recurs="next and last run", workers=True,
     ),
 )  # fmt: skip
