@@ -103,6 +103,7 @@ SCHEMA_ONLY: Final = (
         workers=True,
     ),
     Contract(
-        name="quartz", title="Quartz", profile="quartz", tried="sources of August 2026", recurs="next and last run", workers=True,
+        name="quartz", title="Quartz", profile="quartz", tried="sources of August 2026",
+        recurs="next and last run", workers=True,
     ),
 )  # fmt: skip

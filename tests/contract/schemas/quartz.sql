@@ -1,4 +1,4 @@
--- Quartz's tables for PostgreSQL as its sources of August 2026 have them, those that hold triggers, what runs and who schedules.
+-- Quartz's tables for PostgreSQL as its sources of August 2026 have them: triggers, what runs and who schedules.
 CREATE TABLE qrtz_triggers (
   sched_name varchar(120) NOT NULL, trigger_name varchar(200) NOT NULL, trigger_group varchar(200) NOT NULL,
   job_name varchar(200) NOT NULL, job_group varchar(200) NOT NULL, description varchar(250), next_fire_time bigint,
