@@ -14,7 +14,7 @@ PINNED := tests/contract/schedulers
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test chaos fuzz soak postgres schedulers contract million check dashboards dashtypes screenshots bench measure \
-  generate clean
+  helm generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ dashtypes: $(VENV)/dashtypes/node_modules ## Hold the dashboards to the types th
 screenshots: $(VENV)/screenshots.stamp $(VENV)/preview/dist ## Draw dashboards and status page into docs/img; needs npm, Chromium, Prometheus
 	$(BIN)/python -m tools.dashboards $(VENV)/preview/dist $(ARGS)
 	$(BIN)/python -m tools.screenshots page
+
+helm: $(VENV)/test.stamp ## Write the chart's README and schema from its values.yaml again, and try the chart
+	$(BIN)/python tools/helm_docs.py
+	$(BIN)/python -m pytest tests/helm $(ARGS)
 
 generate: $(VENV)/demo.stamp ## A store with a scheduler's history: ARGS="--executions 10000000 --dsn postgresql://..."
 	@exec $(BIN)/python -m benchmarks.generate $(ARGS)
