@@ -62,12 +62,13 @@ DATA = (
     " CASE WHEN n < 460 THEN 'executing' ELSE 'completed' END, 'worker-123', 'sha256:a' || n, 'sha256:d' || n,"
     """ 'sha256:g' || n, 3600, '{"cpu_count": "4", "memory_kb": "8192"}', now() FROM generate_series(456, 465) n""",
     "INSERT INTO executions (job_id, task_type, status, attempt, scheduled_at, started_at, completed_at, worker_id,"
-    " result, error_message, error_code) SELECT 1, 'mail', s, n % 2, t - interval '400 s', t - interval '300 s', t,"
+    " result, error_message, error_code) SELECT 1, CASE WHEN n % 11 = 0 THEN 'report' ELSE 'mail' END, s, n % 2,"
+    " t - interval '400 s', t - interval '300 s', t,"
     """ 'worker-123', CASE WHEN s = 'SUCCESS' THEN '{"sent": true, "recipient": "user@example.com","""
     """ "analyzed_logs": 1000, "issues_found": 5}'::jsonb END,"""
     " CASE WHEN s <> 'SUCCESS' THEN 'SMTP connection timeout' END, CASE WHEN s <> 'SUCCESS' THEN 'TIMEOUT' END"
-    " FROM generate_series(1, 40) n, LATERAL (SELECT CASE n % 5 WHEN 0 THEN 'FAILED' WHEN 1 THEN 'TIMEOUT' ELSE"
-    " 'SUCCESS' END s, now() - n * interval '20 minutes' t) x",
+    " FROM generate_series(1, 110) n, LATERAL (SELECT CASE n % 5 WHEN 0 THEN 'FAILED' WHEN 1 THEN 'TIMEOUT' ELSE"
+    " 'SUCCESS' END s, now() - n * interval '12 minutes' t) x",
 )
 
 
@@ -111,7 +112,7 @@ def _ready(sidecar: Sidecar) -> bool:
         return False
     known = json.loads(stats.text)["data"]
     checked = all(row["last_check"] is not None for row in json.loads(connections.text))
-    return checked and known["executions"]["total"] == 40 and known["jobs"]["total"] is not None
+    return checked and known["executions"]["total"] == 110 and known["jobs"]["total"] is not None
 
 
 def test_every_example_is_looked_at() -> None:
@@ -125,6 +126,58 @@ def test_the_answer_is_like_the_example(sidecar: Sidecar, name: str) -> None:
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
     found = list(differences(json.loads((SPEC / f"{name}.json").read_text()), json.loads(answer.text)))
     assert not found, "\n".join([*found, answer.text[:2000]])
+
+
+def rows(sidecar: Sidecar, path: str) -> Any:
+    """An answer's list: the whole of it, or its log entries."""
+    answer = sidecar.get(path)
+    assert answer.status == 200, answer.text
+    body = json.loads(answer.text)
+    return body["data"]["logs"] if isinstance(body, dict) else body
+
+
+def test_parameters_of_a_jobs_log(sidecar: Sidecar) -> None:
+    path = "/api/jobs/1/logs"
+    whole = rows(sidecar, f"{path}?limit=5000")
+    assert len(whole) == 100, "no more than that"
+    assert rows(sidecar, path) == whole[:20]
+    assert rows(sidecar, f"{path}?limit=7&offset=30") == whole[30:37]
+    page = json.loads(sidecar.get(f"{path}?limit=7&offset=105").text)["data"]["pagination"]
+    assert (page["total"], page["limit"], page["offset"], page["hasMore"]) == (110, 7, 105, False)
+    for status in ("SUCCESS", "FAILED", "TIMEOUT"):
+        only = rows(sidecar, f"{path}?limit=100&status={status}")
+        assert len(only) == (66 if status == "SUCCESS" else 22) and {row["status"] for row in only} == {status}
+    since, before = whole[9]["executedAt"], whole[4]["executedAt"][:-5] + ".999Z"  # shown in whole milliseconds
+    assert rows(sidecar, f"{path}?fromDate={since}&toDate={before}") == whole[4:10]
+
+
+def test_parameters_of_the_recent_logs(sidecar: Sidecar) -> None:
+    whole = rows(sidecar, "/api/logs/recent?limit=5000")
+    assert len(whole) == 100, "no more than that"
+    assert rows(sidecar, "/api/logs/recent") == whole[:50]
+    for name, key, value, count in (("status", "status", "FAILED", 22), ("taskType", "taskType", "report", 10)):
+        only = rows(sidecar, f"/api/logs/recent?limit=100&{name}={value}")
+        assert len(only) == count and {row[key] for row in only} == {value}
+
+
+def test_parameters_of_executions(sidecar: Sidecar) -> None:
+    whole = rows(sidecar, "/monitoring/tasks/executions?limit=100")
+    assert rows(sidecar, "/monitoring/tasks/executions") == whole[:50]
+    assert len(rows(sidecar, "/monitoring/tasks/executions?limit=3")) == 3
+    assert {row["task_id"] for row in rows(sidecar, "/monitoring/tasks/executions?task_id=1")} == {1}
+    assert rows(sidecar, "/monitoring/tasks/executions?task_id=2") == []
+    assert len(rows(sidecar, "/monitoring/tasks/1/executions")) == 20
+    assert len(rows(sidecar, "/monitoring/tasks/1/executions?limit=3")) == 3
+    assert sidecar.get("/monitoring/tasks/77/executions").status == 404
+
+
+def test_parameters_of_operations(sidecar: Sidecar) -> None:
+    path = "/api/v1/operations"
+    for query, count in (("", 11), ("?stage=executing", 4), ("?stage=completed", 6), ("?stage=queued", 1),
+                         ("?stage=cache_check", 0), ("?worker_id=worker-123", 10), ("?limit=2", 2)):  # fmt: skip
+        assert len(rows(sidecar, path + query)) == count, query
+    parameters = json.loads(sidecar.get("/openapi.json").text)["paths"][path]["get"]["parameters"]
+    assert next(one["schema"]["default"] for one in parameters if one["name"] == "limit") == 1000
 
 
 def test_a_likeness_can_fail() -> None:
