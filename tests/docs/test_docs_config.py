@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
+from support.charts import chart, render
 
 from exporter.config.load import load_section, load_text
 from exporter.config.model import Config, Dsn, PostgresStore, Profile
@@ -21,7 +23,9 @@ from exporter.stores.queries import COLUMNS, CURSOR_TYPES, REQUIRED
 if TYPE_CHECKING:
     from docs.conftest import Documents
 
-KINDS = ("yaml config", "yaml profile", "yaml web", "yaml prometheus", "yaml alertmanager", "yaml pack", "yaml grafana")
+KINDS = tuple(
+    f"yaml {kind}" for kind in ("config", "profile", "web", "prometheus", "alertmanager", "pack", "grafana", "values")
+)
 ROW = re.compile(r"^\| `(\w+)`( \*)? \| (text|time|integer|boolean|JSON) \|", re.MULTILINE)
 
 
@@ -48,6 +52,12 @@ def test_profiles_load_and_their_parameters_fill_in(documents: Documents, tmp_pa
     for block in blocks:
         profile = load_section(block.text, Profile, filename=str(block), environ={}, base_dir=tmp_path)
         assert '"public".run_log' in (fill(profile, {}).executions or "")
+
+
+def test_the_chart_takes_its_values(documents: Documents) -> None:
+    (block,) = documents.blocks("yaml values")
+    chart().validate_schema(yaml.safe_load(block.text))
+    assert any(each["kind"] == "StatefulSet" for each in render(yaml.safe_load(block.text)))
 
 
 def test_packs_load(documents: Documents, tmp_path: Path) -> None:
