@@ -17,6 +17,7 @@ from exporter.config.model import Config, Thresholds
 from exporter.metrics.cgroup import memory_limit
 from exporter.metrics.clientlib import from_client
 from exporter.metrics.family import Families, Family, Sample, View
+from exporter.metrics.private import PrivateMemory
 
 SCOPE = "process"
 INPUTS = ("process",)
@@ -45,6 +46,7 @@ class ProcessState:
 
     revision: str
     rss: int
+    private_memory: int | None
     cpu_percent: float
     memory_limit: int
     memory_usage: float
@@ -83,6 +85,7 @@ def sample(
     return ProcessState(
         revision=os.environ.get("SCHEDULER_EXPORTER_REVISION", "unknown"),
         rss=_PROCESS.memory_info().rss,
+        private_memory=_PRIVATE.bytes(),
         cpu_percent=_PROCESS.cpu_percent(),
         memory_limit=memory_limit(Path("/"), memory.total) or configured_memory or memory.total,
         memory_usage=(memory.total - memory.available) / memory.total,
@@ -103,6 +106,8 @@ def sample(
 
 #: Kept, for it measures what the processor did since it was asked the last time.
 _PROCESS = psutil.Process()
+#: Kept, for it does not look each time.
+_PRIVATE = PrivateMemory()
 
 
 def _load() -> tuple[float, float, float] | None:

@@ -64,6 +64,11 @@ _MEMORY_LIMIT = Family(
     "gauge",
     "Memory the exporter may use: the control group's limit, else the configured one, else all there is.",
 )
+_PRIVATE_MEMORY = Family(
+    "scheduling_exporter_memory_private_bytes",
+    "gauge",
+    "Memory that is the exporter's alone and would be free without it (USS), at most 30 s old, in bytes.",
+)
 
 
 def collect(view: View) -> Families:
@@ -92,4 +97,5 @@ def _gauges(state: ProcessState) -> tuple[tuple[Family, float | None], ...]:
         (_RELOAD_SUCCESS_AT, state.reload_success_at),
         (_LOOP_LAG, state.loop_lag),
         (_MEMORY_LIMIT, state.memory_limit),
+        (_PRIVATE_MEMORY, state.private_memory),
     )

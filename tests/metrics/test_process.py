@@ -23,6 +23,7 @@ from exporter.instruments import ApiInstruments, QueryInstruments
 from exporter.metrics.cgroup import memory_limit
 from exporter.metrics.clientlib import from_client
 from exporter.metrics.family import Family
+from exporter.metrics.private import PrivateMemory
 from exporter.metrics.process import objectives, sample, thresholds
 
 GIB = 2**30
@@ -69,10 +70,34 @@ def test_a_sample_describes_this_process(monkeypatch: pytest.MonkeyPatch) -> Non
     found = sample(thresholds=(), objectives=())
     assert found.revision == "abc123"
     assert 10 * 2**20 < found.rss < found.memory_limit <= psutil.virtual_memory().total
+    assert found.private_memory is not None and 10 * 2**20 < found.private_memory <= found.rss
     assert 0 < found.memory_usage < 1
     assert found.cpu_cores == os.cpu_count()
     names = {family.name for family, _ in found.client}
     assert {"process_resident_memory_bytes", "process_cpu_seconds_total", "python_info"} <= names
+
+
+def test_private_memory_is_what_the_kernel_says_of_this_process() -> None:
+    found = PrivateMemory(every=0).bytes()
+    assert found is not None
+    assert abs(found - psutil.Process().memory_full_info().uss) < 8 * 2**20
+
+
+def test_private_memory_is_looked_up_now_and_then_only(tmp_path: Path) -> None:
+    file = tmp_path / "smaps_rollup"
+    memory = PrivateMemory(file, every=60)
+    file.write_text("Rss:  900 kB\nPrivate_Clean:  10 kB\nPrivate_Dirty:  30 kB\nPrivate_Hugetlb:  7 kB\n")
+    assert memory.bytes() == 40 * 1024
+    file.write_text("Private_Dirty:  99 kB\n")
+    assert memory.bytes() == 40 * 1024
+    memory.every = 0
+    assert memory.bytes() == 99 * 1024
+
+
+def test_private_memory_is_unknown_where_the_system_does_not_tell_it(tmp_path: Path) -> None:
+    assert PrivateMemory(tmp_path / "none").bytes() is None
+    (tmp_path / "empty").write_text("")
+    assert PrivateMemory(tmp_path / "empty").bytes() is None
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ def test_the_sidecar_shows_its_state() -> None:
     value = state(
         revision="abc",
         memory_limit=512,
+        private_memory=64,
         loop_lag=0.25,
         state_up=False,
         state_bytes=7,
@@ -104,6 +105,7 @@ def test_the_sidecar_shows_its_state() -> None:
     del found[build]
     assert found == {
         ("exporter_memory_limit_bytes",): 512,
+        ("exporter_memory_private_bytes",): 64,
         ("exporter_event_loop_lag_seconds",): 0.25,
         ("exporter_state_up",): 0,
         ("exporter_state_bytes",): 7,
@@ -117,7 +119,8 @@ def test_the_sidecar_shows_its_state() -> None:
 
 
 def test_unknown_is_absent() -> None:
-    value = state(loop_lag=None, state_bytes=None, reload_success_at=None, load=None, cpu_cores=None)
+    unknown = ("loop_lag", "private_memory", "state_bytes", "reload_success_at", "load", "cpu_cores")
+    value = state(**dict.fromkeys(unknown))
     names = {key[0] for key in read(sidecar.collect(view(part("process", "", value))))}
     assert names == {
         "exporter_build_info",
