@@ -101,7 +101,7 @@ INTRODUCTION = """\
 
 The exporter follows five documents. Here is each thing that they ask for: its lines, where it is in the project, the
 test that proves it. A **deviation** is done otherwise, a thing that is **refused** is not done; both say why. Every
-line of those listed is here or is one that asks for nothing (headings, prose, examples). A test holds this page to
+line of the five is here or is one that asks for nothing (headings, prose, examples). A test holds this page to
 the project: places, names and tests exist.
 """
 
