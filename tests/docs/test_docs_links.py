@@ -73,3 +73,8 @@ def test_lines_are_readable(documents: Documents) -> None:
             continue
         for line in documents.prose(file).splitlines():
             assert len(line) <= 120 or line.startswith(("|", "![")), f"{file}: {line}"
+
+
+def test_what_comes_after_an_incident_has_its_five_parts(documents: Documents) -> None:
+    headings = re.findall(r"^## \d\. (.+)$", documents.texts["docs/postmortem.md"], re.MULTILINE)
+    assert headings == ["Timeline", "Impact", "Root cause", "Actions", "Follow-up"]
