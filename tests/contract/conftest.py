@@ -110,7 +110,7 @@ CRON_JOBS = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cron(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CronServer]:
     """pg_cron with a job of each kind, every minute."""
     with TemporaryDirectory(prefix="scheduler-exporter-cron-", ignore_cleanup_errors=True) as place:
@@ -142,7 +142,7 @@ def cron(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CronServer]:
             server.stop("immediate")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def installed(
     postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Observed]]:
@@ -175,7 +175,7 @@ def _observed(driven: Driven, stack: ExitStack) -> Observed:
     return Observed(contract=contract, driven=driven, counter=counter)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sidecar(installed: dict[str, Observed], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
     """One process that watches all of them: two share a database, with a third in a schema of another name."""
     stores = [store(one.driven.dsn, **one.driven.store, interval="2s") for one in installed.values()]
@@ -189,7 +189,7 @@ def sidecar(installed: dict[str, Observed], tmp_path_factory: pytest.TempPathFac
         running.cleanup()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def schedulers(installed: dict[str, Observed], sidecar: Sidecar, cron: CronServer) -> dict[str, Observed]:
     """Every scheduler that runs here, after it has done its work and was killed in the midst of a long job.
 
@@ -245,7 +245,7 @@ def _triggerable(one: Observed) -> str:
     return next(e["job"] for e in one.driven.events() if e.get("ran", "").lower().endswith("add"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def recognised(schedulers: dict[str, Observed]) -> dict[str, tuple[recognition.Recognised, recognition.Schema]]:
     """What was recognised of each store, with its schema's version."""
     return {name: one.counter.recognise() for name, one in schedulers.items()}

@@ -6,6 +6,7 @@ The broker is a folder, the environment's QUEUES. The stage `beat` runs beat, be
 import os
 import sys
 import time
+import uuid
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from events import began, ran, say
@@ -44,7 +45,21 @@ from celery import Celery  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connections  # noqa: E402
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask  # noqa: E402
+from kombu.transport import filesystem  # noqa: E402
+from kombu.utils.json import dumps  # noqa: E402
 
+
+class Channel(filesystem.Channel):
+    """The folder's channel, but a message is there when it is whole: the worker may look while it is being written."""
+
+    def _put(self, queue, payload, **_):
+        name = os.path.join(self.data_folder_out, f"{time.monotonic_ns()}_{uuid.uuid4()}")
+        with open(f"{name}.part", "w") as file:
+            file.write(dumps(payload))
+        os.rename(f"{name}.part", f"{name}.{queue}.msg")
+
+
+filesystem.Transport.Channel = Channel
 app = Celery("driver")
 app.conf.update(
     broker_url="filesystem://",
