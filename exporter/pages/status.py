@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
+from exporter import alertmanager
 from exporter.alertmanager import ActiveAlerts, active_alerts
 from exporter.api.known import Known
 from exporter.api.masking import shown_error
@@ -33,6 +34,7 @@ from exporter.pages.responses import page_response
 from exporter.pages.template import template
 from exporter.pages.trend import Trend, trend
 from exporter.pages.verdict import Verdict, of_alerts, of_servers, of_work, verdict
+from exporter.snapshot import Snapshot
 
 T = TypeVar("T")
 
@@ -147,6 +149,7 @@ class StatusPage:
             work=done,
             silences=config.alerting.alertmanager is not None,
             alerts_asked=context.alerts.configured,
+            alerts_age=_alerts_age(snapshot, now),
             least=config.alerting.thresholds.success_ratio_24h,
             several=len(config.stores) > 1,
             telemetry_path=config.web.telemetry_path,
@@ -199,6 +202,14 @@ class _Gathered:
             alerts=page("alerts", sorted(alerts.firing, key=_gravest)) if alerts is not None else None,
             held_back=alerts.held_back if alerts is not None else 0,
         )
+
+
+def _alerts_age(snapshot: Snapshot, now: float) -> float | None:
+    """Seconds since Alertmanager told of the alerts that are shown."""
+    part = snapshot.part(alertmanager.COLLECTOR, alertmanager.SOURCE)
+    if part is None or part.collected_at is None or active_alerts(snapshot) is None:
+        return None
+    return now - part.collected_at
 
 
 def _gravest(alert: Alert) -> tuple[int, float]:

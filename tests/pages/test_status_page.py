@@ -9,13 +9,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as replace_struct
 from support.parts import figures, part, statistics
 from support.serving import World, serving
 from support.status import Read, connection, visit, world_of
 
-from exporter.config.model import Auth, Token
+from exporter.alertmanager import ActiveAlerts
+from exporter.config.model import Alerting, Alertmanager, Auth, Token
 from exporter.config.secrets import Secret
 from exporter.domain import (
+    Alert,
     Backfill,
     Counts,
     Exactness,
@@ -266,3 +269,16 @@ def replace_section(world: World, **sections: Any) -> Any:
     import msgspec  # noqa: PLC0415
 
     return msgspec.structs.replace(world.config, **sections)
+
+
+async def test_alerts_say_when_they_were_asked_for() -> None:
+    world = busy()
+    remote = Alertmanager(url="http://alertmanager.invalid")
+    world.config = replace_struct(world.config, alerting=Alerting(alertmanager=remote))
+    alert = Alert(
+        fingerprint="f", labels={"alertname": "Down"}, annotations={}, state="active", starts_at=time.time() - 500
+    )
+    told = part("alerts", ActiveAlerts((alert,), 1, 0), source="alertmanager")
+    world.hub.publish(replace(told, collected_at=time.time() - 7))
+    page = await visit(world)
+    assert "as of 7 s ago" in page.text("alerts")
