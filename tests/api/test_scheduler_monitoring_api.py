@@ -23,7 +23,6 @@ from exporter.domain import (
     Schedules,
     StoreSettings,
 )
-from exporter.snapshot import Part
 
 KEYS = ["status", "environment", "uptimeSeconds", "stores", "jobs", "running", "stuck", "overdue", "alertsFiring"]
 STORE_KEYS = ["name", "profile", "up", "lastSuccessAt", "ageMs", "backfill"]
@@ -156,11 +155,13 @@ def shape(value: Any) -> Any:
 @pytest.mark.parametrize(
     ("told", "firing"),
     [
-        (part("alerts", ActiveAlerts((), 3, 0), source="alertmanager"), 3),
-        (part("alerts", ActiveAlerts((), 3, 0), source="alertmanager", error="Alertmanager is away"), None),
-        (part("alerts", ActiveAlerts((), 3, 0), source="alertmanager", age=301), None),
+        ({}, 3),
+        ({"error": "Alertmanager is away"}, None),
+        ({"age": 301}, None),
     ],
 )
-async def test_alerts_that_fire_are_told_while_somebody_knows(world: World, told: Part, firing: int | None) -> None:
-    world.hub.publish(told)
+async def test_alerts_that_fire_are_told_while_somebody_knows(
+    world: World, told: dict[str, Any], firing: int | None
+) -> None:
+    world.hub.publish(part("alerts", ActiveAlerts((), 3, 0), source="alertmanager", **told))
     assert (await ask(world))["alertsFiring"] == firing
