@@ -33,7 +33,7 @@ CLOCK: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
 #: The mark of the lowest id that has not finished stands among those of open transactions under this name.
 UNFINISHED: Final = "unfinished"
 #: Rows that a slice should give; its width is doubled or halved to stay near.
-SLICE_ROWS: Final = (6_000, 18_000)
+SLICE_ROWS: Final = (5_000, 14_000)
 #: A poll gives way to the store's other questions after so many seconds of slices.
 TURN_SECONDS: Final = 1.0
 
