@@ -23,6 +23,7 @@ _THING: Final = (
     "collector",
     "source",
     "metric",
+    "instance",
 )
 
 #: The alerts of these causes, the matchers of what they explain, the labels in which both agree.

@@ -74,6 +74,9 @@ def sidecar(now: float) -> Iterator[Series]:
     yield "scheduling_db_replication_lag_seconds", {"connection": "reports-replica"}, "gauge", busy(2.5, noise=0.9)
     for result, rate in (("success", 0.0008), ("held_back", 0.0002)):
         yield "scheduling_exporter_remediations_total", {"rule": "check-again", "result": result}, "counter", busy(rate)
+    yield "scheduling_exporter_memory_private_bytes", {}, "gauge", busy(5.3e7, swing=0.01, noise=0.02)
+    for threshold, value in (("exporter_memory_bytes", 67_108_864.0), ("exporter_cpu_ratio", 0.02)):
+        yield "scheduling_alert_threshold", {"name": threshold}, "gauge", steady(value)
     cache = {"name": "cache"}
     yield "scheduling_redis_operations_total", cache, "counter", busy(420)
     yield "scheduling_redis_keyspace_hits_total", cache, "counter", busy(310)
