@@ -6,6 +6,7 @@ Belongs here: what is true of every such request. Does not: what is asked (``ale
 from __future__ import annotations
 
 import base64
+import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -210,8 +211,15 @@ def _reason(error: Exception) -> str:
         case aiohttp.ClientConnectorCertificateError():
             return str(error.certificate_error)
         case aiohttp.ClientConnectorError():
-            return error.os_error.strerror or str(error.os_error)
+            return in_words(error.os_error)
     return type(error).__name__
+
+
+def in_words(error: OSError) -> str:
+    """What the system says of a connection that failed; asyncio's own words name the address once more."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 #: The first that fits counts: most are ClientErrors, or OSErrors.

@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from yarl import URL
 
 from exporter.errors import ExporterError
-from exporter.outbound import Reveal, trusting
+from exporter.outbound import Reveal, in_words, trusting
 from exporter.telemetry.destination import Destination
 from exporter.telemetry.outage import Outage
 
@@ -42,6 +42,8 @@ class Sender(SpanExporter):
         self._loop = loop
         self._headers: dict[str, str] = {}
         self._closed = False
+        #: What kept the batch that is on its way from being taken so far.
+        self._so_far: str | None = None
         self._outage = Outage(log, "traces cannot be sent", "traces are sent again", to=_place(to.url))
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -52,9 +54,11 @@ class Sender(SpanExporter):
         sending = asyncio.run_coroutine_threadsafe(self._deliver(data), self._loop)
         try:
             error = sending.result(self._to.timeout + 1)
-        except (TimeoutError, CancelledError) as fault:  # the loop does not get to it, or ends
+        except TimeoutError:
             sending.cancel()
-            error = f"unexpected {type(fault).__name__}"
+            error = "the exporter was too busy to send them"
+        except CancelledError:
+            error = f"the exporter ended before: {self._so_far or 'they were on their way'}"
         if error is not None:
             self._outage.failed(error, len(spans))
             return SpanExportResult.FAILURE
@@ -69,8 +73,10 @@ class Sender(SpanExporter):
         """Why the batch could not be delivered; None: it is."""
         body = await asyncio.to_thread(gzip.compress, data, 1) if self._to.compress else data
         pause, deadline = _PAUSE, time.monotonic() + self._to.timeout
+        self._so_far = None
         while True:
             again, error = await self._post(body, deadline - time.monotonic())
+            self._so_far = error
             if error is None or not again or time.monotonic() + pause >= deadline:
                 return error
             await asyncio.sleep(pause)
@@ -93,7 +99,7 @@ class Sender(SpanExporter):
         except TimeoutError:
             return False, f"did not answer within {self._to.timeout:g} s"
         except aiohttp.ClientConnectorError as error:
-            return True, f"cannot be reached: {error.os_error.strerror or type(error.os_error).__name__}"
+            return True, f"cannot be reached: {in_words(error.os_error)}"
         except ExporterError as error:
             return False, str(error)
         except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -13,7 +13,9 @@ import pytest
 import trustme
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from structlog.testing import capture_logs
 from support.otlp_receiver import Collector, running_collector
+from support.ports import free_port
 
 from exporter.config.secrets import Secret
 from exporter.credentials import CredentialsError
@@ -142,3 +144,17 @@ async def test_nothing_is_taken_after_the_end(collector: Collector) -> None:
     to.shutdown()
     assert not await sent(to)
     assert collector.requests == []
+
+
+async def test_what_is_broken_off_at_the_end_is_told_with_what_kept_it() -> None:
+    to = sender(f"http://127.0.0.1:{free_port()}", timeout=60.0)
+    with capture_logs() as logs:
+        sending_it = asyncio.create_task(sent(to))
+        await asyncio.sleep(0.3)  # it was refused, and is tried again
+        for task in asyncio.all_tasks():
+            if getattr(task.get_coro(), "__name__", "") == "_deliver":
+                task.cancel()
+        assert not await sending_it
+    assert [(line["event"], line["error"]) for line in logs] == [
+        ("traces cannot be sent", "the exporter ended before: cannot be reached: Connection refused")
+    ]
