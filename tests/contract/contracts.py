@@ -35,7 +35,7 @@ LIVE: Final = (
         live={"SCHEDULED": 1, "RUNNING": 1, "QUEUED": 1},
     ),
     Contract(
-        name="pgboss10", title="pg-boss 10", recurs="cron, next run", indexed=False,
+        name="pgboss10", driver="pgboss12", title="pg-boss 10", recurs="cron, next run", indexed=False,
         profile="pg-boss", tried="10.4.2 (schema 24)", version="24 (pg-boss 10.4)",
         variant="archive (10)", database="shared", schema="boss_ten",
         runs={**LAST_ATTEMPT, ("parted", "success"): 1, ("late", "timeout"): 1}, recurring="tick",

@@ -28,7 +28,8 @@ class Contract:
     ``tried`` is what its packages, or its schema, are; ``database`` and ``schema`` where its tables go. ``runs`` says
     how many handlers' runs have ended of each (task, outcome), besides those of ``recurring``; ``live`` are its
     unfinished jobs by status once they have. ``recurs``: what is known of recurring jobs, in words; ``indexed``: an
-    index of the scheduler's own serves each poll; ``seldom``: run by `make contract` alone.
+    index of the scheduler's own serves each poll; ``seldom``: run by `make contract` alone; ``driver``: whose program
+    does its work, where that is not a program of its own.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Contract:
     variant: str | None = None
     beside: tuple[str, ...] = ()
     workers: bool = False
+    driver: str = ""
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -75,14 +77,14 @@ class Driven:
         """Start a stage; what it says goes into a file of its own."""
         name = self.contract.name
         self.directory.mkdir(parents=True, exist_ok=True)
-        home, command = DRIVERS / name, [self.dsn, stage]
+        home, command = DRIVERS / (self.contract.driver or name), [self.dsn, stage]
         environment = {"PYTHONPATH": f"{DRIVERS}{os.pathsep}{home}", "QUEUES": str(self.directory / "queues")}
         if self.contract.schema is not None:
             environment["SCHEMA"] = self.contract.schema
         if (home / "driver.mjs").exists():
             # Node looks for packages from where the file lies.
-            home = INSTALLED / name
-            shutil.copy(DRIVERS / name / "driver.mjs", home)
+            driver, home = home / "driver.mjs", INSTALLED / name
+            shutil.copy(driver, home)
             shutil.copy(DRIVERS / "events.mjs", INSTALLED)
             command = [str(home / NODE), "driver.mjs", *command]
         else:
