@@ -53,8 +53,6 @@ async def read_form(request: web.Request, struct: type[BodyT]) -> BodyT:
         pairs = parse_qsl((await request.read()).decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
         raise HttpError(400, f"body: expected a form in UTF-8 of at most {_MAX_FIELDS} fields") from None
-    if any("\0" in text for pair in pairs for text in pair):
-        raise HttpError(400, "body: expected text without null characters")
     try:
         return msgspec.convert(dict(reversed(pairs)), struct, strict=False)
     except msgspec.ValidationError as exc:

@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from exporter.api.acting import acting, asker
+from exporter.api.acting import NO_NULL, acting, asker
 from exporter.api.alerts import Suppression, suppressed
 from exporter.api.asking import store_asked
 from exporter.api.checking import check_now
@@ -29,15 +29,15 @@ from exporter.pages.refused import refuser
 from exporter.pages.signin import SEEN_OTHER, check_form, see_other
 from exporter.pages.words import clip, span
 
-Field = Annotated[str, Meta(min_length=1, max_length=500)]
+Field = Annotated[str, Meta(min_length=1, max_length=500, pattern=NO_NULL)]
 Key = Annotated[str, Meta(pattern="^[!-~]{1,255}$")]
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``form`` is what the page put into it; ``back`` the page that the visitor comes back to."""
 
-    form: Annotated[str, Meta(max_length=200)]
-    back: Annotated[str, Meta(max_length=4096)] = HOME
+    form: Annotated[str, Meta(max_length=200, pattern=NO_NULL)]
+    back: Annotated[str, Meta(max_length=4096, pattern=NO_NULL)] = HOME
 
 
 class Checking(Asked, frozen=True, kw_only=True):
@@ -57,7 +57,7 @@ class Triggering(Asked, frozen=True, kw_only=True):
 class Silencing(Asked, frozen=True, kw_only=True):
     """An active alert, and for how long."""
 
-    fingerprint: Annotated[str, Meta(min_length=1, max_length=64)]
+    fingerprint: Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_NULL)]
     minutes: Annotated[int, Meta(ge=1, le=10_080)]
 
 

@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from exporter.api.acting import NO_NULL
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Call, Endpoint, Family, Query
 from exporter.httpd.params import Text
@@ -35,17 +36,17 @@ class SignInAsked(msgspec.Struct, frozen=True):
     back: Annotated[Text, Meta(description="The path of the page that is shown afterwards")] = HOME
 
 
-class SigningIn(msgspec.Struct, frozen=True):
+class SigningIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A token of ``auth.tokens``."""
 
-    token: Annotated[str, Meta(max_length=4096)]
-    back: Annotated[str, Meta(max_length=4096)] = HOME
+    token: Annotated[str, Meta(max_length=4096, pattern=NO_NULL)]
+    back: Annotated[str, Meta(max_length=4096, pattern=NO_NULL)] = HOME
 
 
-class SigningOut(msgspec.Struct, frozen=True):
+class SigningOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``form`` is what the page put into it."""
 
-    form: Annotated[str, Meta(max_length=200)]
+    form: Annotated[str, Meta(max_length=200, pattern=NO_NULL)]
 
 
 def endpoints(context: Context) -> list[Endpoint]:
