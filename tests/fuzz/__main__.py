@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fuzz.run import fuzz
+from fuzz.run import faults, fuzz
 from fuzz.world import fuzzed
 
 
@@ -26,10 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
         while good and cases < chosen.cases:
             found = fuzz(sidecar, examples=chosen.examples, seed=seed, directory=Path(name), say=say)
             cases, good, seed = cases + found.cases, found.good and found.cases > 0, seed + 1
-        faults = [line for line in sidecar.events() if line.get("level") == "ERROR"]
-    for line in faults:
+        logged = faults(sidecar)
+    for line in logged:
         print(line)
-    good = good and not faults
+    good = good and not logged
     print(f"{cases} cases from seed {chosen.seed}: {'good' if good else 'NOT good'}")
     return 0 if good else 1
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from support.sidecar import HOST, Sidecar
 
@@ -62,3 +62,12 @@ def fuzz(
     report = "".join(lines)
     counted = _CASES.search(report)
     return Found(int(counted[1].replace(",", "")) if counted else 0, process.returncode == 0, report)
+
+
+def faults(sidecar: Sidecar) -> list[dict[str, Any]]:
+    """What the sidecar logged as an error.
+
+    What the alert receiver prints for a console is as grave as the alert that was made up, and no fault.
+    """
+    errors = [line for line in sidecar.events() if line.get("level") == "ERROR"]
+    return [line for line in errors if line["message"] != "alert fires"]
