@@ -67,11 +67,21 @@ class Poller:
 
     hub: Hub
     crashes: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=100))
+    #: The collectors that fail, by source and error.
+    _failing: dict[tuple[str, str | None], set[str]] = field(default_factory=dict)
 
     async def run(self, collector: Collector) -> None:
         """Ask for ever. Ends only by cancellation."""
         tracing.detach()
         bind_contextvars(operation=collector.name)
+        try:
+            await self._for_ever(collector)
+        finally:  # another one of this name, after a reload, begins anew
+            for (source, _), names in self._failing.items():
+                if source == collector.source:
+                    names.discard(collector.name)
+
+    async def _for_ever(self, collector: Collector) -> None:
         rhythm = _Rhythm(collector)
         due = time.monotonic()
         while True:
@@ -124,7 +134,7 @@ class Poller:
         self, collector: Collector, rhythm: _Rhythm, result: Collected | None, error: str | None, duration: float
     ) -> None:
         before = self.hub.current.part(collector.name, collector.source)
-        self._say(collector, before, error, duration)
+        self._say(collector, before.error if before is not None else None, error, duration)
         log.debug("polled", category="performance", source=collector.source, duration=_milliseconds(duration))
         frame = Part(
             collector=collector.name,
@@ -157,17 +167,26 @@ class Poller:
             parts.append(replace(part, collector=name))
         self.hub.publish(*parts)
 
-    @staticmethod
-    def _say(collector: Collector, before: Part | None, error: str | None, duration: float) -> None:
-        """Log a failure when it begins or changes, and its end; not each repetition."""
-        known = before.error if before is not None else None
+    def _say(self, collector: Collector, known: str | None, error: str | None, duration: float) -> None:
+        """Log a failure when it begins or changes, and its end; not each repetition.
+
+        What fails all of a source's collectors alike, as a server that is away does, is said once: by the first that
+        fails so, and its end by the last.
+        """
         if error == known:
             return
-        if error is not None:
-            log.warning("collector fails", collector=collector.name, source=collector.source, error=error,
-                        duration=_milliseconds(duration))  # fmt: skip
-        else:
-            log.info("collector works again", category="errors", collector=collector.name, source=collector.source)
+        source, name = collector.source, collector.name
+        alike = self._failing.pop((source, known), set()) - {name}
+        if alike:
+            self._failing[source, known] = alike
+        if error is None:
+            level = log.debug if alike else log.info
+            level("collector works again", category="errors", collector=name, source=source)
+            return
+        others = self._failing.setdefault((source, error), set())
+        level = log.debug if others else log.warning
+        level("collector fails", collector=name, source=source, error=error, duration=_milliseconds(duration))
+        others.add(name)
 
 
 def _about(collector: Collector) -> dict[str, tracing.Value]:

@@ -7,7 +7,9 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from exporter.errors import StoreError, StoreTooSlow
+import structlog
+
+from exporter.errors import StoreError, StoreTooSlow, StoreUnavailable
 from exporter.poller import Collected, Collector, Poller, run_all
 from exporter.snapshot import Hub, Part
 
@@ -52,6 +54,52 @@ async def test_a_failure_keeps_the_last_value_and_its_age() -> None:
         assert (bad.value, bad.collected_at, bad.error) == (1, good.collected_at, "a table is locked")
         assert bad.fresh(time.monotonic())
         assert not bad.fresh(time.monotonic() + 6.0)
+
+
+async def test_what_fails_all_collectors_of_a_source_is_said_once() -> None:
+    away, other = True, False
+
+    async def ask() -> Collected:
+        if away:
+            raise StoreUnavailable("connection refused")
+        return Collected(value=1)
+
+    async def locked() -> Collected:
+        if away or other:
+            raise StoreError("connection refused" if away else "a table is locked")
+        return Collected(value=1)
+
+    names = ("a", "b", "c")
+    with structlog.testing.capture_logs() as lines:
+        async with running(*(collector(ask, name) for name in names), collector(locked, "d")) as poller:
+            for name in (*names, "d"):
+                await part(poller, lambda p: not p.success, name)
+            away, other = False, True
+            for name in names:
+                await part(poller, lambda p: p.success, name)
+            await part(poller, lambda p: p.error == "a table is locked", "d")
+            other = False
+            await part(poller, lambda p: p.success, "d")
+    told = [(line["event"], line.get("error")) for line in lines if line["log_level"] in ("warning", "info")]
+    fails = [error for event, error in told if event == "collector fails"]
+    assert fails == ["connection refused", "a table is locked"]
+    assert [event for event, _ in told].count("collector works again") in (1, 2)
+    assert told[-1] == ("collector works again", None)
+
+
+async def test_a_collector_of_a_new_configuration_says_its_failure_anew() -> None:
+    async def ask() -> Collected:
+        raise StoreError("connection refused")
+
+    with structlog.testing.capture_logs() as lines:
+        poller = Poller(Hub())
+        for _ in range(2):
+            task = asyncio.create_task(run_all(poller, [collector(ask)]))
+            await part(poller, lambda p: not p.success)
+            task.cancel()
+            await asyncio.wait([task])
+            poller.hub.withdraw("s")
+    assert [line["event"] for line in lines if line["log_level"] == "warning"] == ["collector fails"] * 2
 
 
 async def test_one_that_hangs_or_crashes_delays_no_other() -> None:
