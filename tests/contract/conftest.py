@@ -19,6 +19,7 @@ from support.sidecar import Sidecar, store
 from support.versions import binaries
 
 from contract.contracts import LIVE
+from contract.truth.model import IMPATIENT
 from exporter.demo.postgres import PostgresServer
 from exporter.stores import recognition
 
@@ -178,7 +179,7 @@ def _observed(driven: Driven, stack: ExitStack) -> Observed:
 @pytest.fixture(scope="package")
 def sidecar(installed: dict[str, Observed], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
     """One process that watches all of them: two share a database, with a third in a schema of another name."""
-    stores = [store(one.driven.dsn, **one.driven.store, interval="2s") for one in installed.values()]
+    stores = [store(one.driven.dsn, **one.driven.store, **IMPATIENT, interval="2s") for one in installed.values()]
     running = Sidecar(tmp_path_factory.mktemp("sidecar"), {"stores": stores})
     try:
         running.start()
