@@ -185,7 +185,8 @@ class Poller:
             return
         others = self._failing.setdefault((source, error), set())
         level = log.debug if others else log.warning
-        level("collector fails", collector=name, source=source, error=error, duration=_milliseconds(duration))
+        level("collector fails", category="errors", collector=name, source=source, error=error,
+              duration=_milliseconds(duration))  # fmt: skip
         others.add(name)
 
 
