@@ -192,6 +192,13 @@ class RecentAnswer(msgspec.Struct):
     data: RecentLogs
 
 
+def _whole(moment: float | None) -> float | None:
+    """The end of the millisecond that was given: answers tell times so, and what they tell can be asked for."""
+    if moment is None or round(moment * 1e6) % 1000:
+        return moment
+    return moment + 0.000_999
+
+
 def endpoints(context: Context) -> list[Endpoint]:
     """The four paths."""
     kept = KeptAnswers()
@@ -203,7 +210,7 @@ def endpoints(context: Context) -> list[Endpoint]:
     async def logs(call: Query[LogAsked]) -> web.StreamResponse:
         asked = call.params
         store = store_asked(asked.store, context.config())
-        wanted = LogFilter(status=asked.status, since=asked.fromDate, until=asked.toDate)
+        wanted = LogFilter(status=asked.status, since=asked.fromDate, until=_whole(asked.toDate))
         found, page = await reads_of(context, store).log(asked.id, wanted, asked.limit, asked.offset)
         recurring = Known(context.hub.current, store).recurring_job(asked.id) if found is None else None
         if page is None and recurring is not None:
