@@ -18,7 +18,7 @@ from support.schedulers import Contract, Driven
 from support.sidecar import Sidecar, store
 from support.versions import binaries
 
-from contract.contracts import LIVE
+from contract.contracts import APSCHEDULER, LIVE
 from contract.truth.model import IMPATIENT
 from exporter.demo.postgres import PostgresServer
 from exporter.stores import recognition
@@ -141,6 +141,25 @@ def cron(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CronServer]:
                     yield CronServer(server=server, counter=counter)
         finally:
             server.stop("immediate")
+
+
+@pytest.fixture(scope="package")
+def scheduled(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driven]:
+    """APScheduler, killed after two runs: a table of what is scheduled, and no history."""
+    with psycopg.connect(postgres_server.dsn(), autocommit=True) as admin:
+        admin.execute("CREATE DATABASE contract_apscheduler TEMPLATE template0")
+    directory = tmp_path_factory.mktemp("apscheduler")
+    driven = Driven(contract=APSCHEDULER, dsn=postgres_server.dsn("contract_apscheduler"), directory=directory)
+    if (reason := driven.missing()) is not None:
+        pytest.skip(reason)
+    try:
+        driven.install()
+        assert driven.children[0].wait(60), driven.log
+        driven.work()
+        until(lambda: driven.runs()["tick", "success"] >= 2, 60, "tick has run twice")
+    finally:
+        driven.crash()
+    yield driven
 
 
 @pytest.fixture(scope="package")

@@ -9,11 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from contract.truth import procrastinate
+from contract.truth import apscheduler, celery, chancy, graphile, oban, pgboss, pgqueuer, procrastinate
 from contract.truth.asking import Database
 from contract.truth.model import Told
 
 #: By the name of the contract.
 TRUTHS: Final[dict[str, Callable[[Database], Told]]] = {
     "procrastinate": procrastinate.told,
+    "pgqueuer": pgqueuer.told,
+    "pgboss12": pgboss.twelve,
+    "pgboss10": pgboss.ten,
+    "graphile": graphile.told,
+    "oban": oban.told,
+    "celery": celery.told,
+    "chancy": chancy.told,
+    "apscheduler": apscheduler.told,
 }

@@ -35,7 +35,12 @@ def jobs(told: Told) -> Series:
 
 
 def _waiting(told: Told) -> list[Job]:
-    return [job for job in told.jobs if job.status in LIVE]
+    recurring = [
+        Job(id=job.id, task_type=job.task_type, status=job.status, due=job.next_run, waits_since=job.next_run)
+        for job in told.recurring
+        if told.only_recurring
+    ]
+    return recurring + [job for job in told.jobs if job.status in LIVE]
 
 
 def queue_jobs(told: Told) -> Series:

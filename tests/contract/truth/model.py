@@ -67,6 +67,11 @@ class Job:
         return self.status == "QUEUED" or (self.status == "SCHEDULED" and self.due is not None and self.due <= now)
 
 
+def waiting(due: float | None, now: float) -> str:
+    """The status of a job that a worker may have as soon as it is due."""
+    return "SCHEDULED" if due is not None and due > now else "QUEUED"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Running:
     """An execution that has not ended."""
@@ -104,7 +109,10 @@ class Recurring:
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """All that the tables say at ``now``, the server's clock. ``outcomes`` are those that they can tell."""
+    """All that the tables say at ``now``, the server's clock. ``outcomes`` are those that they can tell.
+
+    ``only_recurring``: the store has nothing but what recurs, and that is what waits.
+    """
 
     now: float
     jobs: list[Job]
@@ -113,3 +121,12 @@ class Told:
     running: list[Running] | None = None
     workers: list[Worker] | None = None
     outcomes: tuple[str, ...] = OUTCOMES
+    only_recurring: bool = False
+
+
+def cron(minute: int | None, hour: int | None, after: float) -> float:
+    """The first moment after ``after`` at that minute (None: any) of that hour (None: any), in UTC."""
+    at = after // 60 * 60 + 60
+    while minute not in (None, at // 60 % 60) or hour not in (None, at // 3600 % 24):
+        at += 60
+    return at

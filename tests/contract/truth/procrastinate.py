@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from contract.truth.asking import Database
-from contract.truth.model import Job, Recurring, Run, Running, Told, Worker
+from contract.truth.model import Job, Recurring, Run, Running, Told, Worker, waiting
 
 _ENDS: Final = {
     "succeeded": "SUCCESS",
@@ -63,12 +63,11 @@ def _last(steps: list[dict[str, Any]], kind: str) -> float | None:
 
 def _job(job: dict[str, Any], now: float, steps: list[dict[str, Any]]) -> Job:
     due = job["scheduled_at"]
-    waiting = "SCHEDULED" if due is not None and due > now else "QUEUED"
     return Job(
         id=job["id"],
         task_type=job["task_name"],
         queue=job["queue_name"],
-        status=_STATUSES.get(job["status"], waiting),
+        status=_STATUSES.get(job["status"]) or waiting(due, now),
         due=due,
         waits_since=due if due is not None else steps[0]["at"],
     )
