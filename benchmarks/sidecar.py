@@ -114,6 +114,10 @@ class Sidecar:
         """Resident memory in MB (2**20 bytes)."""
         return float(self.process.memory_info().rss) / 2**20
 
+    def uss(self) -> float:
+        """Memory that is this process's alone, in MB (2**20 bytes)."""
+        return float(self.process.memory_full_info().uss) / 2**20
+
     def peak_rss(self) -> float:
         """The greatest resident memory since the start, in MB (2**20 bytes)."""
         status = Path(f"/proc/{self._child.pid}/status").read_text()
