@@ -224,12 +224,64 @@ def unfinished() -> list[Any]:
     ]
 
 
+def as_told() -> list[Any]:
+    """What schedulers with an API of their own add up, of whose executions nothing else is known."""
+    named, whole = ("store", "task_type"), 'task_type=""'
+    task, store = "{{store}} {{task_type}}", "{{store}}"
+    hour, day = 'period="1h"', 'period="24h"'
+    executions, failures = "scheduling_period_executions", "scheduling_period_failures"
+    return [
+        p.graph(
+            "Executions of the latest hour, as told",
+            "What ended in the hour before, as the scheduler's API adds it up, by task type.",
+            "short",
+            Query(total(select(executions, hour, 'task_type!=""'), *named), task),
+            stack=True,
+            legend="right",
+            decimals=0,
+        ),
+        p.graph(
+            "Failure ratio of the latest hour, as told",
+            "Share of it that failed or timed out, all task types together.",
+            "percentunit",
+            Query(
+                share(total(select(failures, hour, whole), "store"), total(select(executions, hour, whole), "store")),
+                store,
+            ),
+            top=1,
+            legend="right",
+        ),
+        p.graph(
+            "Duration of the latest day, as told",
+            "Mean and longest of what ended in the day before, all task types together.",
+            "s",
+            Query(most(select("scheduling_period_duration_mean_seconds", day, whole), "store"), f"{store} mean"),
+            Query(most(select("scheduling_period_duration_max_seconds", day, whole), "store"), f"{store} longest"),
+            logarithmic=True,
+            legend="right",
+        ),
+        p.graph(
+            "Retries of the latest hour, as told",
+            "Of what ended in the hour before, those that were a second or later attempt.",
+            "short",
+            Query(total(select("scheduling_period_retries", hour, whole), "store"), store),
+            legend="right",
+            decimals=0,
+        ),
+    ]
+
+
 def build() -> Frame:
     """The frame with its rows."""
     return Frame(
         name="executions",
         title="Scheduler executions",
         description="Finished and running executions by task type: rates, failures, durations, retries, what is stuck.",
-        rows=[("Outcomes", outcomes()), ("Duration and wait", durations()), ("What does not end well", unfinished())],
+        rows=[
+            ("Outcomes", outcomes()),
+            ("Duration and wait", durations()),
+            ("What does not end well", unfinished()),
+            ("Told by schedulers over HTTP", as_told()),
+        ],
         task_type=True,
     )

@@ -27,6 +27,7 @@ NOT_IN_THE_DEMO = {
     "scheduling_db_replication_lag_": "it is a primary",
     "scheduling_redis_": "it needs nothing but the package",
     "scheduling_kafka_": "the same",
+    "scheduling_period_": "its scheduler has no API of its own",
     "scheduling_operations": "only a remote-execution scheduler has operations",
     "scheduling_job_next_run_": "the demo's scheduler does not keep when a job runs next",
     "scheduling_job_overdue_": "and so none is overdue",

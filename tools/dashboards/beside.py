@@ -96,6 +96,18 @@ def sidecar(now: float) -> Iterator[Series]:
     yield "scheduling_jobs_overdue", {"store": "build"}, "gauge", steady(1)
 
 
+def told() -> Iterator[Series]:
+    """What a scheduler over HTTP adds up itself: of all task types, and of each."""
+    for period, seconds in (("1h", 3600), ("24h", 86_400)):
+        for task_type, rate in (("", 0.3), ("email", 0.2), ("report", 0.1)):
+            labels = {"store": "chronos", "period": period, "task_type": task_type}
+            for what, part in (("executions", 1.0), ("failures", 0.02), ("retries", 0.05)):
+                ended = rate * part * seconds
+                yield f"scheduling_period_{what}", labels, "gauge", lambda t, x=ended: round(busy(x, 0.3, 0.02)(t))
+            yield "scheduling_period_duration_mean_seconds", labels, "gauge", busy(1.2, noise=0.05)
+            yield "scheduling_period_duration_max_seconds", labels, "gauge", busy(14, noise=0.3)
+
+
 def worker() -> Iterator[Series]:
     """The scheduling worker's own metrics, from the pack of that name."""
     for query in ("calendar_sync", "goals_created", "ml_recommendations"):

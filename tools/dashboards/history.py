@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from exporter.demo.ports import free_port
-from tools.dashboards.beside import Series, sidecar, worker
+from tools.dashboards.beside import Series, sidecar, told, worker
 from tools.dashboards.record import INSTANCE, RECORDING, STEP
 
 COUNTER: Final = re.compile(r"_(total|bucket|count|sum)$")
@@ -83,8 +83,8 @@ def write(file: Path, span: Span, *, beside: bool) -> None:
         out.writelines(played(recording, span))
         if beside:
             recorded = {line(dict(sorted(series["labels"].items())), 0, 0) for series in recording["series"]}
-            out.writelines(invented(sidecar(span.now), span, recorded))
-            out.writelines(invented(worker(), span, recorded))
+            for series in (sidecar(span.now), worker(), told()):
+                out.writelines(invented(series, span, recorded))
         out.write("# EOF\n")
 
 
