@@ -99,7 +99,7 @@ class RunningTally:
             by_task_type={
                 kind: RunningByType(
                     running=int(running),
-                    stuck=int(stuck),
+                    stuck=int(stuck) if math.isfinite(oldest) else None,  # no start is known: nobody can say
                     orphaned=int(orphaned) if known else None,
                     oldest_start=finite(oldest),
                 )

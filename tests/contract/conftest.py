@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,12 +84,27 @@ class Observed:
             self.settled = self.agrees()
 
 
+@contextmanager
+def watched(directory: Path, *stores: dict[str, Any], history: bool = True) -> Iterator[Sidecar]:
+    """A sidecar that watches these, and has polled each: nothing is history. ``history``: they keep any."""
+    polled = [store(**options, **IMPATIENT, interval="2s") for options in stores]
+    running = Sidecar(directory, {"stores": polled})
+    try:
+        running.start()
+        for name in (options["name"] for options in stores if history):
+            until(lambda name=name: running.read_upto(name) > 0, 60, f"a first poll of {name}")
+        yield running
+    finally:
+        running.cleanup()
+
+
 @dataclass(frozen=True, kw_only=True)
 class CronServer:
-    """A PostgreSQL with pg_cron, and what counts its runs since before the first."""
+    """A PostgreSQL with pg_cron, and what has counted its runs since before the first: a part of a sidecar, and one."""
 
     server: PostgresServer
     counter: Counter
+    sidecar: Sidecar
 
     @property
     def dsn(self) -> str:
@@ -133,12 +148,17 @@ def cron(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CronServer]:
                 hba.write_text("host all postgres 127.0.0.1/32 trust\n" + hba.read_text())
                 db.execute("SELECT pg_reload_conf()")
                 db.execute("CREATE EXTENSION pg_cron")
-                with closing(Counter(server.dsn(), "auto", tmp_path_factory.mktemp("cron"))) as counter:
+                with (
+                    closing(Counter(server.dsn(), "auto", tmp_path_factory.mktemp("cron"))) as counter,
+                    watched(
+                        tmp_path_factory.mktemp("cron-sidecar"), {"name": "pg_cron", "dsn": server.dsn()}
+                    ) as sidecar,
+                ):
                     counter.poll()
                     for name, command in CRON_JOBS.items():
                         db.execute("SELECT cron.schedule(%s, '* * * * *', %s)", (name, command))
                     db.execute("UPDATE cron.job SET active = false WHERE jobname = 'held'")
-                    yield CronServer(server=server, counter=counter)
+                    yield CronServer(server=server, counter=counter, sidecar=sidecar)
         finally:
             server.stop("immediate")
 
@@ -198,15 +218,9 @@ def _observed(driven: Driven, stack: ExitStack) -> Observed:
 @pytest.fixture(scope="package")
 def sidecar(installed: dict[str, Observed], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
     """One process that watches all of them: two share a database, with a third in a schema of another name."""
-    stores = [store(one.driven.dsn, **one.driven.store, **IMPATIENT, interval="2s") for one in installed.values()]
-    running = Sidecar(tmp_path_factory.mktemp("sidecar"), {"stores": stores})
-    try:
-        running.start()
-        for one in installed.values():
-            until(lambda one=one: running.read_upto(one.contract.name) > 0, 60, "a first poll: nothing is history")
+    stores = [{"dsn": one.driven.dsn, **one.driven.store} for one in installed.values()]
+    with watched(tmp_path_factory.mktemp("sidecar"), *stores) as running:
         yield running
-    finally:
-        running.cleanup()
 
 
 @pytest.fixture(scope="package")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 
 import psycopg
 import pytest
 from support.polling import until
-from support.schedulers import Driven
-from support.sidecar import Sidecar, store
+from support.sidecar import Sidecar
 
-from contract.contracts import APSCHEDULER, LIVE
+from contract.conftest import CRON_JOBS, CronServer, watched
+from contract.contracts import APSCHEDULER, LIVE, PG_CRON
 from contract.truth import TRUTHS
 from contract.truth.asking import Database
 from contract.truth.comparing import differences
 from contract.truth.families import FAMILIES
-from contract.truth.model import IMPATIENT
 from exporter.metrics import executions, jobs, running
 from exporter.metrics.family import Family
 
@@ -28,10 +27,11 @@ ITS_OWN = {
         "oldest_open_transaction_timestamp_seconds", "series_dropped", "backfill_ratio",
     )
 }  # fmt: skip
-SECONDS = 20.0
+SECONDS = 30.0
 
 
 Differences = dict[str, list[str]]
+Find = Callable[[str], tuple[str, Sidecar]]
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +41,29 @@ def compared() -> dict[str, Differences]:
 
 
 @pytest.fixture(scope="module")
-def alone(scheduled: Driven, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
-    """A sidecar that watches APScheduler."""
-    watched = store(scheduled.dsn, **scheduled.store, **IMPATIENT)
-    running = Sidecar(tmp_path_factory.mktemp("alone"), {"stores": [watched]})
-    try:
-        running.start()
-        yield running
-    finally:
-        running.cleanup()
+def at_work(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Find]:
+    """By a scheduler's name: the DSN of its database, and the sidecar that has watched it."""
+    with ExitStack() as stack:
+
+        def find(name: str) -> tuple[str, Sidecar]:
+            if name == APSCHEDULER.name:
+                driven = request.getfixturevalue("scheduled")
+                store = {"dsn": driven.dsn, **driven.store}
+                return driven.dsn, stack.enter_context(watched(tmp_path_factory.mktemp(name), store, history=False))
+            if name == PG_CRON.name:
+                cron = request.getfixturevalue("cron")
+                until(lambda: has_run(cron), 90, "each of its jobs has begun", every=0.5)
+                return cron.dsn, cron.sidecar
+            return request.getfixturevalue("schedulers")[name].driven.dsn, request.getfixturevalue("sidecar")
+
+        yield find
+
+
+def has_run(cron: CronServer) -> bool:
+    """Whether each of pg_cron's jobs that are not held has begun."""
+    with psycopg.connect(cron.dsn) as db:
+        row = db.execute("SELECT count(DISTINCT jobid) FROM cron.job_run_details").fetchone()
+    return row is not None and row[0] == len(CRON_JOBS) - 1
 
 
 def compare(name: str, dsn: str, sidecar: Sidecar) -> Differences:
@@ -62,7 +76,7 @@ def compare(name: str, dsn: str, sidecar: Sidecar) -> Differences:
         found.update(differences(sidecar.metrics(), name, told))
         return not any(found.values())
 
-    with contextlib.suppress(AssertionError):
+    with suppress(AssertionError):
         until(agree, SECONDS, every=0.5)
     return found
 
@@ -70,15 +84,10 @@ def compare(name: str, dsn: str, sidecar: Sidecar) -> Differences:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", TRUTHS)
 def test_a_family_is_what_the_tables_say(
-    name: str, family: str, compared: dict[str, Differences], request: pytest.FixtureRequest
+    name: str, family: str, compared: dict[str, Differences], at_work: Find
 ) -> None:
     if name not in compared:
-        if name == APSCHEDULER.name:
-            dsn, sidecar = request.getfixturevalue("scheduled").dsn, request.getfixturevalue("alone")
-        else:
-            dsn = request.getfixturevalue("schedulers")[name].driven.dsn
-            sidecar = request.getfixturevalue("sidecar")
-        compared[name] = compare(name, dsn, sidecar)
+        compared[name] = compare(name, *at_work(name))
     assert family in compared[name], "nothing was compared"
     assert not compared[name][family], "\n".join(compared[name][family])
 
@@ -89,4 +98,4 @@ def test_no_family_is_forgotten() -> None:
 
 
 def test_no_scheduler_is_forgotten() -> None:
-    assert TRUTHS.keys() == {contract.name for contract in (*LIVE, APSCHEDULER)}
+    assert TRUTHS.keys() == {contract.name for contract in (*LIVE, APSCHEDULER, PG_CRON)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from contract.truth import apscheduler, celery, chancy, graphile, oban, pgboss, pgqueuer, procrastinate
+from contract.truth import apscheduler, celery, chancy, graphile, oban, pg_cron, pgboss, pgqueuer, procrastinate
 from contract.truth.asking import Database
 from contract.truth.model import Told
 
@@ -24,4 +24,5 @@ TRUTHS: Final[dict[str, Callable[[Database], Told]]] = {
     "celery": celery.told,
     "chancy": chancy.told,
     "apscheduler": apscheduler.told,
+    "pg_cron": pg_cron.told,
 }

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from contract.truth.asking import Database
-from contract.truth.model import Recurring, Told
+from contract.truth.model import Job, Recurring, Told
 
 
 def told(db: Database) -> Told:
-    rows = db.rows("SELECT id, next_run_time FROM apscheduler_jobs")
+    rows = db.rows("SELECT id, next_run_time AS due FROM apscheduler_jobs")
+    jobs = [(row["id"], "PENDING" if row["due"] is None else "SCHEDULED", row["due"]) for row in rows]
     return Told(
         now=db.now(),
         jobs=[],
-        recurring=[
-            Recurring(
-                id=row["id"], name=row["id"], task_type="", next_run=row["next_run_time"],
-                status="PENDING" if row["next_run_time"] is None else "SCHEDULED",
-            )
-            for row in rows
-        ],
-        only_recurring=True,
-    )  # fmt: skip
+        recurring=[Recurring(id=id, name=id, task_type="", status=status, next_run=due) for id, status, due in jobs],
+        listed=tuple(Job(id=id, task_type="", status=status, due=due, waits_since=due) for id, status, due in jobs),
+    )

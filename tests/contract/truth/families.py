@@ -35,12 +35,7 @@ def jobs(told: Told) -> Series:
 
 
 def _waiting(told: Told) -> list[Job]:
-    recurring = [
-        Job(id=job.id, task_type=job.task_type, status=job.status, due=job.next_run, waits_since=job.next_run)
-        for job in told.recurring
-        if told.only_recurring
-    ]
-    return recurring + [job for job in told.jobs if job.status in LIVE]
+    return [*told.listed, *(job for job in told.jobs if job.status in LIVE)]
 
 
 def queue_jobs(told: Told) -> Series:
@@ -156,7 +151,8 @@ def _late(told: Told) -> dict[Labels, float]:
     waits = [
         ((job.id, job.task_type, job.task_type), job.due) for job in told.jobs if job.status in ("SCHEDULED", "QUEUED")
     ]
-    recur = [(_of(job), job.next_run) for job in told.recurring if job.status == "SCHEDULED"]
+    busy = {one.job for one in told.running or ()}
+    recur = [(_of(job), job.next_run) for job in told.recurring if job.status == "SCHEDULED" and job.id not in busy]
     return {labels: due for labels, due in [*waits, *recur] if due is not None and due < limit}
 
 

@@ -111,7 +111,7 @@ class Recurring:
 class Told:
     """All that the tables say at ``now``, the server's clock. ``outcomes`` are those that they can tell.
 
-    ``only_recurring``: the store has nothing but what recurs, and that is what waits.
+    ``listed`` are recurring jobs where the store lists them among what waits.
     """
 
     now: float
@@ -121,7 +121,7 @@ class Told:
     running: list[Running] | None = None
     workers: list[Worker] | None = None
     outcomes: tuple[str, ...] = OUTCOMES
-    only_recurring: bool = False
+    listed: tuple[Job, ...] = ()
 
 
 def cron(minute: int | None, hour: int | None, after: float) -> float:

@@ -57,7 +57,10 @@ async def work() -> None:
             job = await add.configure(schedule_in={"hours": 2}).defer_async()
             await app.job_manager.cancel_job_by_id_async(job)
         say(working=True)
-        await app.run_worker_async(concurrency=4, install_signal_handlers=False, fetch_job_polling_interval=0.5)
+        # A worker that is pruned is gone from the jobs that it ran, too, and nothing would tell what it did.
+        await app.run_worker_async(
+            concurrency=4, install_signal_handlers=False, fetch_job_polling_interval=0.5, stalled_worker_timeout=3600
+        )
 
 
 def main() -> None:
