@@ -13,7 +13,7 @@ SCHEDULERS := apscheduler celery chancy graphile oban pgboss10 pgboss12 pgqueuer
 PINNED := tests/contract/schedulers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos fuzz soak postgres schedulers contract million check dashboards dashtypes screenshots bench measure \
+.PHONY: help demo test chaos fuzz soak leases postgres schedulers contract million check dashboards dashtypes screenshots bench measure \
   helm generate clean
 
 help: ## Show this list
@@ -29,8 +29,11 @@ test: $(VENV)/test.stamp ## The whole test suite; STRICT_SKIPS=1 makes a skipped
 chaos: $(VENV)/test.stamp ## Kills, crashes and jumping clocks: is every execution counted once? ARGS="--seconds 1800"
 	@PYTHONPATH=tests exec $(BIN)/python -m chaos $(ARGS)
 
-soak: $(VENV)/test.stamp ## Three minutes of checks with leases of 20 s from Vault, and a minute with Vault sealed
-	@exec $(BIN)/python -m pytest tests/e2e/test_e2e_vault.py -k "leases_that_end or sealed" --soak -s $(ARGS)
+soak: $(VENV)/test.stamp ## Five minutes of work: do memory, descriptors, tasks, threads grow? ARGS="--minutes 60"
+	@PYTHONPATH=tests exec $(BIN)/python -m soak $(ARGS)
+
+leases: $(VENV)/test.stamp ## Three minutes of checks with leases of 20 s from Vault, and a minute with Vault sealed
+	@exec $(BIN)/python -m pytest tests/e2e/test_e2e_vault.py -k "leases_that_end or sealed" --leases -s $(ARGS)
 
 fuzz: $(VENV)/test.stamp ## At least 10,000 requests made up from /openapi.json: is each answer as it says?
 	@PYTHONPATH=tests exec $(BIN)/python -m fuzz $(ARGS)

@@ -38,7 +38,7 @@ def free_port() -> Callable[[], int]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="fail skipped tests (also: STRICT_SKIPS=1)")
     parser.addoption("--airflow", action="store_true", help="let tests/contract/test_airflow.py run Airflow")
-    parser.addoption("--soak", action="store_true", help="let tests/e2e/test_e2e_vault.py take minutes")
+    parser.addoption("--leases", action="store_true", help="let tests/e2e/test_e2e_vault.py take minutes")
 
 
 def _strict(config: pytest.Config) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class ProcessState:
     cpu_cores: int | None
     load: tuple[float, float, float] | None
     loop_lag: float | None
+    loop_tasks: int | None
     state_up: bool
     state_bytes: int | None
     state_writes: tuple[int, int]
@@ -92,6 +94,7 @@ def sample(
         cpu_cores=psutil.cpu_count(),
         load=_load(),
         loop_lag=loop_lag,
+        loop_tasks=_tasks(),
         state_up=state_up,
         state_bytes=state_bytes,
         state_writes=state_writes,
@@ -114,6 +117,14 @@ def _load() -> tuple[float, float, float] | None:
     try:
         return os.getloadavg()
     except OSError:
+        return None
+
+
+def _tasks() -> int | None:
+    """Tasks of the event loop that runs here and have not ended; None outside of one."""
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
         return None
 
 

@@ -59,6 +59,11 @@ _LOOP_LAG = Family(
     "gauge",
     "How late the event loop woke a sleeping task when last measured.",
 )
+_LOOP_TASKS = Family(
+    "scheduling_exporter_event_loop_tasks",
+    "gauge",
+    "Tasks of the event loop that have not ended: those that always run, checks and requests under way.",
+)
 _MEMORY_LIMIT = Family(
     "scheduling_exporter_memory_limit_bytes",
     "gauge",
@@ -96,6 +101,7 @@ def _gauges(state: ProcessState) -> tuple[tuple[Family, float | None], ...]:
         (_RELOAD_SUCCESSFUL, state.reload_successful),
         (_RELOAD_SUCCESS_AT, state.reload_success_at),
         (_LOOP_LAG, state.loop_lag),
+        (_LOOP_TASKS, state.loop_tasks),
         (_MEMORY_LIMIT, state.memory_limit),
         (_PRIVATE_MEMORY, state.private_memory),
     )

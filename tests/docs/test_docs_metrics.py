@@ -114,6 +114,7 @@ SIDECAR_METRICS = {
     "scheduling_exporter_config_last_reload_successful": ("gauge", ""),
     "scheduling_exporter_config_last_reload_success_timestamp_seconds": ("gauge", ""),
     "scheduling_exporter_event_loop_lag_seconds": ("gauge", ""),
+    "scheduling_exporter_event_loop_tasks": ("gauge", ""),
     "scheduling_exporter_memory_private_bytes": ("gauge", ""),
     "scheduling_exporter_state_writes_total": ("counter", "result"),
     "scheduling_alert_threshold": ("gauge", "name store task_type"),

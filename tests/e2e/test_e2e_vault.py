@@ -1,6 +1,6 @@
 """Targets with credentials from Vault: leases that end, passwords that change, Vault sealed, and nobody notices.
 
-``make soak`` runs the first one for three minutes with leases of 20 s, and seals Vault for a minute.
+``make leases`` runs the first one for three minutes with leases of 20 s, and seals Vault for a minute.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Lease:
 
 @pytest.fixture
 def lease(request: pytest.FixtureRequest) -> Lease:
-    return Lease(20, 50, 180) if request.config.getoption("--soak") else Lease(3, 6, 10)
+    return Lease(20, 50, 180) if request.config.getoption("--leases") else Lease(3, 6, 10)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_passwords_that_change_are_followed(
 def test_a_sealed_vault_takes_nobody_down(
     vault_server: VaultServer, database: Database, start_sidecar: StartSidecar, request: pytest.FixtureRequest
 ) -> None:
-    interval, sealed_for = (15, 60) if request.config.getoption("--soak") else (1, 5)
+    interval, sealed_for = (15, 60) if request.config.getoption("--leases") else (1, 5)
     path = vault_server.dynamic_role()
     user = user_with(database, "sealed", "p")
     secret = vault_server.put("secret/data/sealed", username=user, password="p")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -191,3 +192,17 @@ def test_queries_are_counted_by_name_and_store() -> None:
     found = {family.name: samples for family, samples in from_client(instruments.registry)}
     assert [labels for labels, _ in found["scheduling_db_query_duration_seconds"]] == [("jobs",), ("facts",)]
     assert found["scheduling_exporter_db_seconds_total"] == [(("main", "jobs"), 0.25)]
+
+
+async def test_tasks_are_those_of_the_loop_that_runs() -> None:
+    before = sample(thresholds=(), objectives=()).loop_tasks
+    waiting = [asyncio.create_task(asyncio.sleep(60)) for _ in range(3)]
+    assert before is not None and sample(thresholds=(), objectives=()).loop_tasks == before + 3
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    assert sample(thresholds=(), objectives=()).loop_tasks == before
+
+
+def test_tasks_are_unknown_without_a_loop() -> None:
+    assert sample(thresholds=(), objectives=()).loop_tasks is None

@@ -91,6 +91,7 @@ def test_the_sidecar_shows_its_state() -> None:
         memory_limit=512,
         private_memory=64,
         loop_lag=0.25,
+        loop_tasks=31,
         state_up=False,
         state_bytes=7,
         state_writes=(5, 2),
@@ -107,6 +108,7 @@ def test_the_sidecar_shows_its_state() -> None:
         ("exporter_memory_limit_bytes",): 512,
         ("exporter_memory_private_bytes",): 64,
         ("exporter_event_loop_lag_seconds",): 0.25,
+        ("exporter_event_loop_tasks",): 31,
         ("exporter_state_up",): 0,
         ("exporter_state_bytes",): 7,
         ("exporter_state_writes_total", "success"): 5,
@@ -119,7 +121,7 @@ def test_the_sidecar_shows_its_state() -> None:
 
 
 def test_unknown_is_absent() -> None:
-    unknown = ("loop_lag", "private_memory", "state_bytes", "reload_success_at", "load", "cpu_cores")
+    unknown = ("loop_lag", "loop_tasks", "private_memory", "state_bytes", "reload_success_at", "load", "cpu_cores")
     value = state(**dict.fromkeys(unknown))
     names = {key[0] for key in read(sidecar.collect(view(part("process", "", value))))}
     assert names == {

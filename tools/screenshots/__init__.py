@@ -1,1 +1,1 @@
-"""Pictures of the status page for the documents."""
+"""Pictures of the status page, and of a soak's curves, for the documents."""

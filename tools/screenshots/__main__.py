@@ -1,7 +1,7 @@
-"""Draws the status page into docs/img: ``python -m tools.screenshots page``, which ``make screenshots`` calls.
+"""Draws into docs/img: ``python -m tools.screenshots page``, which ``make screenshots`` calls, or ``soak``.
 
-The demo runs until what goes wrong in it shows; then its page is looked at on a wide screen and on a phone, in light
-and dark, and one job's page.
+page: the demo runs until what goes wrong in it shows; then its status page is looked at on a wide screen and on a
+phone, in light and dark, and one job's page. soak: the curves that ``make soak ARGS="--curves FILE"`` has kept.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from exporter.demo.ports import free_port
+from tools.screenshots import curves
 
 ROOT: Final = Path(__file__).parents[2]
 OPTIONS: Final = (
@@ -68,21 +69,36 @@ def _told(page: str) -> bool:
     return "stuck" in text.partition('class="verdict')[2].partition("</section>")[0] and 'id="failing"' in text
 
 
-def draw(page: str, out: Path) -> None:
-    """Every picture."""
+@contextmanager
+def browser() -> Iterator[webdriver.Chrome]:
+    """Chromium without a screen."""
     options = webdriver.ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
     for option in OPTIONS:
         options.add_argument(option)
     driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
     try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def draw_page(page: str, out: Path) -> None:
+    """Every picture of the status page."""
+    with browser() as driver:
         for name, shot in SHOTS.items():
             _shoot(driver, page, out / f"{name}.png", shot)
         driver.get(page)
         job = driver.find_element(By.CSS_SELECTOR, "#failures tbody a").get_attribute("href")
         _shoot(driver, str(job), out / "status-job.png", (1280, 800, "light"))
-    finally:
-        driver.quit()
+
+
+def draw_curves(file: Path, title: str, out: Path) -> None:
+    """The picture of a soak."""
+    with browser() as driver, tempfile.NamedTemporaryFile("w", suffix=".html") as page:
+        page.write(curves.page(curves.read(file), title))
+        page.flush()
+        _shoot(driver, f"file://{page.name}", out / "soak.png", (curves.WIDTH, curves.HEIGHT, "light"))
 
 
 def _shoot(driver: webdriver.Chrome, page: str, file: Path, shot: tuple[int, int, str]) -> None:
@@ -106,11 +122,18 @@ def _shoot(driver: webdriver.Chrome, page: str, file: Path, shot: tuple[int, int
 def main() -> None:
     """Draw what is named."""
     parser = argparse.ArgumentParser(prog="python -m tools.screenshots", description=__doc__)
-    parser.add_argument("what", choices=["page"])
+    parser.add_argument("what", choices=["page", "soak"])
+    parser.add_argument("--curves", type=Path, metavar="FILE", help="what make soak has kept; needed for soak")
+    parser.add_argument("--title", default="A sidecar at work", help="above the curves")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "img")
     arguments = parser.parse_args()
+    if arguments.what == "soak":
+        if arguments.curves is None:
+            parser.error("--curves: which file?")
+        draw_curves(arguments.curves, arguments.title, arguments.out)
+        return
     with demo() as page:
-        draw(page, arguments.out)
+        draw_page(page, arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,16 @@
+"""A minute of ``make soak``: nothing that is counted grows, and everything that ended was counted.
+
+A minute is too short to hold memory to the megabyte of ``make soak``: the process gives back what is free every 30 s.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from soak.run import Plan, run
+
+
+def test_a_sidecar_at_work_does_not_grow(tmp_path: Path) -> None:
+    verdict = run(Plan(60), tmp_path)
+    print(verdict.text)
+    assert verdict.wrong == [], verdict.text

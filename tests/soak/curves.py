@@ -1,0 +1,117 @@
+"""What was measured over time, and whether it grew. No I/O but for the file that keeps it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MIB: Final = 2**20
+#: From the middle of the first third to that of the last are two thirds of the time.
+_WHOLE: Final = 1.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One look: seconds since the start; bytes; counts; seconds. None: not told yet.
+
+    ``private`` is what would be free if the process ended (USS), ``written`` that of it which is no copy of a file's
+    page. Its own page tells ``tasks`` and ``lag`` (the worst of 5 s), the kernel all others.
+    """
+
+    at: float
+    private: int
+    written: int
+    resident: int
+    descriptors: int
+    threads: int
+    state: int
+    tasks: int | None
+    lag: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """How a curve may go once all is warm. None: it may go as it likes."""
+
+    growth: float | None = None
+    median: float | None = None
+    worst: float | None = None
+
+
+#: Memory is judged by what was written: a library's pages become private when another process that has read them ends.
+#: One more of something that is counted may be what happens to be under way.
+LIMITS: Final = {
+    "private": Limit(),
+    "written": Limit(growth=MIB),
+    "descriptors": Limit(growth=_WHOLE),
+    "threads": Limit(growth=_WHOLE),
+    "tasks": Limit(growth=_WHOLE),
+    "lag": Limit(median=0.05, worst=1.0),
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one curve is, once all is warm. ``growth`` is over all of that time."""
+
+    name: str
+    growth: float
+    median: float
+    worst: float
+    wrong: tuple[str, ...]
+
+
+def of(samples: Sequence[Sample], name: str, since: float) -> list[float]:
+    """A curve's known values from ``since`` on."""
+    values = [getattr(sample, name) for sample in samples if sample.at >= since]
+    return [float(value) for value in values if value is not None]
+
+
+def growth(values: Sequence[float]) -> float:
+    """By how much the values rose: from the median of the first third to that of the last, as over the whole time.
+
+    Medians do not see what comes and goes: a request, a connection that is made anew, an arena that is trimmed.
+    """
+    third = len(values) // 3
+    return _WHOLE * (statistics.median(values[-third:]) - statistics.median(values[:third]))
+
+
+def judge(samples: Sequence[Sample], warm: float) -> list[Found]:
+    """Every curve that has a limit, from ``warm`` (seconds since the start) on."""
+    return [_judged(name, of(samples, name, warm), limit) for name, limit in LIMITS.items()]
+
+
+def _judged(name: str, values: Sequence[float], limit: Limit) -> Found:
+    if len(values) < 9:
+        return Found(name, 0.0, 0.0, 0.0, (f"{name}: measured {len(values)} times only",))
+    figures = {"growth": growth(values), "median": statistics.median(values), "worst": max(values)}
+    wrong = tuple(
+        f"{name}: {what} is {told(name, figure)}, more than {told(name, most)}"
+        for what, figure in figures.items()
+        if (most := getattr(limit, what)) is not None and figure > most
+    )
+    return Found(name, **figures, wrong=wrong)
+
+
+def told(name: str, value: float) -> str:
+    """A value with its unit."""
+    if name in {"private", "written", "resident", "state"}:
+        return f"{value / MIB:.2f} MB"
+    return f"{value * 1000:.1f} ms" if name == "lag" else f"{value:.1f}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A run's curves in a file, for whoever draws them."""
+
+    warm: float
+    samples: list[Sample]
+
+    def write(self, file: Path) -> None:
+        """As JSON."""
+        file.write_text(json.dumps(dataclasses.asdict(self)))

@@ -1,0 +1,209 @@
+"""One run: everything is started, somebody comes by, the sidecar is looked at from outside, the curves are judged."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import psutil
+from support.scheduler import clock
+
+from soak import workload
+from soak.curves import Found, Kept, Sample, judge, told
+from soak.visitors import Disturber, Reader, Repeated, Scraper
+from soak.world import World, connect, size, soaked
+
+Say = Callable[[str], object]
+#: Seconds after which everything has happened several times, however long the run.
+WARM: Final = 300.0
+#: Statuses of finished executions, and task types; both once more for what is cut off.
+_CELLS: Final = 4 * 7
+#: Bytes of the state file for a new row of statistics (0.4 kB were measured), and beside all rows: half-empty pages.
+ROW, SLACK = 1024, 2**20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to run and how often (s) things happen."""
+
+    seconds: float
+
+    @property
+    def warm(self) -> float:
+        """From when on nothing may grow any more, in seconds since the start."""
+        return min(WARM, 0.3 * self.seconds)
+
+    @property
+    def disturbed_every(self) -> float:
+        """Between two reloads, and two cuts of every connection."""
+        return max(8.0, min(60.0, self.seconds / 20))
+
+    @property
+    def every(self) -> float:
+        """Between two looks."""
+        return max(0.5, min(5.0, self.seconds / 300))
+
+
+@dataclass
+class Verdict:
+    """What was found, and what of it is wrong."""
+
+    kept: Kept
+    found: list[Found]
+    figures: dict[str, str] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """For people: each curve, what happened, what is wrong."""
+        warm, end = self.kept.warm, self.kept.samples[-1].at
+        lines = [f"from {warm:.0f} to {end:.0f} s, {len(self.kept.samples)} looks:"]
+        lines += [
+            f"  {found.name:12}"
+            + "".join(f"  {what} {told(found.name, getattr(found, what)):>9}" for what in ("growth", "median", "worst"))
+            for found in self.found
+        ]
+        lines += [f"  {name}: {figure}" for name, figure in self.figures.items()]
+        return "\n".join([*lines, *(f"WRONG: {line}" for line in self.wrong), "" if self.wrong else "all is well"])
+
+
+def run(plan: Plan, directory: Path, say: Say = print) -> Verdict:
+    """A whole run. Raises what whoever came by met, and AssertionError where the sidecar ends."""
+    with soaked(directory) as world, connect(world.database) as scheduler:
+        scraper, reader, disturber = Scraper(world.sidecar), Reader(world), Disturber(world)
+        history, again = workload.finished(scheduler), plan.disturbed_every
+        working = [
+            Repeated("scheduler", 0.4, lambda: workload.turn(scheduler)),
+            Repeated("Prometheus", 5.0, scraper.scrape),
+            Repeated("reader", 0.2, reader.ask),
+            Repeated("page", 3.0, reader.look),
+            Repeated("reload", again, disturber.reload),
+            Repeated("cut", again * 0.8, disturber.disconnect),
+        ]
+        say(f"{plan.seconds:g} s; reloaded every {again:.0f} s, cut off every {again * 0.8:.0f} s")
+        with _at_work(working):
+            kept, rows = _watch(plan, world, scraper, working, say)
+        verdict = Verdict(kept, judge(kept.samples, plan.warm))
+        verdict.wrong += [line for found in verdict.found for line in found.wrong]
+        _judge_state(verdict, rows)
+        _judge_end(verdict, world, reader, history)
+        verdict.figures |= {thread.name: f"{thread.times} times" for thread in working}
+        verdict.figures["connections cut"] = str(disturber.cut)
+        return verdict
+
+
+@contextlib.contextmanager
+def _at_work(threads: list[Repeated]) -> Iterator[None]:
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for thread in threads:
+            thread.end()
+
+
+def _watch(
+    plan: Plan, world: World, scraper: Scraper, working: list[Repeated], say: Say
+) -> tuple[Kept, list[dict[str, int]]]:
+    """The curves, and the rows of the state file when all was warm and at the end."""
+    process = psutil.Process(world.sidecar.process.pid)
+    began, samples = time.monotonic(), list[Sample]()
+    rows: list[dict[str, int]] = []
+    told_at = 0.0
+    while (at := time.monotonic() - began) < plan.seconds:
+        for thread in working:
+            if thread.failed is not None:
+                raise thread.failed
+        sample = look(process, at, world, scraper)
+        samples.append(sample)
+        if at >= plan.warm and not rows:
+            rows.append(world.rows())
+        if at - told_at >= 30:
+            told_at = at
+            say(f"{at:6.0f} s  {_short(sample)}")
+        time.sleep(max(0.0, began + at + plan.every - time.monotonic()))
+    return Kept(warm=plan.warm, samples=samples), [*rows, world.rows()]
+
+
+def look(process: psutil.Process, at: float, world: World, scraper: Scraper) -> Sample:
+    """The process as the kernel tells of it, and what its page said last."""
+    memory = _memory(process.pid)
+    return Sample(
+        at=round(at, 2),
+        private=memory["Private_Clean"] + memory["Private_Dirty"],
+        written=memory["Private_Dirty"],
+        resident=memory["Rss"],
+        descriptors=process.num_fds(),
+        threads=process.num_threads(),
+        state=size(world.sidecar),
+        tasks=scraper.tasks,
+        lag=scraper.lag,
+    )
+
+
+def _memory(pid: int) -> dict[str, int]:
+    """The kernel's sums over the process's pages, in bytes."""
+    lines = [line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]]
+    return {name.rstrip(":"): 1024 * int(kib) for name, kib, _ in lines}
+
+
+def _short(sample: Sample) -> str:
+    names = ("private", "written", "descriptors", "threads", "tasks", "lag", "state")
+    values = [(name, getattr(sample, name)) for name in names]
+    return ", ".join(f"{name} {'?' if value is None else told(name, value)}" for name, value in values)
+
+
+def _judge_state(verdict: Verdict, rows: list[dict[str, int]]) -> None:
+    """The state file may grow by the cells of each new minute and hour, and by what somebody did; by nothing else."""
+    before, after = rows
+    measured = [sample for sample in verdict.kept.samples if sample.at >= verdict.kept.warm]
+    minutes = (measured[-1].at - measured[0].at) / 60
+    new = {name: after[name] - count for name, count in before.items() if after[name] != count}
+    grown = measured[-1].state - measured[0].state
+    verdict.figures["rows of the state file"] = ", ".join(f"{name} {count:+}" for name, count in new.items()) or "none"
+    verdict.figures["state file"] = f"{told('state', grown)} more, {told('state', measured[-1].state)}"
+    verdict.wrong += judge_rows(before, after, minutes)
+    most = max(0, new.get("rollup", 0)) * ROW + SLACK
+    if grown > most:
+        verdict.wrong.append(f"state: it grew by {told('state', grown)}, its new rows explain {told('state', most)}")
+
+
+def judge_rows(before: dict[str, int], after: dict[str, int], minutes: float) -> list[str]:
+    """What has more rows than so many minutes bring.
+
+    Statistics have a row for each task type and outcome in each minute and hour; the audit trail one for each reload
+    and each export; a key is kept for late_window, and how many there are changes with what is open.
+    """
+    cells = (minutes + 2) * _CELLS + (minutes / 60 + 2) * 2 * _CELLS
+    most = {"rollup": cells, "error_hour": (minutes / 60 + 1) * 20, "audit": 60 * minutes + 20, "seen": 200}
+    return [
+        f"state: {name} has {after[name] - count} rows more, at most {most.get(name, 0):.0f} are new"
+        for name, count in before.items()
+        if after[name] - count > most.get(name, 0)
+    ]
+
+
+def _judge_end(verdict: Verdict, world: World, reader: Reader, history: int) -> None:
+    """Nothing went wrong meanwhile, and it ends as it should."""
+    answers = reader.answers
+    verdict.figures["answers"] = ", ".join(f"{count} with {status}" for status, count in sorted(answers.items()))
+    if answers[503] > 0.05 * answers.total():
+        verdict.wrong.append(f"{answers[503]} of {answers.total()} answers were 503")
+    with world.database.connect() as connection:
+        metrics = world.sidecar.settled(since=clock(connection))
+        wanted = workload.finished(connection) - history
+    counted = sum(metrics.series("scheduling_executions_total").values())
+    verdict.figures["executions"] = f"{counted:.0f} counted of {wanted}"
+    if counted != wanted:
+        verdict.wrong.append(f"{counted:.0f} executions were counted, {wanted} ended")
+    errors = [line["message"] for line in world.sidecar.events() if line.get("level") in ("ERROR", "CRITICAL")]
+    verdict.wrong += [f"it logged: {message}" for message in errors[:5]]
+    if (status := world.sidecar.stop()) != 0:
+        verdict.wrong.append(f"it ended with status {status}")
+    if left := world.vault.leases(world.path):
+        verdict.wrong.append(f"{len(left)} leases are left")
