@@ -1,6 +1,6 @@
 """A minute of ``make soak``: nothing that is counted grows, and everything that ended was counted.
 
-A minute is too short to hold memory to the megabyte of ``make soak``: the process gives back what is free every 30 s.
+Memory may grow by three megabytes here: a minute is too short to hold it to the one of ``make soak``.
 """
 
 from __future__ import annotations

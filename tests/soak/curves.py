@@ -81,9 +81,10 @@ def growth(values: Sequence[float]) -> float:
     return _WHOLE * (statistics.median(values[-third:]) - statistics.median(values[:third]))
 
 
-def judge(samples: Sequence[Sample], warm: float) -> list[Found]:
-    """Every curve that has a limit, from ``warm`` (seconds since the start) on."""
-    return [_judged(name, of(samples, name, warm), limit) for name, limit in LIMITS.items()]
+def judge(samples: Sequence[Sample], warm: float, *, memory: float = MIB) -> list[Found]:
+    """Every curve that has limits, from ``warm`` (seconds since the start) on; ``memory`` may grow by so many bytes."""
+    limits = LIMITS | {"written": Limit(growth=memory)}
+    return [_judged(name, of(samples, name, warm), limit) for name, limit in limits.items()]
 
 
 def _judged(name: str, values: Sequence[float], limit: Limit) -> Found:

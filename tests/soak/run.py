@@ -13,7 +13,7 @@ import psutil
 from support.scheduler import clock
 
 from soak import workload
-from soak.curves import Found, Kept, Sample, judge, told
+from soak.curves import MIB, Found, Kept, Sample, judge, told
 from soak.visitors import Disturber, Reader, Repeated, Scraper
 from soak.world import World, connect, size, soaked
 
@@ -23,7 +23,7 @@ WARM: Final = 300.0
 #: Statuses of finished executions, and task types; both once more for what is cut off.
 _CELLS: Final = 4 * 7
 #: Bytes of the state file for a new row of statistics (0.4 kB were measured), and beside all rows: half-empty pages.
-ROW, SLACK = 1024, 2**20
+ROW, SLACK = 1024, MIB
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,11 @@ class Plan:
     def warm(self) -> float:
         """From when on nothing may grow any more, in seconds since the start."""
         return min(WARM, 0.3 * self.seconds)
+
+    @property
+    def memory(self) -> float:
+        """By how many bytes memory may grow: in less than five minutes not everything has been warm for long."""
+        return MIB if self.seconds >= 300 else 3 * MIB
 
     @property
     def disturbed_every(self) -> float:
@@ -87,7 +92,7 @@ def run(plan: Plan, directory: Path, say: Say = print) -> Verdict:
         say(f"{plan.seconds:g} s; reloaded every {again:.0f} s, cut off every {again * 0.8:.0f} s")
         with _at_work(working):
             kept, rows = _watch(plan, world, scraper, working, say)
-        verdict = Verdict(kept, judge(kept.samples, plan.warm))
+        verdict = Verdict(kept, judge(kept.samples, plan.warm, memory=plan.memory))
         verdict.wrong += [line for found in verdict.found for line in found.wrong]
         _judge_state(verdict, rows)
         _judge_end(verdict, world, reader, history)

@@ -48,7 +48,7 @@ class Chart:
 
 
 CHARTS: Final = (
-    Chart("Private memory (USS), MB", ("private",), MIB, floor=False),
+    Chart("Private memory (USS), and what of it was written, MB", ("private", "written"), MIB, floor=False),
     Chart("File descriptors", ("descriptors",)),
     Chart("Tasks and threads", ("tasks", "threads")),
     Chart("Event loop lag, worst of 5 s, ms", ("lag",), 0.001),
@@ -87,7 +87,7 @@ def _chart(chart: Chart, kept: Kept, top: float) -> str:
     parts = [f'<text class="title" x="{_LEFT}" y="{top + 8}">{html.escape(chart.title)}</text>']
     parts.append(
         f'<rect x="{x(0)}" y="{y(high)}" width="{x(kept.warm / 60) - x(0):.1f}" height="{_CHART}" fill="#f1f5f9"/>'
-        f'<text class="axis" x="{x(0) + 6}" y="{y(high) + 15}">warming up</text>'
+        f'<text class="axis" x="{x(0) + 6}" y="{y(low) - 7}">warming up</text>'
     )
     for mark in marks:
         parts.append(
