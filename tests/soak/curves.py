@@ -20,7 +20,8 @@ class Sample:
     """One look: seconds since the start; bytes; counts; seconds. None: not told yet.
 
     ``private`` is what would be free if the process ended (USS), ``written`` that of it which is no copy of a file's
-    page. Its own page tells ``tasks`` and ``lag`` (the worst of 5 s), the kernel all others.
+    page; ``processor`` is what it has used. Its own page tells ``tasks`` and ``lag`` (the worst of 5 s), the kernel all
+    others.
     """
 
     at: float
@@ -30,6 +31,7 @@ class Sample:
     descriptors: int
     threads: int
     state: int
+    processor: float
     tasks: int | None
     lag: float | None
 

@@ -137,7 +137,7 @@ def _watch(
 
 def look(process: psutil.Process, at: float, world: World, scraper: Scraper) -> Sample:
     """The process as the kernel tells of it, and what its page said last."""
-    memory = _memory(process.pid)
+    memory, used = _memory(process.pid), process.cpu_times()
     return Sample(
         at=round(at, 2),
         private=memory["Private_Clean"] + memory["Private_Dirty"],
@@ -146,6 +146,7 @@ def look(process: psutil.Process, at: float, world: World, scraper: Scraper) -> 
         descriptors=process.num_fds(),
         threads=process.num_threads(),
         state=size(world.sidecar),
+        processor=used.user + used.system,
         tasks=scraper.tasks,
         lag=scraper.lag,
     )
@@ -167,11 +168,14 @@ def _judge_state(verdict: Verdict, rows: list[dict[str, int]]) -> None:
     """The state file may grow by the cells of each new minute and hour, and by what somebody did; by nothing else."""
     before, after = rows
     measured = [sample for sample in verdict.kept.samples if sample.at >= verdict.kept.warm]
-    minutes = (measured[-1].at - measured[0].at) / 60
+    first, last = measured[0], measured[-1]
+    minutes = (last.at - first.at) / 60
     new = {name: after[name] - count for name, count in before.items() if after[name] != count}
-    grown = measured[-1].state - measured[0].state
+    grown = last.state - first.state
     verdict.figures["rows of the state file"] = ", ".join(f"{name} {count:+}" for name, count in new.items()) or "none"
-    verdict.figures["state file"] = f"{told('state', grown)} more, {told('state', measured[-1].state)}"
+    verdict.figures["state file"] = f"{told('state', grown)} more, {told('state', last.state)}"
+    share = (last.processor - first.processor) / (last.at - first.at)
+    verdict.figures["processor"] = f"{100 * share:.1f}% of a core"
     verdict.wrong += judge_rows(before, after, minutes)
     most = max(0, new.get("rollup", 0)) * ROW + SLACK
     if grown > most:
@@ -182,10 +186,18 @@ def judge_rows(before: dict[str, int], after: dict[str, int], minutes: float) ->
     """What has more rows than so many minutes bring.
 
     Statistics have a row for each task type and outcome in each minute and hour; the audit trail one for each reload
-    and each export; a key is kept for late_window, and how many there are changes with what is open.
+    and each export; a key is kept for late_window, and how many there are changes with what is open. A series may
+    come late: one of a status that is seldom.
     """
     cells = (minutes + 2) * _CELLS + (minutes / 60 + 2) * 2 * _CELLS
-    most = {"rollup": cells, "error_hour": (minutes / 60 + 1) * 20, "audit": 60 * minutes + 20, "seen": 200}
+    most = {
+        "rollup": cells,
+        "error_hour": (minutes / 60 + 1) * 20,
+        "audit": 60 * minutes + 20,
+        "seen": 200,
+        "series": 10,
+        "exposed": 30,
+    }
     return [
         f"state: {name} has {after[name] - count} rows more, at most {most.get(name, 0):.0f} are new"
         for name, count in before.items()

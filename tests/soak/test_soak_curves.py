@@ -33,7 +33,9 @@ def curves(**rising: float) -> list[Sample]:
         values = {**values, **{name: value if name == "lag" else int(value) for name, value in more.items()}}
         # Somebody else who had read the libraries ends.
         private = 60 * MIB + (2 * MIB if at > 200 else 0)
-        samples.append(Sample(at=float(at), private=private, resident=80 * MIB, state=7 * MIB, **values))
+        samples.append(
+            Sample(at=float(at), private=private, resident=80 * MIB, state=7 * MIB, processor=0.05 * at, **values)
+        )
     return samples
 
 
@@ -81,6 +83,6 @@ def test_the_state_file_may_grow_by_new_minutes_only() -> None:
     before = {"rollup": 9000, "recent": 10_000, "job": 2020, "seen": 300, "series": 40, "audit": 3, "exposed": 200}
     assert judge_rows(before, {**before, "rollup": 9080, "audit": 9, "seen": 350}, 3.5) == []
     assert judge_rows(before, {**before, "recent": 9_990, "rollup": 8000}, 3.5) == []
-    for name, more in {"rollup": 500, "recent": 1, "job": 100, "seen": 1000, "series": 1, "exposed": 5}.items():
+    for name, more in {"rollup": 500, "recent": 1, "job": 100, "seen": 1000, "series": 11, "exposed": 40}.items():
         [line] = judge_rows(before, {**before, name: before[name] + more}, 3.5)
         assert line.startswith(f"state: {name} has {more} rows more")
