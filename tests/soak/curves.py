@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -55,6 +55,8 @@ LIMITS: Final = {
     "tasks": Limit(growth=_WHOLE),
     "lag": Limit(median=0.05, worst=1.0),
 }
+#: Of a run of less than five minutes: not everything has been warm for long, and its page tells a dozen values.
+SHORT: Final = LIMITS | {"written": Limit(growth=3 * MIB), "tasks": Limit(growth=9)}
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,8 @@ def growth(values: Sequence[float]) -> float:
     return _WHOLE * (statistics.median(values[-third:]) - statistics.median(values[:third]))
 
 
-def judge(samples: Sequence[Sample], warm: float, *, memory: float = MIB) -> list[Found]:
-    """Every curve that has limits, from ``warm`` (seconds since the start) on; ``memory`` may grow by so many bytes."""
-    limits = LIMITS | {"written": Limit(growth=memory)}
+def judge(samples: Sequence[Sample], warm: float, limits: Mapping[str, Limit] = LIMITS) -> list[Found]:
+    """Every curve that has a limit, from ``warm`` (seconds since the start) on."""
     return [_judged(name, of(samples, name, warm), limit) for name, limit in limits.items()]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ import psutil
 from support.scheduler import clock
 
 from soak import workload
-from soak.curves import MIB, Found, Kept, Sample, judge, told
+from soak.curves import LIMITS, MIB, SHORT, Found, Kept, Limit, Sample, judge, told
 from soak.visitors import Disturber, Reader, Repeated, Scraper
 from soak.world import World, connect, size, soaked
 
@@ -38,9 +38,9 @@ class Plan:
         return min(WARM, 0.3 * self.seconds)
 
     @property
-    def memory(self) -> float:
-        """By how many bytes memory may grow: in less than five minutes not everything has been warm for long."""
-        return MIB if self.seconds >= 300 else 3 * MIB
+    def limits(self) -> Mapping[str, Limit]:
+        """How the curves may go."""
+        return LIMITS if self.seconds >= 300 else SHORT
 
     @property
     def disturbed_every(self) -> float:
@@ -78,8 +78,11 @@ class Verdict:
 
 def run(plan: Plan, directory: Path, say: Say = print) -> Verdict:
     """A whole run. Raises what whoever came by met, and AssertionError where the sidecar ends."""
-    with soaked(directory) as world, connect(world.database) as scheduler:
-        scraper, reader, disturber = Scraper(world.sidecar), Reader(world), Disturber(world)
+    with contextlib.ExitStack() as stack:
+        world = stack.enter_context(soaked(directory))
+        scheduler = stack.enter_context(connect(world.database))
+        scraper = stack.enter_context(contextlib.closing(Scraper(world.sidecar)))
+        reader, disturber = Reader(world), Disturber(world)
         history, again = workload.finished(scheduler), plan.disturbed_every
         working = [
             Repeated("scheduler", 0.4, lambda: workload.turn(scheduler)),
@@ -92,7 +95,7 @@ def run(plan: Plan, directory: Path, say: Say = print) -> Verdict:
         say(f"{plan.seconds:g} s; reloaded every {again:.0f} s, cut off every {again * 0.8:.0f} s")
         with _at_work(working):
             kept, rows = _watch(plan, world, scraper, working, say)
-        verdict = Verdict(kept, judge(kept.samples, plan.warm, memory=plan.memory))
+        verdict = Verdict(kept, judge(kept.samples, plan.warm, plan.limits))
         verdict.wrong += [line for found in verdict.found for line in found.wrong]
         _judge_state(verdict, rows)
         _judge_end(verdict, world, reader, history)

@@ -73,6 +73,10 @@ class Scraper:
         self.tasks: int | None = None
         self.lag: float | None = None
 
+    def close(self) -> None:
+        """Go away."""
+        self._connection.close()
+
     def scrape(self) -> None:
         """Ask once."""
         self._connection.request("GET", "/metrics", headers={"Accept": OPENMETRICS, "Accept-Encoding": "gzip"})
@@ -116,9 +120,9 @@ class Reader:
         connection = http.client.HTTPConnection(HOST, self._sidecar.port, timeout=30)
         with contextlib.closing(connection):
             connection.request("GET", "/live", headers=login)
-            answer = connection.getresponse()
-            assert answer.status == 200
-            assert answer.readline().startswith(b"event: changed")
+            with connection.getresponse() as answer:
+                assert answer.status == 200
+                assert answer.readline().startswith(b"event: changed")
 
 
 class Disturber:
