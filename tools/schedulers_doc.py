@@ -28,8 +28,9 @@ Each row is what the [contract suite](../tests/contract/) runs.
 
 - **live**: the scheduler is installed from its registry and does known work in processes of its own (successes, a
   failure, retries, a job for later, one that recurs, a worker that is killed), and what its handlers say they ran is
-  what has to be counted. `make schedulers` installs them, every run of the tests has them; those marked with a star run
-  with `make contract`, and their schema in every run.
+  what has to be counted. Then every metric about it is compared with what its own tables say
+  ([truth](../tests/contract/truth/)); what they cannot say has to be absent. `make schedulers` installs them, every
+  run of the tests has them; those marked with a star run with `make contract`, and their schema in every run.
 - **schema**: the scheduler cannot be installed here. Its tables are made as its own migrations make them, and written
   as its own statements write them.
 

@@ -97,7 +97,8 @@ OBAN_ELIXIR: Final = Script(
         """INSERT INTO oban_jobs (worker)
            SELECT unnest(ARRAY['Add', 'Add', 'Boom', 'Flaky', 'Gone', 'Stopped', 'Lost', 'Long'])""",
         """INSERT INTO oban_jobs (worker, state, scheduled_at)
-           VALUES ('Add', 'scheduled', timezone('UTC', now()) + interval '1 h')""",
+           VALUES ('Add', 'scheduled', timezone('UTC', now()) + interval '1 h'),
+                  ('Held', 'suspended', timezone('UTC', now()))""",
         *(f"{OBAN_FETCHES} {job}" for job in (1, 2, 3, 4, 6, 7, 8)),
         f"UPDATE oban_jobs SET state = 'completed', completed_at = {_UTC} WHERE id IN (1, 2)",
         oban_fails(3, "** (RuntimeError) boom\n  (app) lib/boom.ex:1", "discarded"),
@@ -116,7 +117,7 @@ OBAN_ELIXIR: Final = Script(
         ("Stopped", "cancelled"): 1, ("Lost", "failed"): 1,
     },
     retries={"Flaky": 2},
-    live={"RUNNING": 1, "SCHEDULED": 1},
+    live={"RUNNING": 1, "SCHEDULED": 1, "PENDING": 1},
     running={"Long": 1},
     errors=frozenset({"** (RuntimeError) boom", "** (RuntimeError) flaky"}),
     trigger=("1", "SELECT count(*) FROM oban_jobs WHERE worker = 'Add' AND state = 'available'"),
@@ -282,7 +283,7 @@ AIRFLOW: Final = Script(
         ("work.flaky", "success"): 1,
     },
     retries={"work.flaky": 2},
-    live={"RUNNING": 1},
+    live={"RUNNING": 1, "PENDING": 1},
     running={"work.long": 1},
     workers={"active": 1, "lost": 1},
     recurring=frozenset({("work", True), ("held", False), ("late", True)}),

@@ -10,8 +10,9 @@ from support.polling import until
 from support.postgres import Database
 from support.schedulers import Driven
 
-from contract.conftest import Observed
+from contract.conftest import Observed, watched
 from contract.contracts import AIRFLOW
+from contract.truth import compare
 
 
 def test_each_try_of_a_task_is_counted_once(database: Database, tmp_path: Path) -> None:
@@ -20,7 +21,10 @@ def test_each_try_of_a_task_is_counted_once(database: Database, tmp_path: Path) 
     try:
         driven.install()
         assert driven.children[0].wait(300), driven.log
-        with closing(Counter(database.dsn, "auto", tmp_path / "state")) as counter:
+        with (
+            closing(Counter(database.dsn, "auto", tmp_path / "state")) as counter,
+            watched(tmp_path / "sidecar", {"name": AIRFLOW.name, "dsn": database.dsn}) as sidecar,
+        ):
             found, schema = counter.recognise()
             assert (found.profile.name, schema.told, schema.doubt) == ("airflow", AIRFLOW.version, None)
             counter.poll()
@@ -42,5 +46,7 @@ def test_each_try_of_a_task_is_counted_once(database: Database, tmp_path: Path) 
             assert jobs["work"].next_run is not None
             driven.crash()
             assert counter.ask("running").by_task_type["endless.long"].running == 1
+            differences = compare(AIRFLOW.name, database.dsn, sidecar)
+            assert not {family: lines for family, lines in differences.items() if lines}
     finally:
         driven.crash()

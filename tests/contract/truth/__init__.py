@@ -7,13 +7,33 @@ metrics that this makes. Another scheduler is one more module and one line here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
-from contract.truth import apscheduler, celery, chancy, graphile, oban, pg_cron, pgboss, pgqueuer, procrastinate
+import psycopg
+from support.polling import until
+from support.sidecar import Sidecar
+
+from contract.truth import (
+    airflow,
+    apscheduler,
+    celery,
+    chancy,
+    graphile,
+    oban,
+    pg_cron,
+    pgboss,
+    pgqueuer,
+    procrastinate,
+)
 from contract.truth.asking import Database
+from contract.truth.comparing import differences
+from contract.truth.families import FAMILIES
 from contract.truth.model import Told
 
-#: By the name of the contract.
+#: How long the sidecar may take to show what has come to rest.
+SECONDS: Final = 30.0
+#: By the name of the contract. Airflow's is asked by its own test, which takes minutes.
 TRUTHS: Final[dict[str, Callable[[Database], Told]]] = {
     "procrastinate": procrastinate.told,
     "pgqueuer": pgqueuer.told,
@@ -25,4 +45,21 @@ TRUTHS: Final[dict[str, Callable[[Database], Told]]] = {
     "chancy": chancy.told,
     "apscheduler": apscheduler.told,
     "pg_cron": pg_cron.told,
+    "airflow": airflow.told,
 }
+
+
+def compare(name: str, dsn: str, sidecar: Sidecar) -> dict[str, list[str]]:
+    """Until what ``sidecar`` shows is what the tables say; the differences, by family, that there still are then."""
+    found: dict[str, list[str]] = {}
+
+    def agree() -> bool:
+        with psycopg.connect(dsn) as connection:
+            told = TRUTHS[name](Database(connection))
+        found.update(differences(sidecar.metrics(), name, told))
+        return not any(found.values())
+
+    with suppress(AssertionError):
+        until(agree, SECONDS, every=0.5)
+    assert found.keys() == FAMILIES.keys(), "not everything was compared"
+    return found
