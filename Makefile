@@ -72,7 +72,7 @@ screenshots: $(VENV)/screenshots.stamp $(VENV)/preview/dist ## Draw dashboards a
 	$(BIN)/python -m tools.screenshots page
 
 helm: $(VENV)/test.stamp ## Write the chart's README and schema from its values.yaml again, and try the chart
-	$(BIN)/python tools/helm_docs.py
+	$(BIN)/python -m tools.helm_docs
 	$(BIN)/python -m pytest tests/helm $(ARGS)
 
 generate: $(VENV)/demo.stamp ## A store with a scheduler's history: ARGS="--executions 10000000 --dsn postgresql://..."

@@ -1,8 +1,8 @@
-"""Writes the chart's README.md and values.schema.json from its values.yaml: ``python tools/helm_docs.py``.
+"""Writes the chart's README.md, values.schema.json and files/alerting.yaml: ``python -m tools.helm_docs``.
 
-A test holds both to this output. A key's description is the comment above it; a line ``# @schema {...}`` in it replaces
-what its default says about its form. Maps with keys are closed, as deep as the defaults go; ``config`` as deep as the
-exporter's own model goes.
+The first two from its values.yaml, the last from ``exporter.alerting``. A test holds them to this output. A key's
+description is the comment above it; a line ``# @schema {...}`` in it replaces what its default says about its form.
+Maps with keys are closed, as deep as the defaults go; ``config`` as deep as the exporter's own model goes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import yaml
 
 from exporter.config.model import Config
 from exporter.config.shapes import Shape, keys_of, shape_of
+from tools import helm_alerting
 
 CHART = Path(__file__).parents[1] / "helm" / "scheduler-exporter"
 #: In a comment: this and JSON schema in YAML.
@@ -168,6 +169,7 @@ def files() -> dict[Path, str]:
     return {
         CHART / "README.md": readme(values, chart),
         CHART / "values.schema.json": json.dumps(schema(values), indent=2) + "\n",
+        CHART / "files" / "alerting.yaml": helm_alerting.text(),
     }
 
 

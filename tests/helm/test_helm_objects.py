@@ -182,6 +182,19 @@ def references(found: list[Object]) -> Iterator[tuple[str, str]]:
                 yield from (("Secret", key["name"]) for key in endpoint.get("basicAuth", {}).values())
         if each["kind"] == "StatefulSet":
             yield "Service", each["spec"]["serviceName"]
+        if each["kind"] == "AlertmanagerConfig":
+            yield from (("Secret", name) for name in secrets_of(each["spec"]["receivers"]))
+
+
+def secrets_of(value: Any) -> Iterator[str]:
+    """The Secrets whose keys stand in a structure."""
+    if isinstance(value, dict):
+        if value.keys() == {"name", "key"}:
+            yield value["name"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from secrets_of(each)
 
 
 def _of_volume(volume: Object) -> Iterator[tuple[str, str]]:

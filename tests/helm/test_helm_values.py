@@ -20,7 +20,7 @@ from tools import helm_docs
 
 def test_readme_and_schema_are_what_values_say() -> None:
     for path, text in helm_docs.files().items():
-        assert path.read_text() == text, f"{path.name}: python tools/helm_docs.py"
+        assert path.read_text() == text, f"{path.name}: python -m tools.helm_docs"
 
 
 def test_the_versions_are_the_programs() -> None:
@@ -69,6 +69,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"existingConfig": {"secret": "b"}, "configFiles": {"p.yaml": ""}}, "into that Secret"),
     ({"existingConfig": {"configMap": "b"}, "configFiles": {"p.yaml": ""}}, "into that ConfigMap"),
     ({"configFiles": {"config.yaml": ""}}, "write it into config"),
+    ({"existingConfig": {"secret": "b"}, "alertmanagerConfig": {"enabled": True}}, "write the configuration into config"),
     ({"kind": "Deployment", "shards": 2}, "set kind: StatefulSet or shards: 1"),
     ({"replicas": 2}, "of a StatefulSet set shards"),
     ({"kind": "Deployment", "replicas": 2}, "one claim cannot hold"),

@@ -78,6 +78,9 @@
 {{- if eq .name $name }}{{ fail (printf "extraEnv has %s, which the chart or secretEnv sets already" $name) }}{{ end }}
 {{- end }}
 {{- end }}
+{{- if and $v.alertmanagerConfig.enabled $existing }}
+{{- fail "alertmanagerConfig.enabled is true and existingConfig is set: it is made from config.alerting, which is not read then; use `scheduler-exporter alertmanager-config`, or write the configuration into config" }}
+{{- end }}
 {{- if not $existing }}
 {{- $web := default (dict) $v.config.web }}
 {{- if or $web.listen_address (default (dict) $v.config.api).listen_address }}
