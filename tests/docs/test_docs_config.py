@@ -55,9 +55,14 @@ def test_profiles_load_and_their_parameters_fill_in(documents: Documents, tmp_pa
 
 
 def test_the_chart_takes_its_values(documents: Documents) -> None:
-    (block,) = documents.blocks("yaml values")
-    chart().validate_schema(yaml.safe_load(block.text))
-    assert any(each["kind"] == "StatefulSet" for each in render(yaml.safe_load(block.text)))
+    blocks = documents.blocks("yaml values")
+    assert blocks
+    for block in blocks:
+        values = yaml.safe_load(block.text)
+        chart().validate_schema(values)
+        kinds = {each["kind"] for each in render(values)}
+        assert "StatefulSet" in kinds
+        assert ("AlertmanagerConfig" in kinds) is ("alertmanagerConfig" in values)
 
 
 def test_packs_load(documents: Documents, tmp_path: Path) -> None:

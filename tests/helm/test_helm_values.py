@@ -69,7 +69,10 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"existingConfig": {"secret": "b"}, "configFiles": {"p.yaml": ""}}, "into that Secret"),
     ({"existingConfig": {"configMap": "b"}, "configFiles": {"p.yaml": ""}}, "into that ConfigMap"),
     ({"configFiles": {"config.yaml": ""}}, "write it into config"),
-    ({"existingConfig": {"secret": "b"}, "alertmanagerConfig": {"enabled": True}}, "write the configuration into config"),
+    (
+        {"existingConfig": {"secret": "b"}, "alertmanagerConfig": {"enabled": True}},
+        "write the configuration into config",
+    ),
     ({"kind": "Deployment", "shards": 2}, "set kind: StatefulSet or shards: 1"),
     ({"replicas": 2}, "of a StatefulSet set shards"),
     ({"kind": "Deployment", "replicas": 2}, "one claim cannot hold"),
