@@ -14,7 +14,7 @@ PINNED := tests/contract/schedulers
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test chaos fuzz soak leases postgres schedulers contract million check dashboards dashtypes screenshots bench measure \
-  helm generate dist clean
+  helm generate dist licences clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,10 @@ generate: $(VENV)/demo.stamp ## A store with a scheduler's history: ARGS="--exec
 dist: $(VENV)/test.stamp ## Build the sdist and the wheel into dist/
 	rm -rf build dist *.egg-info/SOURCES.txt
 	$(BIN)/python -m build --no-isolation $(ARGS)
+
+licences: $(VENV)/test.stamp ## Write docs/licences.md and docs/sbom.json from constraints.txt and what is installed
+	$(BIN)/python -m tools.licences
+	$(BIN)/python -m tools.sbom
 
 clean: ## Remove the environment and every cache
 	rm -rf $(VENV) $(VENV)-bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
