@@ -11,8 +11,9 @@ class Script:
     """``steps`` are written one after the other, with a poll after each; then everything is looked at.
 
     ``counted`` is by (task type, status), ``live`` unfinished one-time jobs by status, ``running`` by task type,
-    ``workers`` by state, ``recurring`` (id, whether its next run is known), ``errors`` the messages, ``trigger`` a
-    job that is triggered in the end, and the statement that counts what that has made.
+    ``workers`` by state, ``recurring`` (id, whether its next run is known), ``errors`` the messages, ``alone`` the
+    statuses of some jobs by id, ``trigger`` a job that is triggered in the end, and the statement that counts what that
+    has made.
     """
 
     schema: str
@@ -25,6 +26,7 @@ class Script:
     recurring: frozenset[tuple[str, bool]] = frozenset()
     overdue: frozenset[str] = frozenset()
     errors: frozenset[str] = frozenset()
+    alone: dict[str, str] = field(default_factory=dict)
     trigger: tuple[str, str] | None = None
 
 
@@ -199,9 +201,13 @@ SOLID_QUEUE: Final = Script(
         f"""INSERT INTO solid_queue_failed_executions (job_id, error, created_at)
             VALUES (3, 'RuntimeError boom', {_UTC});
             DELETE FROM solid_queue_claimed_executions WHERE job_id = 3""",
+        f"""INSERT INTO solid_queue_jobs (queue_name, class_name) VALUES ('default', 'HeldJob');
+            INSERT INTO solid_queue_blocked_executions (job_id, queue_name, concurrency_key, expires_at, created_at)
+            VALUES (8, 'default', 'one', {_UTC} + interval '1 h', {_UTC})""",
     ),
     counted={("AddJob", "success"): 2, ("BoomJob", "failed"): 1, ("TickJob", "success"): 1},
-    live={"RUNNING": 1, "SCHEDULED": 1, "QUEUED": 1},
+    live={"RUNNING": 1, "SCHEDULED": 1, "QUEUED": 1, "PENDING": 1},
+    alone={"1": "COMPLETED", "3": "FAILED", "5": "RUNNING", "6": "QUEUED", "7": "SCHEDULED", "8": "PENDING"},
     running={"LongJob": 1},
     workers={"active": 1},
     recurring=frozenset({("recurring:hourly", True), ("recurring:spoken", False)}),

@@ -66,6 +66,7 @@ def test_what_it_wrote_is_what_is_told(scripted: tuple[Counter, Script], databas
     every = counter.ask("jobs").by_status
     unfinished = {key: n for key, n in every.items() if key[0] in LIVE_STATUSES and key[1] == "ONE_TIME"}
     assert unfinished == {key: n for key, n in queues.by_status.items() if key[1] == "ONE_TIME"}
+    assert {job_id: job.status for job_id, job in counter.jobs(script.alone).items()} == script.alone
     if script.counted:
         assert not counter.exactness_reasons()
         assert {group.message for group in counter.errors(3600)} == script.errors

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from exporter.ledger.ledger import RETENTION, Ledger
 from exporter.poller import Collected
 from exporter.snapshot import Hub
 from exporter.stores.credentials import StoreCredentials
+from exporter.stores.found import Job
 from exporter.stores.postgres import Store
 from exporter.stores.recognition import Recognised, Schema, resolve, schema_version
 from exporter.stores.session import Session
@@ -117,6 +119,10 @@ class Counter:
     def trigger(self, job_id: str) -> object:
         """Trigger a job by its profile's statement; what that tells of the execution."""
         return self._runner.run(self._store.trigger.trigger(job_id))
+
+    def jobs(self, ids: Collection[str]) -> dict[str, Job]:
+        """The jobs of these ids, each as it is told when it is asked for alone."""
+        return self._runner.run(self._store.reads.jobs(ids))
 
     def statistics(self, seconds: float) -> Statistics:
         """The statistics of a period by task type."""
