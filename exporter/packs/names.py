@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 METRIC_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -82,13 +82,3 @@ class Taken:
                 return f"{what} is taken by {self._by[sample]}; choose another name"
         self._by.update(dict.fromkeys(mine, by))
         return None
-
-
-def of_process(name: str) -> bool:
-    """Whether a name is one of the client library's."""
-    return name.startswith(("process_", "python_"))
-
-
-def plain_names(names: Iterable[str]) -> str:
-    """A list for people."""
-    return ", ".join(names) or "none"
