@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
@@ -40,7 +40,7 @@ class AlertsAsked(msgspec.Struct, frozen=True):
     offset: Offset = 0
 
 
-class AlertRow(msgspec.Struct, rename="camel"):
+class ExportedAlert(msgspec.Struct, rename="camel"):
     """An alert, and one time that it fired; ``endsAt`` is null while that goes on."""
 
     fingerprint: str
@@ -51,6 +51,11 @@ class AlertRow(msgspec.Struct, rename="camel"):
     ends_at: str | None
     labels: dict[str, str]
     annotations: dict[str, str]
+
+
+class AlertRow(ExportedAlert, rename="camel"):
+    """The same with what holds its messages back."""
+
     silenced_by: list[str]
     inhibited_by: list[str]
 
@@ -160,19 +165,26 @@ def _answer(alerts: list[Alert], total: int, asked: AlertsAsked) -> AlertsAnswer
     )
 
 
+def exported(alert: Alert) -> ExportedAlert:
+    """An alert of the history."""
+    return ExportedAlert(**_plain(alert))
+
+
 def _row(alert: Alert) -> AlertRow:
-    return AlertRow(
-        fingerprint=alert.fingerprint,
-        name=alert.labels.get("alertname"),
-        severity=alert.labels.get("severity"),
-        state=alert.state,
-        starts_at=iso(alert.starts_at),
-        ends_at=iso(alert.ends_at),
-        labels=alert.labels,
-        annotations=alert.annotations,
-        silenced_by=list(alert.silenced_by),
-        inhibited_by=list(alert.inhibited_by),
-    )
+    return AlertRow(**_plain(alert), silenced_by=list(alert.silenced_by), inhibited_by=list(alert.inhibited_by))
+
+
+def _plain(alert: Alert) -> dict[str, Any]:
+    return {
+        "fingerprint": alert.fingerprint,
+        "name": alert.labels.get("alertname"),
+        "severity": alert.labels.get("severity"),
+        "state": alert.state,
+        "starts_at": iso(alert.starts_at),
+        "ends_at": iso(alert.ends_at),
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+    }
 
 
 async def _matchers(context: Context, wanted: Suppression) -> list[Matcher]:

@@ -9,15 +9,16 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from exporter.api.alerts import ExportedAlert, exported
 from exporter.api.asking import PERIODS, PeriodAsked, store_asked
 from exporter.api.examples import example
 from exporter.api.from_store import from_store, reads_of
 from exporter.api.masking import shown_result
+from exporter.api.scheduler_jobs import execution_fields
 from exporter.api.scheduler_metrics import TaskTypeMetrics, metrics_of
 from exporter.api.scheduler_monitoring import FAMILY
 from exporter.api.streaming import FORMATS, Csv, Json, Pages, stream
-from exporter.api.wire import iso, lasted, milliseconds
-from exporter.domain import Alert
+from exporter.api.wire import iso
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import APPLICATION_JSON, Answer, Endpoint, Query
 from exporter.httpd.problems import HttpError
@@ -82,19 +83,6 @@ class DetailedExecution(ExportedExecution, rename="camel"):
 
     error_message: str | None
     result: Any
-
-
-class ExportedAlert(msgspec.Struct, rename="camel"):
-    """An alert of the history, and one time that it fired."""
-
-    fingerprint: str
-    name: str | None
-    severity: str | None
-    state: str
-    starts_at: str | None
-    ends_at: str | None
-    labels: dict[str, str]
-    annotations: dict[str, str]
 
 
 #: What an export in JSON is.
@@ -166,7 +154,7 @@ async def _alerts(context: Context, since: float) -> Pages:
     offset = 0
     while True:
         found, total = await context.alert_history.read(limit=ALERTS_PAGE, offset=offset)
-        yield [_alert(alert) for alert in found if alert.ends_at is None or alert.ends_at >= since]
+        yield [exported(alert) for alert in found if alert.ends_at is None or alert.ends_at >= since]
         offset += len(found)
         if not found or offset >= total:
             return
@@ -201,31 +189,4 @@ def _detailed(execution: LoggedExecution) -> DetailedExecution:
 
 
 def _plain(execution: LoggedExecution) -> dict[str, Any]:
-    return {
-        "id": execution.id,
-        "job_id": execution.job_id,
-        "job_name": execution.job_name,
-        "task_type": execution.task_type,
-        "queue": execution.queue,
-        "status": execution.status,
-        "attempt": execution.attempt,
-        "scheduled_at": iso(execution.scheduled_at),
-        "started_at": iso(execution.started_at),
-        "completed_at": iso(execution.completed_at),
-        "duration_ms": milliseconds(lasted(execution.started_at, execution.completed_at)),
-        "worker_id": execution.worker_id,
-        "error_code": execution.error_code,
-    }
-
-
-def _alert(alert: Alert) -> ExportedAlert:
-    return ExportedAlert(
-        fingerprint=alert.fingerprint,
-        name=alert.labels.get("alertname"),
-        severity=alert.labels.get("severity"),
-        state=alert.state,
-        starts_at=iso(alert.starts_at),
-        ends_at=iso(alert.ends_at),
-        labels=alert.labels,
-        annotations=alert.annotations,
-    )
+    return {**execution_fields(execution), "error_code": execution.error_code}

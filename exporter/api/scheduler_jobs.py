@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
@@ -184,17 +184,24 @@ async def _counted(context: Context, store: str, asked: HistoryAsked) -> int | N
 def _entry(execution: RecentExecution, caller: Caller, environment: str) -> HistoryEntry:
     message, code = execution.error_message, execution.error_code
     return HistoryEntry(
-        id=execution.id,
-        job_id=execution.job_id,
-        job_name=execution.job_name,
-        task_type=execution.task_type,
-        queue=execution.queue,
-        status=execution.status,
-        attempt=execution.attempt,
-        scheduled_at=iso(execution.scheduled_at),
-        started_at=iso(execution.started_at),
-        completed_at=iso(execution.completed_at),
-        duration_ms=milliseconds(lasted(execution.started_at, execution.completed_at)),
-        worker_id=execution.worker_id,
+        **execution_fields(execution),
         error=None if message is None and code is None else ErrorText(shown_error(message, caller, environment), code),
     )
+
+
+def execution_fields(execution: RecentExecution) -> dict[str, Any]:
+    """What is told of every finished execution, whoever asks."""
+    return {
+        "id": execution.id,
+        "job_id": execution.job_id,
+        "job_name": execution.job_name,
+        "task_type": execution.task_type,
+        "queue": execution.queue,
+        "status": execution.status,
+        "attempt": execution.attempt,
+        "scheduled_at": iso(execution.scheduled_at),
+        "started_at": iso(execution.started_at),
+        "completed_at": iso(execution.completed_at),
+        "duration_ms": milliseconds(lasted(execution.started_at, execution.completed_at)),
+        "worker_id": execution.worker_id,
+    }
