@@ -6,7 +6,21 @@ from typing import Any
 
 from dashboards.src import panels as p
 from dashboards.src.board import Frame
-from dashboards.src.queries import Query, heatmap, increase, mean, most, quantile, rate, select, share, threshold, total
+from dashboards.src.queries import (
+    Query,
+    heatmap,
+    hourly,
+    hourly_share,
+    increase,
+    mean,
+    most,
+    quantile,
+    rate,
+    select,
+    share,
+    threshold,
+    total,
+)
 
 SYNC = "scheduling_calendar_sync_total"
 DURATION = "scheduling_calendar_sync_duration_seconds"
@@ -70,29 +84,19 @@ def now() -> list[Any]:
 def syncs() -> list[Any]:
     """Synchronisations."""
     return [
-        p.graph(
+        p.hours(
             "Syncs by outcome",
             "Synchronisations within each hour that succeeded and failed; the last bar is the hour "
             "that is not over yet.",
-            "short",
-            Query(total(f"increase({select(SYNC)}[1h] offset -1h)", "status"), "{{status}}"),
+            Query(hourly(SYNC, "status"), "{{status}}"),
             stack=True,
-            bars=True,
-            every="1h",
             colours=p.OUTCOMES,
-            decimals=0,
         ),
         p.graph(
             "Failed syncs",
             "Share of the synchronisations of an hour that failed, by store.",
             "percentunit",
-            Query(
-                share(
-                    total(increase(SYNC, 'status="failed"', over="1h"), "store"),
-                    total(increase(SYNC, over="1h"), "store"),
-                ),
-                "{{store}}",
-            ),
+            Query(hourly_share(SYNC, 'status="failed"', "store"), "{{store}}"),
             top=1,
         ),
         p.graph(

@@ -6,7 +6,7 @@ from typing import Any
 
 from dashboards.src import panels as p
 from dashboards.src.board import Frame
-from dashboards.src.queries import Query, increase, rate, select, share, total
+from dashboards.src.queries import Query, hourly, hourly_share, increase, rate, select, share, total
 
 CREATED, COMPLETED = "scheduling_goals_created_total", "scheduling_goals_completed_total"
 HABITS, DONE = "scheduling_habits_created_total", "scheduling_habits_completed_total"
@@ -66,26 +66,18 @@ def goals() -> list[Any]:
             ),
             legend="right",
         ),
-        p.graph(
+        p.hours(
             "Goals by the hour",
             "Goals created and completed within each hour; the last bar is the hour that is not over yet.",
-            "short",
-            Query(total(f"increase({select(CREATED)}[1h] offset -1h)"), "created"),
-            Query(total(f"increase({select(COMPLETED)}[1h] offset -1h)"), "completed"),
-            bars=True,
-            every="1h",
+            Query(hourly(CREATED), "created"),
+            Query(hourly(COMPLETED), "completed"),
             colours={"created": p.CALM, "completed": p.GOOD},
-            decimals=0,
         ),
-        p.graph(
+        p.hours(
             "Habits completed by the hour",
             "Completions of habits within each hour, by how often the habit is due.",
-            "short",
-            Query(total(f"increase({select(DONE)}[1h] offset -1h)", "frequency"), "{{frequency}}"),
+            Query(hourly(DONE, "frequency"), "{{frequency}}"),
             stack=True,
-            bars=True,
-            every="1h",
-            decimals=0,
         ),
         p.bars(
             "Streaks now",
@@ -110,40 +102,26 @@ def goals() -> list[Any]:
 def messages() -> list[Any]:
     """What is sent to users, and what they do."""
     return [
-        p.graph(
+        p.hours(
             "Reminders by outcome",
             "Reminders of habits within each hour, delivered and failed.",
-            "short",
-            Query(total(f"increase({select(REMINDERS)}[1h] offset -1h)", "status"), "{{status}}"),
+            Query(hourly(REMINDERS, "status"), "{{status}}"),
             stack=True,
-            bars=True,
-            every="1h",
             colours=DELIVERED,
-            decimals=0,
         ),
         p.graph(
             "Reminders delivered by channel",
             "Share of the reminders of an hour that were delivered, by channel.",
             "percentunit",
-            Query(
-                share(
-                    total(increase(REMINDERS, 'status="delivered"', over="1h"), "channel"),
-                    total(increase(REMINDERS, over="1h"), "channel"),
-                ),
-                "{{channel}}",
-            ),
+            Query(hourly_share(REMINDERS, 'status="delivered"', "channel"), "{{channel}}"),
             top=1,
         ),
-        p.graph(
+        p.hours(
             "Emails by outcome",
             "Emails within each hour by outcome.",
-            "short",
-            Query(total(f"increase({select(EMAILS)}[1h] offset -1h)", "status"), "{{status}}"),
+            Query(hourly(EMAILS, "status"), "{{status}}"),
             stack=True,
-            bars=True,
-            every="1h",
             colours=DELIVERED,
-            decimals=0,
         ),
         p.graph(
             "Engagement",

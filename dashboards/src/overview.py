@@ -6,7 +6,7 @@ from typing import Any
 
 from dashboards.src import panels as p
 from dashboards.src.board import Frame
-from dashboards.src.queries import Query, age, firing, increase, mean, most, select, share, threshold, total
+from dashboards.src.queries import Query, age, firing, hourly, increase, mean, most, select, share, threshold, total
 
 EXECUTIONS = "scheduling_executions_total"
 NOT_CANCELLED = 'status!="cancelled"'
@@ -177,16 +177,12 @@ def trend() -> list[Any]:
         total(increase(EXECUTIONS, NOT_CANCELLED, over="1h"), "store"),
     )
     return [
-        p.graph(
+        p.hours(
             "Hourly trend",
             "Executions that ended within each hour, by outcome; the last bar is the hour that is not over yet.",
-            "short",
-            Query(total(f"increase({select(EXECUTIONS)}[1h] offset -1h)", "status"), "{{status}}"),
+            Query(hourly(EXECUTIONS, "status"), "{{status}}"),
             stack=True,
-            bars=True,
-            every="1h",
             colours=p.OUTCOMES,
-            decimals=0,
             size=(16, 9),
         ),
         p.bars(

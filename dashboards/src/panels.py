@@ -164,6 +164,11 @@ def graph(
     return with_runbooks(panel, runbooks)
 
 
+def hours(title: str, description: str, *queries: Query, **options: Any) -> Any:
+    """A graph with a bar for each hour; ``options`` are those of ``graph``."""
+    return graph(title, description, "short", *queries, bars=True, every="1h", decimals=0, **options)
+
+
 def number(
     title: str,
     description: str,

@@ -74,6 +74,16 @@ def increase(metric: str, *matchers: str, over: str = "$__rate_interval") -> str
     return f"increase({select(metric, *matchers)}[{over}])"
 
 
+def hourly(metric: str, *by: str) -> str:
+    """By how much it grows within the hour that begins: what a bar of an hour shows."""
+    return total(f"increase({select(metric)}[1h] offset -1h)", *by)
+
+
+def hourly_share(metric: str, matcher: str, by: str) -> str:
+    """What share of its growth within an hour has ``matcher``, by a label."""
+    return share(total(increase(metric, matcher, over="1h"), by), total(increase(metric, over="1h"), by))
+
+
 def total(inner: str, *by: str) -> str:
     """Added up by labels."""
     return f"sum by ({', '.join(by)}) ({inner})" if by else f"sum({inner})"
