@@ -7,8 +7,9 @@ from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
 
 import pytest
-from support import ports
+from support import ports, reviewer
 from support.postgres import Database, fresh_database, running_server
+from support.redis_server import RedisServer, redis_server
 
 from exporter.demo.postgres import PostgresServer
 
@@ -27,6 +28,21 @@ def database(postgres_server: PostgresServer) -> Iterator[Database]:
     """An empty database for one test."""
     with fresh_database(postgres_server) as made:
         yield made
+
+
+@pytest.fixture
+def reviewed(database: Database) -> Database:
+    """An empty database with the reviewer's tables."""
+    with database.connect() as connection:
+        connection.execute(reviewer.SCHEMA)
+    return database
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis for a module's tests."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
 @pytest.fixture

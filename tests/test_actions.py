@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from support import reviewer
 from support.alerting import receiver, revealed
 from support.ports import free_port
 from support.postgres import Database
-from support.redis_server import RedisServer, redis_server
+from support.redis_server import RedisServer
 
 from exporter.actions import Actions, Asker, Outcome
 from exporter.config.model import Dsn, Duration, HttpTrigger, PostgresStore, RedisTrigger
@@ -61,19 +61,6 @@ async def world(state: Path, dsn: str, **options: Any) -> AsyncIterator[World]:
         finally:
             await actions.close()
             await store.close()
-
-
-@pytest.fixture
-def reviewed(database: Database) -> Database:
-    with database.connect() as connection:
-        connection.execute(reviewer.SCHEMA)
-    return database
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 def count(database: Database) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +46,6 @@ async def opened(dsn: str, profile: Profile | str = "auto", **options: Any) -> A
             yield store.trigger
         finally:
             await store.close()
-
-
-@pytest.fixture
-def reviewed(database: Database) -> Database:
-    with database.connect() as connection:
-        connection.execute(reviewer.SCHEMA)
-    return database
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 def job(database: Database, number: int) -> tuple[Any, ...]:
