@@ -86,7 +86,7 @@ class _Slack(http.server.BaseHTTPRequestHandler):
         """Nothing."""
 
 
-class _Mail:
+class Mailbox:
     """Takes mail, as aiosmtpd's handlers do."""
 
     def __init__(self, inbox: Inbox) -> None:
@@ -114,7 +114,7 @@ class Stack:
         self.slack = http.server.ThreadingHTTPServer((HOST, 0), _Slack)
         self.slack.inbox = self.inbox  # type: ignore[attr-defined]
         self.sidecar = Sidecar(directory / "sidecar", {})
-        self._mail = Controller(_Mail(self.inbox), hostname=HOST, port=self.mail_port)
+        self._mail = Controller(Mailbox(self.inbox), hostname=HOST, port=self.mail_port)
         self._children: list[Child] = []
 
     def alerting(self) -> dict[str, Any]:
@@ -168,10 +168,7 @@ class Stack:
 
     def _prometheus(self) -> None:
         rules = self.directory / "rules"
-        for file in (*RULES.glob("alerts/*.yaml"), *RULES.glob("recording/*.yaml")):
-            target = rules / file.relative_to(RULES)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(_FOR.sub(_shortened, file.read_text()))
+        impatient_rules(rules)
         config = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(rules / folder / "*.yaml") for folder in ("alerts", "recording")],
@@ -246,6 +243,14 @@ class Stack:
             lambda: self.inbox.about(what, to, over=over, since=since), PATIENCE, f"{to} is told that {what} {told}"
         )
         return found[0]
+
+
+def impatient_rules(directory: Path) -> None:
+    """The shipped rules below ``directory``, as they are but for the times that they wait."""
+    for file in (*RULES.glob("alerts/*.yaml"), *RULES.glob("recording/*.yaml")):
+        target = directory / file.relative_to(RULES)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(_FOR.sub(_shortened, file.read_text()))
 
 
 def _shortened(found: re.Match[str]) -> str:
