@@ -52,7 +52,7 @@ TEAMS = {
             "slack": {},
         },
         {"name": "data", "webhook": {"url": "${HOOK}"}, "on_call": {"slack": {"webhook_url": "${SLACK}"}}},
-        {"name": "mail", "matchers": ['component!~"trends"'], "email": {"to": ["mail@company.example"]}},
+        {"name": "mail", "matchers": ['component!~"trends$$|$${x}$"'], "email": {"to": ["mail@company.example"]}},
     ]
 }
 PACE = {

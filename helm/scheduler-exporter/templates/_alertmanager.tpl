@@ -8,6 +8,8 @@ Structures are passed on as JSON: (include "..." ... | fromJson).
 {{- define "scheduler-exporter.alertmanager.spec" -}}
 {{- $alerting := deepCopy (default (dict) .Values.config.alerting) }}
 {{- include "scheduler-exporter.alertmanager.noReferences" (dict "value" $alerting "path" "config.alerting") }}
+{{- /* What the configuration writes for a dollar. */}}
+{{- $alerting = $alerting | toJson | replace "$$" "$" | fromJson }}
 {{- $data := .Files.Get "files/alerting.yaml" | fromYaml }}
 {{- $environment := default "production" .Values.config.environment }}
 {{- if not (hasKey $data.settings $environment) }}
@@ -257,7 +259,7 @@ Structures are passed on as JSON: (include "..." ... | fromJson).
 {{- range $i, $value := .value }}
 {{- include "scheduler-exporter.alertmanager.noReferences" (dict "value" $value "path" (printf "%s[%d]" $path $i)) }}
 {{- end }}
-{{- else if and (kindIs "string" .value) (contains "${" .value) (not $secret) }}
+{{- else if and (kindIs "string" .value) (contains "${" (replace "$$" "" .value)) (not $secret) }}
 {{- fail (printf "%s is a reference, which the exporter follows and Helm cannot: an AlertmanagerConfig needs the text itself" $path) }}
 {{- end }}
 {{- end }}
