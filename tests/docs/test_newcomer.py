@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(not installed(), reason="Prometheus and Alertmanager are not installed")
 
 PATIENCE = 60
+#: Somebody repaired the job and has it run again.
+MENDED = "UPDATE procrastinate_jobs SET status = 'todo', task_name = 'fine' WHERE task_name = 'broken'"
 #: What a user has on the path: the command, and the machine's own programs.
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
@@ -161,7 +163,7 @@ def test_from_nothing_to_the_first_mail_and_dashboard(
         {
             "db.internal/orders": f"{place['host']}:{place['port']}/{place['dbname']}",
             "scheduler_exporter@": f"{role}@",
-            # Debian's mail server here speaks no TLS.
+            # The mail server here speaks no TLS, for which the README has a word.
             '"smtp.example.com:587"': f'"{HOST}:{mail_port}", require_tls: false',
             "daily-report": "broken",
             "127.0.0.1:9093": f"{HOST}:{alertmanager}",
@@ -189,13 +191,13 @@ def test_from_nothing_to_the_first_mail_and_dashboard(
         # 4: who is told; the configuration is read again, as the README says.
         walk.write("config.yaml", configuration(documents, "README.md", "critical_jobs"))
         exporter.send(signal.SIGHUP)
-        commands = lines(documents, "README.md", "alertmanager-config")
-        walk.run(commands[0])
-        more = f"--storage.path=am --web.listen-address={HOST}:{alertmanager} --cluster.listen-address="
-        walk.leave_running(f"prometheus-{commands[1]}", more)
-        walk.run(commands[2])
+        for line in lines(documents, "README.md", "alertmanager-config"):
+            walk.run(line)
         every_second(tmp_path / "rules" / "local.yml")
-        walk.leave_running(commands[3], f"--storage.tsdb.path=prom --web.listen-address={HOST}:{prometheus}")
+        first, second = lines(documents, "README.md", "alertmanager --config.file")
+        more = f"--storage.path=am --web.listen-address={HOST}:{alertmanager} --cluster.listen-address="
+        walk.leave_running(f"prometheus-{first}", more)
+        walk.leave_running(second, f"--storage.tsdb.path=prom --web.listen-address={HOST}:{prometheus}")
         until(lambda: asked(prometheus, "scheduling_store_up"), PATIENCE, "Prometheus has scraped it")
 
         # The scheduler works: some jobs succeed, some fail, the critical one too.
@@ -210,6 +212,10 @@ def test_from_nothing_to_the_first_mail_and_dashboard(
         about = "Critical job broken on orders failed"
         [mail, *_] = until(lambda: mails.about(about, "mail"), PATIENCE, "the mail arrives")
         assert "runbooks/SchedulingCriticalJobFailed.md" in mail.text
+        # What was broken is mended: the next success of the job ends it, and that is told too.
+        with database.connect() as admin:
+            admin.execute(MENDED.encode())
+        until(lambda: mails.about(about, "mail", over=True), PATIENCE, "the mail that it is over arrives")
 
         # 5: the first dashboard has this store's numbers.
         overview = [query for query in QUERIES if query.board == "overview"]
