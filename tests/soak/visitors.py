@@ -106,7 +106,7 @@ class Reader:
         path = next(self._paths).format(job=self._job)
         try:
             answer = self._sidecar.get(path, headers={"Authorization": f"Bearer {ADMIN}"}, timeout=30)
-        except http.client.IncompleteRead:
+        except (http.client.IncompleteRead, ConnectionError):
             assert "/export" in path, path
             self.answers[503] += 1
             return
