@@ -19,10 +19,6 @@ HOURS, STEP = 3, 60
 #: What the demo has not, and so the panels that ask for it: by the beginning of the metric's name, or a threshold's,
 #: with the reason.
 NOT_IN_THE_DEMO = {
-    "scheduling_vault_": "it was recorded before it had a Vault",
-    "scheduling_exporter_memory_private_": "it was recorded before the exporter told of it",
-    "exporter_memory_bytes": "and before it had this threshold",
-    "exporter_cpu_ratio": "the same",
     "scheduling_connection_tls_expiry_": "the demo's PostgreSQL comes from a wheel without TLS",
     "scheduling_db_replication_lag_": "it is a primary",
     "scheduling_redis_": "it needs nothing but the package",

@@ -1,4 +1,4 @@
-"""What the demo does not have, made up: Vault, certificates, a replica, Redis, Kafka, operations, a scheduling worker.
+"""What the demo does not have, made up: certificates, a replica, Redis, Kafka, operations, a scheduling worker.
 
 Each line is a series: its labels, and how it goes. Panels that need one of these are listed in tests/dashboards with
 the reason; everything else has to be in the recording of the demo.
@@ -34,11 +34,6 @@ def busy(level: float, swing: float = 0.4, noise: float = 0.1) -> Wave:
     return at
 
 
-def saw(period: float) -> Wave:
-    """When something ends that is renewed after two thirds of its time."""
-    return lambda moment: moment // (period * 2 / 3) * (period * 2 / 3) + period
-
-
 def steady(value: float) -> Wave:
     """Always the same."""
     return lambda _: value
@@ -63,20 +58,11 @@ def histogram(
 
 def sidecar(now: float) -> Iterator[Series]:
     """Series that a sidecar has where such things are configured."""
-    yield "scheduling_vault_up", {}, "gauge", steady(1)
-    yield "scheduling_vault_token_expiry_timestamp_seconds", {}, "gauge", saw(3600)
-    yield "scheduling_vault_lease_expiry_timestamp_seconds", {"connection": "shop"}, "gauge", saw(1800)
-    for operation, rate in (("credentials", 0.002), ("renew_lease", 0.01), ("renew_token", 0.005), ("health", 0.07)):
-        yield "scheduling_vault_requests_total", {"operation": operation, "result": "success"}, "counter", busy(rate)
-    yield "scheduling_vault_requests_total", {"operation": "health", "result": "sealed"}, "counter", busy(0.001)
     certificate = ends_in(34 * DAY, now)
     yield "scheduling_connection_tls_expiry_timestamp_seconds", {"connection": "shop"}, "gauge", certificate
     yield "scheduling_db_replication_lag_seconds", {"connection": "reports-replica"}, "gauge", busy(2.5, noise=0.9)
     for result, rate in (("success", 0.0008), ("held_back", 0.0002)):
         yield "scheduling_exporter_remediations_total", {"rule": "check-again", "result": result}, "counter", busy(rate)
-    yield "scheduling_exporter_memory_private_bytes", {}, "gauge", busy(5.3e7, swing=0.01, noise=0.02)
-    for threshold, value in (("exporter_memory_bytes", 67_108_864.0), ("exporter_cpu_ratio", 0.02)):
-        yield "scheduling_alert_threshold", {"name": threshold}, "gauge", steady(value)
     cache = {"name": "cache"}
     yield "scheduling_redis_operations_total", cache, "counter", busy(420)
     yield "scheduling_redis_keyspace_hits_total", cache, "counter", busy(310)
