@@ -6,7 +6,7 @@ import msgspec
 
 from exporter.api.from_store import reads_of
 from exporter.api.known import Known
-from exporter.api.recurring import recurring_log
+from exporter.api.recurring import ran_as_others, recurring_log
 from exporter.api.wire import iso
 from exporter.domain import RecurringJob
 from exporter.httpd.context import Context
@@ -44,7 +44,7 @@ async def job_view(context: Context, store: str, job_id: str) -> JobView:
     job, page = await reads_of(context, store).log(job_id, LogFilter(), LOOKED_AT, 0)
     if job is None and page is None and recurring is None:
         raise HttpError(404, f"job {job_id!r} not found")
-    if page is None and recurring is not None:
+    if recurring is not None and ran_as_others(page):
         page = await recurring_log(context, store, job_id, LogFilter(), limit=LOOKED_AT)
     latest = page.executions if page is not None else ()
     remembered = await context.history.job(store, job_id)

@@ -46,6 +46,11 @@ async def recurring_log(
     return LogPage(executions=shown, total=len(found), capped=not ended, more=len(found) > offset + limit)
 
 
+def ran_as_others(page: LogPage | None) -> bool:
+    """Whether the log by a recurring job's own id, which the store may list among its jobs, has nothing at all."""
+    return page is None or page.total == 0
+
+
 def summed_up(page: LogPage) -> JobTotals:
     """A log added up."""
     by_status = [e.status for e in page.executions]

@@ -135,9 +135,12 @@ def due_jobs(wrapped: Wrapped) -> str:
 
 
 def newest_first(wrapped: Wrapped) -> str:
-    """The order of a job's log: by its start where the store has it, else by the cursor."""
-    columns = wrapped.columns["executions"]
-    if wrapped.cursor.kind != "id" and "started_at" in columns:
+    """The order of a job's log: by its start where the store has it, else by the cursor.
+
+    Attempts that are kept within their job's row (``seek``) have an end each, but no start other than the last one's.
+    """
+    columns, cursor = wrapped.columns["executions"], wrapped.cursor
+    if cursor.kind != "id" and cursor.seek is None and "started_at" in columns:
         return "ORDER BY q.started_at DESC, q.id DESC"
     return f"ORDER BY q.{quoted(wrapped.cursor.column)} DESC"
 

@@ -1,0 +1,48 @@
+"""Every JSON family about a live scheduler after its known work, against what the scheduler's own tables say of it."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from support.polling import until
+from support.sidecar import Sidecar
+
+from contract.answers import ANSWERS, OTHERWISE
+from contract.answers.asking import differing
+from contract.conftest import Observed
+from contract.contracts import LIVE
+from contract.truth import SECONDS, TRUTHS
+from contract.truth.asking import Database
+from contract.truth.model import Told
+
+
+def tables_say(one: Observed) -> Told:
+    with psycopg.connect(one.driven.dsn) as connection:
+        return TRUTHS[one.contract.name](Database(connection))
+
+
+def asked(sidecar: Sidecar, store: str, path: str) -> Any:
+    """The JSON below this path about one store."""
+    answer = sidecar.get(f"{quote(path, safe='/?&=')}{'&' if '?' in path else '?'}store={store}", timeout=30)
+    assert answer.status == 200, f"{path}: {answer.status} {answer.text}"
+    return answer.json
+
+
+@pytest.mark.parametrize("family", ANSWERS)
+@pytest.mark.parametrize("name", [contract.name for contract in LIVE])
+def test_an_answer_is_what_the_tables_say(
+    name: str, family: str, schedulers: dict[str, Observed], sidecar: Sidecar
+) -> None:
+    """Looked at until it is: polls are 2 s apart, and what waits becomes due meanwhile."""
+    ask = OTHERWISE.get((name, family), ANSWERS[family])
+
+    def agrees() -> bool:
+        expected, shown = ask(lambda path: asked(sidecar, name, path), tables_say(schedulers[name]))
+        different = "\n".join(differing(expected, shown))
+        assert not different, different
+        return True
+
+    until(agrees, SECONDS, every=0.5)
