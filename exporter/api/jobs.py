@@ -5,6 +5,7 @@ One job is asked of the store; the newest executions of all jobs come from the s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -22,7 +23,7 @@ from exporter.api.masking import shown_error, shown_result
 from exporter.api.onejob import JobView, job_view
 from exporter.api.recurring import SUMMED_MOST, ran_as_others, recurring_log, summed_up
 from exporter.api.wire import iso, lasted, milliseconds, percent
-from exporter.domain import RecentExecution
+from exporter.domain import FINAL_STATUSES, RecentExecution
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Endpoint, Query
 from exporter.httpd.params import Moment, Offset, Text, limit_to
@@ -125,15 +126,18 @@ class SummaryJob(msgspec.Struct, rename="camel"):
 
 
 class Summary(msgspec.Struct, rename="camel"):
-    """A job's executions added up; durations in milliseconds. ``capped``: of so many that only the newest were read."""
+    """A job's executions added up; durations in milliseconds. ``capped``: of so many that only the newest were read.
 
-    total_executions: int
-    success_count: int
-    failed_count: int
-    timeout_count: int
+    Null is what the scheduler does not keep.
+    """
+
+    total_executions: int | None
+    success_count: int | None
+    failed_count: int | None
+    timeout_count: int | None
     cancelled_count: int | None
     retry_count: int | None
-    success_rate: str
+    success_rate: str | None
     avg_duration: int | None
     max_duration: int | None
     min_duration: int | None
@@ -253,7 +257,9 @@ def endpoints(context: Context) -> list[Endpoint]:
             task_type=about.task_type if about else newest.task_type if newest else None,
             current_status=about.status if about else None,
         )
-        return json_response(SummaryAnswer(True, SummaryData(who, _summary(totals))))
+        return json_response(
+            SummaryAnswer(True, SummaryData(who, _summary(totals, Known(context.hub.current, store).outcomes)))
+        )
 
     async def recent(call: Query[RecentAsked]) -> web.StreamResponse:
         asked = call.params
@@ -334,17 +340,19 @@ def _recent(execution: RecentExecution) -> RecentEntry:
     )
 
 
-def _summary(totals: JobTotals) -> Summary:
-    success, failed, timeout, cancelled = totals.counts
-    total = success + failed + timeout
+def _summary(totals: JobTotals, outcomes: Sequence[str]) -> Summary:
+    """``outcomes`` are those that the store keeps: without all three there is no sum, and no rate."""
+    counts = dict(zip(FINAL_STATUSES, totals.counts, strict=True))
+    success, failed, timeout = (counts[status] if status in outcomes else None for status in FINAL_STATUSES[:3])
+    total = None if success is None or failed is None or timeout is None else success + failed + timeout
     return Summary(
         total_executions=total,
         success_count=success,
         failed_count=failed,
         timeout_count=timeout,
-        cancelled_count=cancelled if totals.cancelled else None,
+        cancelled_count=counts["CANCELLED"] if totals.cancelled and "CANCELLED" in outcomes else None,
         retry_count=totals.retries,
-        success_rate=percent(success, total),
+        success_rate=None if success is None or total is None else percent(success, total),
         avg_duration=milliseconds(totals.mean),
         max_duration=milliseconds(totals.max),
         min_duration=milliseconds(totals.min),

@@ -19,7 +19,7 @@ from exporter.ledger.cursor import Position
 from exporter.stores import read_queries
 from exporter.stores.answers import finite
 from exporter.stores.found import Job, LoggedExecution
-from exporter.stores.queries import Wrapped, bounds
+from exporter.stores.queries import RECURRING_LISTED, Wrapped, bounds
 from exporter.stores.read_queries import LOGGED_FIELDS, Conditions, job_of, logged
 from exporter.stores.reader import CLOCK
 from exporter.stores.rows import TooManyRows, Width
@@ -84,20 +84,27 @@ class Pages:
                 yield [logged(row[1:]) for row in rows[start : start + BATCH]]
 
     async def jobs(self) -> AsyncGenerator[list[Job], None]:
-        """Jobs in the order of their ids, some at a time."""
+        """Jobs in the order of their ids, some at a time; then recurring ones that are not looked up by id."""
         entity = "job_by_id" if self._profile.has("job_by_id") else "jobs"
         if not self._profile.has(entity):
             return
         last: list[object] = []
+        recurring: set[str] = set()
         while True:
             sql = read_queries.jobs_after(self._profile, entity, first=not last)
             async with self._second.request(self._timeout) as transaction:
                 rows = await transaction.fetch("export", sql, JOBS_PAGE, *last)
             for start in range(0, len(rows), BATCH):
-                yield [job_of(row) for row in rows[start : start + BATCH]]
+                page = [job_of(row) for row in rows[start : start + BATCH]]
+                recurring.update(job.id for job in page if job.type == "RECURRING")
+                yield page
             if len(rows) < JOBS_PAGE:
-                return
+                break
             last = [rows[-1][0]]
+        if entity != "jobs" and "type" in self._profile.columns.get("jobs", {}):
+            async with self._second.request(self._timeout) as transaction:
+                rows = await transaction.fetch("export", read_queries.recurring_jobs(self._profile), RECURRING_LISTED)
+            yield [job for job in map(job_of, rows) if job.id not in recurring]
 
 
 class _Stretch:

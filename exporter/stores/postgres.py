@@ -31,7 +31,7 @@ from exporter.stores.catalog import Server
 from exporter.stores.checking.sliced import sliced
 from exporter.stores.connections import StoreConnections
 from exporter.stores.credentials import StoreCredentials
-from exporter.stores.queries import RUNNING_COLUMNS, WORKER_COLUMNS, Wrapped
+from exporter.stores.queries import RECURRING_LISTED, RUNNING_COLUMNS, WORKER_COLUMNS, Wrapped
 from exporter.stores.reader import Reader, oldest_open
 from exporter.stores.reads import Reads
 from exporter.stores.rows import ExecutionRows
@@ -45,7 +45,6 @@ log = structlog.get_logger(component="store")
 
 #: A collector may take so many statement timeouts before the poller gives it up.
 DEADLINE_TIMEOUTS: Final = 6
-RECURRING_LISTED: Final = 10_000
 #: Seconds for which a new connection waits for the state file. It is asked again before anything is counted.
 STATE_SECONDS: Final = 2.0
 #: Seconds between two slices of history at least; and until the next look while what is new is read first.

@@ -48,6 +48,8 @@ CONNECTION_COLUMNS: Final = {
     "sslmode": "text", "vault_path": "text",
 }  # fmt: skip
 
+#: Recurring jobs that are read of a store at most.
+RECURRING_LISTED: Final = 10_000
 #: Characters of a text that is read in brief, and of a JSON value, one more if there is more.
 BRIEF: Final = 500
 JSON_CHARACTERS: Final = 65_536

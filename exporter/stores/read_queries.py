@@ -125,6 +125,11 @@ def jobs_after(wrapped: Wrapped, entity: str, *, first: bool) -> str:
     return wrapped.select(entity, JOB_FIELDS, f"{where}ORDER BY q.id LIMIT $1::int8")
 
 
+def recurring_jobs(wrapped: Wrapped) -> str:
+    """The recurring jobs, at most $1, as the list of all has them."""
+    return wrapped.select("jobs", JOB_FIELDS, "WHERE q.type::text = 'RECURRING' LIMIT $1::int8")
+
+
 def due_jobs(wrapped: Wrapped) -> str:
     """Jobs that are due and have not started, at most $1."""
     entity = "live_jobs" if wrapped.has("live_jobs") else "jobs"

@@ -24,7 +24,7 @@ from exporter.demo.postgres import PostgresServer
 from exporter.stores import recognition
 
 #: Cron of most schedulers has minutes; the processor is shared.
-WORK_SECONDS = 170.0
+WORK_SECONDS = 300.0
 _PARTS = ("workers", "running", "queues", "schedules", "jobs")
 
 

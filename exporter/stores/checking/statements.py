@@ -11,8 +11,7 @@ from exporter.config.model import PostgresStore
 from exporter.ledger.cursor import Position
 from exporter.stores import read_queries
 from exporter.stores.listing import LISTED
-from exporter.stores.postgres import RECURRING_LISTED
-from exporter.stores.queries import RUNNING_COLUMNS, WORKER_COLUMNS, Wrapped, bounds
+from exporter.stores.queries import RECURRING_LISTED, RUNNING_COLUMNS, WORKER_COLUMNS, Wrapped, bounds
 
 STEADY_SECONDS: Final = 60.0
 DAY_SECONDS: Final = 86_400.0
