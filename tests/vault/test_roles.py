@@ -100,7 +100,8 @@ async def test_near_its_end_a_lease_is_replaced_while_it_still_holds(
             assert await asyncio.to_thread(logs_in, postgres_server, credentials)
             await asyncio.sleep(0.1)
         assert len(seen) >= 2
-    assert engine.leases(path) == []
+    # One that Vault ended itself, where this machine was too busy to be in time, it may still be about to remove.
+    await eventually(lambda: engine.leases(path) == [], "revoked")
 
 
 async def test_what_nobody_uses_any_more_is_revoked(engine: VaultServer) -> None:
