@@ -39,13 +39,14 @@ def measure(sizes: Sizes) -> list[Row]:
                 time.sleep(1)
                 sidecar.get("/metrics")
                 found.append(sidecar.rss())
-            private = sidecar.uss()
+            private, written = sidecar.uss(), sidecar.written()
     settled = statistics.median(found[-30:])
     imports = bare()[1]
     return [
         Row("bare imports of the dependencies", f"{imports:.1f} MB"),
         Row("right after the first complete /metrics", f"{first:.1f} MB"),
         Row(f"{MINUTES} minutes after history was read", f"{settled:.1f} MB", f"<= {BUDGET} MB", settled <= BUDGET),
+        Row("private memory that was written, then", f"{written:.1f} MB"),
         Row("private memory (USS) then", f"{private:.1f} MB", f"<= {PRIVATE} MB", private <= PRIVATE),
         Row("beyond the bare imports", f"{settled - imports:.1f} MB"),
         Row(f"peak while history is read ({waited:.0f} s)", f"{peak:.1f} MB"),

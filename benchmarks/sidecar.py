@@ -118,6 +118,11 @@ class Sidecar:
         """Memory that is this process's alone, in MB (2**20 bytes)."""
         return float(self.process.memory_full_info().uss) / 2**20
 
+    def written(self) -> float:
+        """What of it was written, and so cannot be read again from a library's file, in MB (2**20 bytes)."""
+        rollup = Path(f"/proc/{self._child.pid}/smaps_rollup").read_text()
+        return int(rollup.partition("Private_Dirty:")[2].split()[0]) / 1024
+
     def peak_rss(self) -> float:
         """The greatest resident memory since the start, in MB (2**20 bytes)."""
         status = Path(f"/proc/{self._child.pid}/status").read_text()
