@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,11 +19,13 @@ from support.schedulers import Contract, Driven
 from support.sidecar import Sidecar, store
 from support.versions import binaries
 
-from contract.contracts import APSCHEDULER, LIVE
+from contract.contracts import APSCHEDULER, LIVE, PG_CRON
 from contract.truth.model import IMPATIENT
 from exporter.demo.postgres import PostgresServer
 from exporter.stores import recognition
 
+#: By a scheduler's name: the DSN of its database, and the sidecar that has watched it.
+Find = Callable[[str], tuple[str, Sidecar]]
 #: Cron of most schedulers has minutes; the processor is shared.
 WORK_SECONDS = 300.0
 _PARTS = ("workers", "running", "queues", "schedules", "jobs")
@@ -283,3 +286,30 @@ def _triggerable(one: Observed) -> str:
 def recognised(schedulers: dict[str, Observed]) -> dict[str, tuple[recognition.Recognised, recognition.Schema]]:
     """What was recognised of each store, with its schema's version."""
     return {name: one.counter.recognise() for name, one in schedulers.items()}
+
+
+@pytest.fixture(scope="package")
+def at_work(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Find]:
+    """By a scheduler's name: the DSN of its database, and the sidecar that has watched it."""
+    with ExitStack() as stack:
+
+        @cache
+        def find(name: str) -> tuple[str, Sidecar]:
+            if name == APSCHEDULER.name:
+                driven = request.getfixturevalue("scheduled")
+                store = {"dsn": driven.dsn, **driven.store}
+                return driven.dsn, stack.enter_context(watched(tmp_path_factory.mktemp(name), store, history=False))
+            if name == PG_CRON.name:
+                cron = request.getfixturevalue("cron")
+                until(lambda: has_run(cron), 90, "each of its jobs has begun", every=0.5)
+                return cron.dsn, cron.sidecar
+            return request.getfixturevalue("schedulers")[name].driven.dsn, request.getfixturevalue("sidecar")
+
+        yield find
+
+
+def has_run(cron: CronServer) -> bool:
+    """Whether each of pg_cron's jobs that are not held has begun."""
+    with psycopg.connect(cron.dsn) as db:
+        row = db.execute("SELECT count(DISTINCT jobid) FROM cron.job_run_details").fetchone()
+    return row is not None and row[0] == len(CRON_JOBS) - 1

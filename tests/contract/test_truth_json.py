@@ -12,16 +12,16 @@ from support.sidecar import Sidecar
 
 from contract.answers import ANSWERS, OTHERWISE
 from contract.answers.asking import differing
-from contract.conftest import Observed
-from contract.contracts import LIVE
+from contract.conftest import Find
+from contract.contracts import APSCHEDULER, LIVE
 from contract.truth import SECONDS, TRUTHS
 from contract.truth.asking import Database
 from contract.truth.model import Told
 
 
-def tables_say(one: Observed) -> Told:
-    with psycopg.connect(one.driven.dsn) as connection:
-        return TRUTHS[one.contract.name](Database(connection))
+def tables_say(name: str, dsn: str) -> Told:
+    with psycopg.connect(dsn) as connection:
+        return TRUTHS[name](Database(connection))
 
 
 def asked(sidecar: Sidecar, store: str, path: str) -> Any:
@@ -32,15 +32,14 @@ def asked(sidecar: Sidecar, store: str, path: str) -> Any:
 
 
 @pytest.mark.parametrize("family", ANSWERS)
-@pytest.mark.parametrize("name", [contract.name for contract in LIVE])
-def test_an_answer_is_what_the_tables_say(
-    name: str, family: str, schedulers: dict[str, Observed], sidecar: Sidecar
-) -> None:
+@pytest.mark.parametrize("name", [*(contract.name for contract in LIVE), APSCHEDULER.name])
+def test_an_answer_is_what_the_tables_say(name: str, family: str, at_work: Find) -> None:
     """Looked at until it is: polls are 2 s apart, and what waits becomes due meanwhile."""
     ask = OTHERWISE.get((name, family), ANSWERS[family])
+    dsn, sidecar = at_work(name)
 
     def agrees() -> bool:
-        expected, shown = ask(lambda path: asked(sidecar, name, path), tables_say(schedulers[name]))
+        expected, shown = ask(lambda path: asked(sidecar, name, path), tables_say(name, dsn))
         different = "\n".join(differing(expected, shown))
         assert not different, different
         return True

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-
-import psycopg
 import pytest
-from support.polling import until
-from support.sidecar import Sidecar
 
-from contract.conftest import CRON_JOBS, CronServer, watched
-from contract.contracts import AIRFLOW, APSCHEDULER, AT_WORK, PG_CRON
+from contract.conftest import Find
+from contract.contracts import AIRFLOW, AT_WORK
 from contract.truth import TRUTHS, compare
 from contract.truth.families import FAMILIES
 from exporter.metrics import executions, jobs, running
@@ -28,39 +22,12 @@ ITS_OWN = {
 
 
 Differences = dict[str, list[str]]
-Find = Callable[[str], tuple[str, Sidecar]]
 
 
 @pytest.fixture(scope="module")
 def compared() -> dict[str, Differences]:
     """The differences found by scheduler and family: each is waited for once."""
     return {}
-
-
-@pytest.fixture(scope="module")
-def at_work(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Find]:
-    """By a scheduler's name: the DSN of its database, and the sidecar that has watched it."""
-    with ExitStack() as stack:
-
-        def find(name: str) -> tuple[str, Sidecar]:
-            if name == APSCHEDULER.name:
-                driven = request.getfixturevalue("scheduled")
-                store = {"dsn": driven.dsn, **driven.store}
-                return driven.dsn, stack.enter_context(watched(tmp_path_factory.mktemp(name), store, history=False))
-            if name == PG_CRON.name:
-                cron = request.getfixturevalue("cron")
-                until(lambda: has_run(cron), 90, "each of its jobs has begun", every=0.5)
-                return cron.dsn, cron.sidecar
-            return request.getfixturevalue("schedulers")[name].driven.dsn, request.getfixturevalue("sidecar")
-
-        yield find
-
-
-def has_run(cron: CronServer) -> bool:
-    """Whether each of pg_cron's jobs that are not held has begun."""
-    with psycopg.connect(cron.dsn) as db:
-        row = db.execute("SELECT count(DISTINCT jobid) FROM cron.job_run_details").fetchone()
-    return row is not None and row[0] == len(CRON_JOBS) - 1
 
 
 @pytest.mark.parametrize("family", FAMILIES)

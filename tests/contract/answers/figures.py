@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sized
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -52,7 +53,12 @@ def _mean(runs: list[Run], task_type: str) -> Between | None:
 
 def _whole(told: Told) -> bool:
     """Whether each outcome is kept: sums and shares of some of them would mislead."""
-    return told.outcomes == OUTCOMES
+    return told.runs is not None and told.outcomes == OUTCOMES
+
+
+def _number(found: Sized | None) -> int | None:
+    """How many there are; None where nobody can know."""
+    return None if found is None else len(found)
 
 
 def _summed(told: Told) -> list[Run]:
@@ -68,13 +74,18 @@ def _executions(told: Told, runs: list[Run], average: str, longest: str) -> dict
     return expected if _whole(told) else dict.fromkeys(expected)
 
 
+def _running(told: Told) -> int:
+    """What runs; where only jobs are listed those that are called running."""
+    return _by_status(told)["RUNNING"] if told.running is None else len(told.running)
+
+
 def live(get: Get, told: Told) -> Pair:
     shown, runs = get("/api/system/stats/live"), told.runs or []
     # Counted from a whole minute on.
     sure = [run for run in runs if run.ended > told.now - 295]
     most = [run for run in runs if run.ended > told.now - 380]
     expected = {
-        "running": len(told.running or ()),
+        "running": _running(told),
         "scheduled": _by_status(told)["SCHEDULED"],
         "last5min": _between(told, len(sure), len(most)),
         "failedLast5min": _between(told, sum(run.failed for run in sure), sum(run.failed for run in most)),
@@ -118,8 +129,8 @@ def status(get: Get, told: Told) -> Pair:
     shown = get("/api/scheduler-monitoring/status")
     expected = {
         "jobs": _by_status(told),
-        "running": len(told.running or ()),
-        "stuck": int(sum((families.stuck(told) or {}).values())),  # type: ignore[arg-type]
+        "running": _running(told),
+        "stuck": None if told.running is None else int(sum((families.stuck(told) or {}).values())),  # type: ignore[arg-type]
         "overdue": int(families.overdue_jobs(told)[()]),  # type: ignore[arg-type]
         "up": [True],
     }
@@ -150,7 +161,7 @@ def dashboard(get: Get, told: Told) -> Pair:
     shown = get("/api/scheduler-monitoring/dashboard")
     failing = sorted((families.failures(told) or {}).items(), key=lambda item: -float(item[1]))  # type: ignore[arg-type]
     return {
-        "running": len(told.running or ()),
+        "running": _running(told),
         "failures": {labels[0]: n for labels, n in failing},
         "overdue": {labels[0] for labels in families.overdue(told)},
     }, {
@@ -162,8 +173,8 @@ def dashboard(get: Get, told: Told) -> Pair:
 
 def _operations(told: Told) -> dict[str, int | None]:
     ready = sum(int(n) for (_, state), n in families.queue_jobs(told).items() if state == "ready")  # type: ignore[arg-type]
-    numbers = {"queued": ready, "executing": len(told.running or ()), "completed": len(told.runs or ())}
-    return {"total": sum(numbers.values()), **numbers}
+    numbers = {"queued": ready, "executing": _running(told), "completed": _number(told.runs)}
+    return {"total": sum(n for n in numbers.values() if n is not None), **numbers}
 
 
 def _states(told: Told) -> dict[str, int | None]:
