@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -41,8 +40,7 @@ log = structlog.get_logger(component="actions")
 LAST_SECONDS: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
+class Asker(msgspec.Struct, frozen=True, kw_only=True):
     """Who wants something done: a token's or a user's name, the address, the request's id, its Idempotency-Key."""
 
     actor: str
@@ -64,8 +62,7 @@ class _Came(msgspec.Struct, frozen=True):
     execution_id: ExecutionId
 
 
-@dataclass(frozen=True, slots=True)
-class _Flight:
+class _Flight(msgspec.Struct, frozen=True):
     asked: str
     task: asyncio.Task[Outcome]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeVar
 
@@ -92,8 +91,7 @@ class _Silenced(msgspec.Struct):
     silence_id: str = msgspec.field(name="silenceID")
 
 
-@dataclass(frozen=True, slots=True)
-class ActiveAlerts:
+class ActiveAlerts(msgspec.Struct, frozen=True):
     """What the collector publishes: alerts that fire, the latest first, at most KEPT of ``total``.
 
     ``held_back`` is how many are silenced or inhibited.

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
+
+import msgspec
 
 from exporter.config.secrets import Secret
 from exporter.errors import ExporterError
@@ -28,8 +29,7 @@ class CredentialsError(ExporterError):
     """Credentials cannot be had now. The text is safe to show: it holds no secret."""
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(msgspec.Struct, frozen=True):
     """Who logs in. Without a user libpq's own default applies; without a password ~/.pgpass may have one."""
 
     user: str | None
@@ -50,8 +50,7 @@ class CredentialSource(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(msgspec.Struct, frozen=True):
     """Credentials that the configuration spells out."""
 
     credentials: Credentials
@@ -65,8 +64,7 @@ class Fixed:
         return self.credentials
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
+class Rest(msgspec.Struct, frozen=True):
     """Credentials that are left alone: refused at ``since``, tried again at ``until`` (the account's clock)."""
 
     since: float

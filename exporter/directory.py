@@ -6,12 +6,12 @@ become targets (``connections``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreConnection:
+
+class StoreConnection(msgspec.Struct, frozen=True, kw_only=True):
     """A PostgreSQL server in a store's ``connections`` table, to be checked; None is what the row does not say.
 
     ``id`` is a number where the store's column is one.
@@ -27,15 +27,13 @@ class StoreConnection:
     vault_path: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreConnections:
+class StoreConnections(msgspec.Struct, frozen=True, kw_only=True):
     """The part that the ``targets`` collector publishes: the rows of a store's ``connections`` table."""
 
     connections: tuple[StoreConnection, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionStatus:
+class ConnectionStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The latest check of a store's connection, for its ``connection_status`` table: Unix seconds, seconds."""
 
     connection_id: int | str
@@ -47,8 +45,7 @@ class ConnectionStatus:
     failed_stage: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusWritten:
+class StatusWritten(msgspec.Struct, frozen=True, kw_only=True):
     """The part that the ``connection_status`` collector publishes: how many results its last statement wrote."""
 
     results: int

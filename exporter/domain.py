@@ -8,8 +8,9 @@ Times are Unix seconds (float, UTC) as PostgreSQL computed them; ids are text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final, Literal
+
+import msgspec
 
 JOB_STATUSES: Final = ("PENDING", "SCHEDULED", "QUEUED", "RUNNING", "COMPLETED", "FAILED", "CANCELLED")
 LIVE_STATUSES: Final = ("PENDING", "SCHEDULED", "QUEUED", "RUNNING")
@@ -25,8 +26,7 @@ EXECUTION_BUCKETS: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 18
 OTHER: Final = "other"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreSettings:
+class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What showing a store depends on: the series budget of each metric, the name patterns of critical jobs.
 
     ``profile`` is the name of the profile in use, None before the store was reached.
@@ -37,8 +37,7 @@ class StoreSettings:
     profile: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Exemplar:
+class Exemplar(msgspec.Struct, frozen=True):
     """One execution as an example for a histogram bucket: its id, the observed seconds, when it ended."""
 
     execution_id: str
@@ -46,8 +45,7 @@ class Exemplar:
     timestamp: float
 
 
-@dataclass(frozen=True, slots=True)
-class Histogram:
+class Histogram(msgspec.Struct, frozen=True):
     """A histogram's state: observations in each bucket (not cumulative, +Inf last) and their sum in seconds."""
 
     counts: tuple[int, ...]
@@ -60,8 +58,7 @@ class Histogram:
         return sum(self.counts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailingJob:
+class FailingJob(msgspec.Struct, frozen=True, kw_only=True):
     """A job whose latest finished executions failed ``streak`` times in a row (at least once)."""
 
     job_id: str
@@ -71,8 +68,7 @@ class FailingJob:
     last_failure: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger has counted for one store, cumulative since its first poll.
 
     ``executions`` and ``workers`` hold one count for each of FINAL_STATUSES, in that order; ``last_success`` and
@@ -80,26 +76,25 @@ class Counts:
     ``upto`` the cursor position up to which it read; ``version`` grows with whatever is written.
     """
 
-    executions: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    retries: dict[str, int] = field(default_factory=dict)
-    durations: dict[str, Histogram] = field(default_factory=dict)
-    waits: dict[str, Histogram] = field(default_factory=dict)
-    workers: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    executions: dict[str, tuple[int, ...]] = msgspec.field(default_factory=dict)
+    retries: dict[str, int] = msgspec.field(default_factory=dict)
+    durations: dict[str, Histogram] = msgspec.field(default_factory=dict)
+    waits: dict[str, Histogram] = msgspec.field(default_factory=dict)
+    workers: dict[str, tuple[int, ...]] = msgspec.field(default_factory=dict)
     failing: tuple[FailingJob, ...] = ()
-    dropped: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = msgspec.field(default_factory=dict)
     newest: float | None = None
     late: int = 0
     duplicate: int = 0
-    last_success: dict[str, float] = field(default_factory=dict)
-    last_started: dict[str, float] = field(default_factory=dict)
+    last_success: dict[str, float] = msgspec.field(default_factory=dict)
+    last_started: dict[str, float] = msgspec.field(default_factory=dict)
     read_at: float | None = None
     upto: float | None = None
     backfill: Backfill | None = None
     version: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """Finished executions added up: ``counts`` for each of FINAL_STATUSES; ``retries`` had an attempt before.
 
     ``timed`` is how many have a known duration; ``sum``, ``max`` and the quantiles (within 2%) are theirs, in seconds.
@@ -122,16 +117,14 @@ class Figures:
         return self.sum / self.timed if self.timed else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrendHour:
+class TrendHour(msgspec.Struct, frozen=True, kw_only=True):
     """One hour (its start, Unix seconds) with executions: ``counts`` for each of FINAL_STATUSES."""
 
     start: int
     counts: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statistics:
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     """What ended from ``start`` (a whole minute or hour) to ``end`` (the latest poll), by task type or by worker.
 
     ``covered_since`` is since when nothing is missing: later than ``start`` while history is still being read, or where
@@ -148,8 +141,7 @@ class Statistics:
     counted: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecentExecution:
+class RecentExecution(msgspec.Struct, frozen=True, kw_only=True):
     """A finished execution in the ring of recent ones. ``error_message`` is cut to 500 characters."""
 
     id: str
@@ -167,8 +159,7 @@ class RecentExecution:
     error_code: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorGroup:
+class ErrorGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Failures whose messages differ only in numbers, ids and quoted parts; ``message`` is what they share.
 
     ``count`` and ``trend`` (executions by the hour's start) are of the period asked for, first and last seen of all
@@ -188,8 +179,7 @@ class ErrorGroup:
     trend: dict[int, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backfill:
+class Backfill(msgspec.Struct, frozen=True, kw_only=True):
     """How far history has been read into the statistics: ``ratio`` 0 to 1, ``executions`` found so far.
 
     ``reached`` is back to when nothing is missing; ``complete`` that nothing is left to be read; ``problem`` why it
@@ -203,8 +193,7 @@ class Backfill:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exactness:
+class Exactness(msgspec.Struct, frozen=True, kw_only=True):
     """Whether every execution of a store is provably counted once; ``reasons`` says what stands against it."""
 
     reasons: tuple[str, ...] = ()
@@ -215,8 +204,7 @@ class Exactness:
         return not self.reasons
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Executions:
+class Executions(msgspec.Struct, frozen=True, kw_only=True):
     """The part that the ``executions`` collector publishes. ``outcomes``: others the store cannot tell."""
 
     counts: Counts
@@ -227,8 +215,7 @@ class Executions:
     outcomes: tuple[str, ...] = FINAL_STATUSES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobCounts:
+class JobCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs by (status, type) over the whole table; by (status, "") and ``by_type`` where the two are known apart."""
 
     by_status: dict[tuple[str, str], int]
@@ -236,8 +223,7 @@ class JobCounts:
     total: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueState:
+class QueueState(msgspec.Struct, frozen=True, kw_only=True):
     """One queue's unfinished jobs: due and not started, not yet due, running; since when the oldest is due."""
 
     ready: int
@@ -246,8 +232,7 @@ class QueueState:
     oldest_ready: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queues:
+class Queues(msgspec.Struct, frozen=True, kw_only=True):
     """Unfinished jobs: by queue, and by (status, type); ``overdue_count`` is None where jobs are never due later."""
 
     queues: dict[str, QueueState]
@@ -256,8 +241,7 @@ class Queues:
     overdue_count: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OverdueJob:
+class OverdueJob(msgspec.Struct, frozen=True, kw_only=True):
     """A job past its next run plus grace that has not started; ``due`` is when it should have."""
 
     job_id: str
@@ -266,8 +250,7 @@ class OverdueJob:
     due: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecurringJob:
+class RecurringJob(msgspec.Struct, frozen=True, kw_only=True):
     """A recurring job: when it runs next (from the store, or from cron text and time zone) and last succeeded."""
 
     job_id: str
@@ -281,15 +264,13 @@ class RecurringJob:
     overdue_since: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedules:
+class Schedules(msgspec.Struct, frozen=True, kw_only=True):
     """The recurring jobs of a store."""
 
     jobs: tuple[RecurringJob, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningExecution:
+class RunningExecution(msgspec.Struct, frozen=True, kw_only=True):
     """An execution that runs now."""
 
     id: str
@@ -304,8 +285,7 @@ class RunningExecution:
     scheduled_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningByType:
+class RunningByType(msgspec.Struct, frozen=True, kw_only=True):
     """Running executions of one task type; the store may know no workers (``orphaned``), no starts (``stuck``)."""
 
     running: int
@@ -314,8 +294,7 @@ class RunningByType:
     oldest_start: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
+class Running(msgspec.Struct, frozen=True, kw_only=True):
     """What runs now: by task type, by worker, the oldest one by one. ``attributed``: the store says who runs what."""
 
     by_task_type: dict[str, RunningByType]
@@ -324,8 +303,7 @@ class Running:
     attributed: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Worker:
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
     """A worker as the store knows it; ``state`` is one of WORKER_STATES, ``platform_properties`` a JSON object."""
 
     id: str
@@ -341,8 +319,7 @@ class Worker:
     running: int | None = None  # executions, where the store tells them by worker
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workers:
+class Workers(msgspec.Struct, frozen=True, kw_only=True):
     """The workers of a store. ``told`` and ``total`` are the store's own numbers, by state as far as it tells them."""
 
     workers: tuple[Worker, ...]
@@ -351,16 +328,14 @@ class Workers:
     executing: dict[str, tuple[str, ...]] | None = None  # operations by worker, where workers tell them
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operations:
+class Operations(msgspec.Struct, frozen=True, kw_only=True):
     """Operations by stage; ``executing`` has the ids of those that a worker is busy with, by worker."""
 
     by_stage: dict[str, int]
-    executing: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    executing: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """An alert and one time that it fired. Times are Unix seconds; ``ends_at`` is None while it goes on.
 
     ``state`` is active, suppressed or unprocessed where Alertmanager was asked; firing or resolved in the history.
@@ -380,8 +355,7 @@ class Alert:
 AuditResult = Literal["success", "refused", "failed", "unknown"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Who did what, with which result: success, refused, failed, or unknown where nobody can tell.
 
     ``actor`` is a token's or a user's name, or ``anonymous``; ``client`` the address that asked; ``target`` what was

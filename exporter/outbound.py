@@ -9,7 +9,6 @@ import base64
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -48,8 +47,7 @@ class _TooLarge(aiohttp.ClientPayloadError):
     """An answer that is longer than may be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What came back. ``encoding`` is how the body is packed, where whoever asked has to unpack it."""
 
     status: int

@@ -10,10 +10,11 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import structlog
+from msgspec.structs import replace
 from structlog.contextvars import bind_contextvars
 
 from exporter import tracing
@@ -26,8 +27,7 @@ log = structlog.get_logger(component="poller")
 JITTER = 0.05
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collected:
+class Collected(msgspec.Struct, frozen=True, kw_only=True):
     """A successful collection: its value, the database time it took (s), and when the next one is due.
 
     ``more`` says that more is waiting right now, ``wait`` in how many seconds if not after the interval. ``also`` are
@@ -38,11 +38,10 @@ class Collected:
     load_seconds: float = 0.0
     more: bool = False
     wait: float | None = None
-    also: Mapping[str, Any] = field(default_factory=dict)
+    also: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collector:
+class Collector(msgspec.Struct, frozen=True, kw_only=True):
     """A question asked again and again. ``also``: the parts that its answer makes beside the one of its name.
 
     ``interval``, ``deadline`` and ``staleness`` are seconds; ``max_load`` is the part of one backend it may keep busy.
@@ -58,17 +57,16 @@ class Collector:
     also: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Poller:
+class Poller(msgspec.Struct):
     """Runs collectors and publishes what they return.
 
     ``crashes`` keeps when (monotonic) and where an error that nobody expected was caught: the live check reads it.
     """
 
     hub: Hub
-    crashes: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=100))
+    crashes: deque[tuple[float, str]] = msgspec.field(default_factory=lambda: deque(maxlen=100))
     #: The collectors that fail, by source and error.
-    _failing: dict[tuple[str, str | None], set[str]] = field(default_factory=dict)
+    _failing: dict[tuple[str, str | None], set[str]] = msgspec.field(default_factory=dict)
 
     async def run(self, collector: Collector) -> None:
         """Ask for ever. Ends only by cancellation."""

@@ -5,10 +5,10 @@ And what of the stores is a shard's own: shard 0 alone polls them, the others re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import blake2b
 
 import msgspec
+from msgspec.structs import replace
 
 from exporter.config.model import AnyStore, Config, Connections, PostgresStore
 
@@ -18,8 +18,7 @@ def owner(name: str, total: int) -> int:
     return max(range(total), key=lambda i: blake2b(f"{i}\x1f{name}".encode(), digest_size=8).digest())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class Share(msgspec.Struct, frozen=True, kw_only=True):
     """What one shard has to do of a configuration (``file``). ``checks``: whether targets are checked at all,
     ``dependencies`` whether those are.
     """
@@ -54,8 +53,6 @@ class Share:
         """The configuration as it is in force here; ``connections`` has the targets with those that stores list."""
         if connections is None:
             own = tuple(target for target in self.file.connections.targets if self.owns(target.name))
-            connections = msgspec.structs.replace(self.file.connections, targets=own)
+            connections = replace(self.file.connections, targets=own)
         dependencies = self.file.dependencies if self.dependencies and self.shard == 0 else ()
-        return msgspec.structs.replace(
-            self.file, stores=self.polled, connections=connections, dependencies=dependencies
-        )
+        return replace(self.file, stores=self.polled, connections=connections, dependencies=dependencies)

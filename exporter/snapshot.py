@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
+
+import msgspec
 
 PartKey = tuple[str, str]
 
@@ -20,8 +21,7 @@ SEPARATOR: Final = "\x1f"
 NOT_OF_STORES: Final = frozenset({"connections", "dependencies"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, kw_only=True):
     """What one collector last learned about one source (a store's or a target's name).
 
     ``value`` is the last successful result (None before the first), ``collected_at`` when it was read (Unix
@@ -46,12 +46,11 @@ class Part:
         return self.collected_mono is not None and now_mono - self.collected_mono <= self.staleness
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """All parts at one moment; ``version`` grows with every publication."""
 
     version: int = 0
-    parts: Mapping[PartKey, Part] = field(default_factory=lambda: MappingProxyType({}))
+    parts: Mapping[PartKey, Part] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     published_at: float = 0.0
 
     def part(self, collector: str, source: str) -> Part | None:

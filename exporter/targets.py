@@ -7,7 +7,6 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from shutil import get_terminal_size
 from typing import Final, TextIO
@@ -38,12 +37,11 @@ class UnknownTargetError(ExporterError):
     """The command line names a target that there is none of."""
 
 
-@dataclass(slots=True)
-class _Known:
+class _Known(msgspec.Struct):
     """All targets; which stores could not be asked, and why."""
 
     merged: Merged
-    silent: dict[str, str] = field(default_factory=dict)
+    silent: dict[str, str] = msgspec.field(default_factory=dict)
 
     def chosen(self, names: Sequence[str]) -> list[Target]:
         """The targets of these names or ids, all when there are none. Raises UnknownTargetError."""

@@ -6,8 +6,9 @@ Belongs here: values that only such stores have. Does not: what any store may kn
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from exporter.domain import RecentExecution, Statistics
 
@@ -22,8 +23,7 @@ def period_part(period: str) -> str:
     return f"stats_{period}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class Health(msgspec.Struct, frozen=True, kw_only=True):
     """What a scheduler says of itself: ``components`` are well or not, by name, "" is the whole.
 
     ``started_at`` is Unix seconds; ``ahead`` is how far its clock is ahead of ours, ``database_seconds`` what its own
@@ -38,23 +38,20 @@ class Health:
     pending: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
+class Live(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs that are scheduled now, and what ended within LIVE_SECONDS."""
 
     scheduled: int | None
     statistics: Statistics
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recent:
+class Recent(msgspec.Struct, frozen=True, kw_only=True):
     """The newest finished executions, newest first."""
 
     executions: tuple[RecentExecution, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Period:
+class Period(msgspec.Struct, frozen=True, kw_only=True):
     """What ended in a period, by task type or by worker."""
 
     statistics: Statistics

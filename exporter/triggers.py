@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -36,15 +35,13 @@ _FIELD: Final = re.compile(r"\{(" + "|".join(MESSAGE_FIELDS) + r")\}")
 _ID_KEYS: Final = ("execution_id", "executionId", "id")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """How far an earlier attempt came: the store has the execution, whoever runs it does not know of it."""
 
     execution_id: ExecutionId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(msgspec.Struct, frozen=True, kw_only=True):
     """A job to trigger; ``recorded`` says that an attempt of the same ``key`` ended half-way."""
 
     job_id: str

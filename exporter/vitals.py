@@ -8,8 +8,9 @@ import gc
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from exporter.config.model import Config
 from exporter.dependencies import sights
@@ -63,11 +64,10 @@ def trim_memory() -> None:
         trim(0)
 
 
-@dataclass(slots=True)
-class LoopClock:
+class LoopClock(msgspec.Struct):
     """Measures how late the event loop wakes a sleeper; keeps the last minute."""
 
-    lags: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=int(BLOCKED_WITHIN / BEAT)))
+    lags: deque[tuple[float, float]] = msgspec.field(default_factory=lambda: deque(maxlen=int(BLOCKED_WITHIN / BEAT)))
 
     async def run(self) -> None:
         """Measure for ever."""
@@ -83,8 +83,7 @@ class LoopClock:
         return max((lag for at, lag in self.lags if at >= since), default=None)
 
 
-@dataclass(slots=True, kw_only=True)
-class Vitals:
+class Vitals(msgspec.Struct, kw_only=True):
     """The checks behind /health/live and /health/ready."""
 
     hub: Hub

@@ -8,10 +8,10 @@ the definitions that it needs, and they are here one by one.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 from typing import Any, Final
 
 import yaml
+from msgspec.structs import asdict
 
 from exporter.alerting.files import templates
 from exporter.alerting.inhibition import inhibit_rules

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Final
+
+import msgspec
 
 from exporter.alerting import routes
 from exporter.alerting.inhibition import inhibit_rules
@@ -22,8 +23,7 @@ TEMPLATES: Final = "templates/*.tmpl"
 _EVERY_INTERFACE: Final = ("", "0.0.0.0", "::")  # noqa: S104 - nothing is bound here
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Generated:
+class Generated(msgspec.Struct, frozen=True, kw_only=True):
     """``config`` is Alertmanager's: ``global``, ``route``, ``receivers`` ... as its YAML has them, without secrets.
 
     ``secrets``: texts of files that have to be in the secrets' directory, by name. ``remarks``: what whoever uses it

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from exporter.config.alerting import Alerting
 from exporter.config.alerting import Pace as PaceSection
@@ -15,8 +16,7 @@ from exporter.errors import ConfigError
 HANDING_ON: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """In seconds: how long a new group waits for more, how soon a change is told, how soon the same is told again."""
 
     group_wait: float
@@ -32,8 +32,7 @@ class Pace:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """What holds in an environment: ``escalate_after`` in seconds, from the moment when an alert's condition holds."""
 
     notify: bool

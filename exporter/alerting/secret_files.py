@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import PurePath
+
+import msgspec
 
 from exporter.config.references import FileReference, written
 from exporter.config.secrets import Secret
 
 
-@dataclass(slots=True)
-class SecretFiles:
+class SecretFiles(msgspec.Struct):
     """``texts``: files to write below ``directory``, by name; ``missing``: those that somebody else has to put there.
 
     ``directory`` is as Alertmanager sees it.
     """
 
     directory: PurePath
-    texts: dict[str, Secret] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, Secret] = msgspec.field(default_factory=dict)
+    missing: dict[str, str] = msgspec.field(default_factory=dict)
 
     def path(self, name: str, secret: Secret | None, file: str | None) -> str | None:
         """The file that holds a secret: one that the configuration names, or ``name`` below ``directory``."""

@@ -6,8 +6,9 @@ Belongs here: reading parts for answers. Does not: how an answer writes them.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TypeVar
+
+import msgspec
 
 from exporter.domain import (
     FINAL_STATUSES,
@@ -41,8 +42,7 @@ _NO_ANSWERS = ("store", "settings", "backfill")
 _TOLD = "connection_status"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobNumbers:
+class JobNumbers(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs by status and by type in their canonical orders, and in all; None is unknown."""
 
     by_status: dict[str, int | None]
@@ -67,13 +67,12 @@ def job_numbers(jobs: JobCounts | None, queues: Queues | None) -> JobNumbers:
     return JobNumbers(by_status=by_status, by_type=by_type, total=total)
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """One store's parts in ``snapshot``, as fresh as they are now."""
 
     snapshot: Snapshot
     store: str
-    now: float = field(default_factory=time.monotonic)
+    now: float = msgspec.field(default_factory=time.monotonic)
 
     @property
     def jobs(self) -> JobCounts | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from exporter.api.from_store import reads_of
 from exporter.api.known import Known
@@ -59,7 +60,7 @@ async def job_view(context: Context, store: str, job_id: str) -> JobView:
     if remembered is not None and (streak is None or streak == len(latest)):
         streak = remembered.streak
     view = _described(job_id, job, recurring, latest[0] if latest else None)
-    return msgspec.structs.replace(
+    return replace(
         view,
         last_run_at=iso(max(runs, default=None)),
         last_success_at=iso(max(successes, default=None)),

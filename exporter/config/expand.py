@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from exporter.config.addresses import check_vault_path
 from exporter.config.references import FileReference, Reference, Template, VaultReference, escaped
@@ -33,8 +34,7 @@ class ExpandError(Exception):
     """A reference that cannot be followed; the text is safe to show."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(msgspec.Struct, frozen=True):
     """A text whose variables are followed; ``references`` are what is left, ``expanded`` whether there were any."""
 
     template: Template

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from exporter.config.base import Duration, Positive, Section, Text
 
@@ -50,4 +51,4 @@ BY_ENVIRONMENT: Final[dict[Environment, LogSettings]] = {
 def log_settings(logging: Logging, environment: Environment) -> LogSettings:
     """What ``logging`` says, and for the rest what the environment has."""
     said = {name: value for name, value in msgspec.structs.asdict(logging).items() if value is not None}
-    return msgspec.structs.replace(BY_ENVIRONMENT[environment], **said)
+    return replace(BY_ENVIRONMENT[environment], **said)

@@ -7,22 +7,24 @@ secrets.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class FileReference:
+class FileReference(msgspec.Struct, frozen=True):
     """``${file:name}``. ``path`` is where the file is; relative names begin at the configuration's directory."""
 
     name: str
-    path: str = field(repr=False)
+    path: str
+
+    def __repr__(self) -> str:  # without the place: it is this machine's affair
+        return f"FileReference(name={self.name!r})"
 
     def __str__(self) -> str:
         return "${file:%s}" % escaped(self.name)  # noqa: UP031 - braces
 
 
-@dataclass(frozen=True, slots=True)
-class VaultReference:
+class VaultReference(msgspec.Struct, frozen=True):
     """``${vault:path#field}``."""
 
     path: str

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import types
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from exporter.config.durations import EXPECTED
 from exporter.config.model import Dsn, Duration
@@ -28,8 +27,7 @@ LEAVES: Final[dict[type, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """What one key takes: scalars of some kinds, words, sections, a list of ``item``, keys to ``value``."""
 
     optional: bool = False
@@ -65,8 +63,7 @@ class Shape:
         return " or ".join(words)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(msgspec.Struct, frozen=True, kw_only=True):
     """One key of a section."""
 
     name: str
@@ -96,7 +93,7 @@ def shape_of(hint: Any) -> Shape:
     if origin is Annotated:
         inner = shape_of(args[0])
         metas = tuple(arg for arg in args[1:] if isinstance(arg, Meta))
-        return dataclasses.replace(inner, metas=inner.metas + metas)
+        return replace(inner, metas=inner.metas + metas)
     if origin in (Union, types.UnionType):
         return _joined(shape_of(arg) for arg in args)
     if origin is Literal:

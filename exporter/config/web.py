@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Literal, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from exporter.config.convert import Check, Reader
 from exporter.config.follow import Verbatim
@@ -151,7 +152,7 @@ def _with_absolute_paths(config: WebConfig, base: Path) -> WebConfig:
     tls = config.tls_server_config
     names = ("cert_file", "key_file", "client_ca_file")
     paths = {name: str(base / given) for name in names if (given := getattr(tls, name))}
-    return msgspec.structs.replace(config, tls_server_config=msgspec.structs.replace(tls, **paths))
+    return replace(config, tls_server_config=replace(tls, **paths))
 
 
 def _check_tls(tls: Where) -> None:

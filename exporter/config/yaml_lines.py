@@ -7,9 +7,9 @@ further than the bounds below.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 import yaml
 
 #: Nesting, counted through aliases and merge keys; the model itself is six deep.
@@ -34,8 +34,7 @@ class YamlFaultError(Exception):
         self.text, self.line, self.column = text, line, column
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(msgspec.Struct, frozen=True):
     """A text; ``plain`` is one without quotes, which may also be a number, a boolean or nothing."""
 
     text: str
@@ -44,8 +43,7 @@ class Scalar:
     height: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One key of a mapping and the line on which it stands."""
 
     key: Node
@@ -53,8 +51,7 @@ class Entry:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+class Mapping(msgspec.Struct, frozen=True):
     """The keys in the file's order, doubles and merge keys (``<<``) included."""
 
     entries: tuple[Entry, ...]
@@ -62,8 +59,7 @@ class Mapping:
     height: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(msgspec.Struct, frozen=True):
     """The elements, each with its line."""
 
     items: tuple[tuple[int, Node], ...]
@@ -74,14 +70,13 @@ class Sequence:
 Node = Scalar | Mapping | Sequence
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(msgspec.Struct):
     """A mapping or sequence whose end has not been read."""
 
     is_mapping: bool
     anchor: str | None
     line: int
-    children: list[tuple[int, Node]] = field(default_factory=list)
+    children: list[tuple[int, Node]] = msgspec.field(default_factory=list)
     size: int = 1
     height: int = 1
 

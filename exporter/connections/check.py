@@ -12,10 +12,10 @@ import functools
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
 import structlog
 
 from exporter.config.secrets import REDACTED
@@ -41,8 +41,7 @@ EXPIRY_RETRY: Final = 300.0
 _KEPT_AT_LEAST: Final = 2 / 3
 
 
-@dataclass(slots=True)
-class _Attempt:
+class _Attempt(msgspec.Struct):
     """What one check has come to know on its way."""
 
     clock: StageClock

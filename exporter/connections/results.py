@@ -6,8 +6,10 @@ Times are Unix seconds, durations seconds, sizes bytes. None means unknown, and 
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field, replace
 from typing import Final, Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from exporter.domain import Histogram
 
@@ -25,8 +27,7 @@ BACKEND_STATES: Final = ("active", "idle", "idle_in_transaction", "other")
 CHECK_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerFacts:
+class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a server says of itself; None where the role may not know, or where there is nothing to tell.
 
     ``server_version`` is short ("15.4"). ``backends`` counts the whole server's client backends by
@@ -47,8 +48,7 @@ class ServerFacts:
     transaction_id_age: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """One finished check. ``stages`` has the seconds of each stage it went through, the failed one included.
 
     ``error_message`` is the driver's or server's first line, free of secrets; ``sqlstate`` what the server
@@ -75,8 +75,7 @@ class CheckResult:
         return self.result == "ok"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionState:
+class ConnectionState(msgspec.Struct, frozen=True, kw_only=True):
     """The part that the ``connections`` collector publishes: a target, its last check and what adds up.
 
     ``id`` is the configured one, else the name; ``host`` and ``port`` are as configured, with commas where there are
@@ -92,9 +91,9 @@ class ConnectionState:
     port: int | str
     database: str
     result: CheckResult | None = None
-    stages: dict[Stage, float] = field(default_factory=dict)
+    stages: dict[Stage, float] = msgspec.field(default_factory=dict)
     checks: int = 0
-    failures: dict[Result, int] = field(default_factory=dict)
+    failures: dict[Result, int] = msgspec.field(default_factory=dict)
     deadlocks: int | None = None
     deadlocks_seen: int | None = None
     last_check: float | None = None
@@ -130,8 +129,7 @@ class ConnectionState:
 EMPTY_DURATIONS: Final = Histogram((0,) * (len(CHECK_BUCKETS) + 1), 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Rhythm:
+class Rhythm(msgspec.Struct, frozen=True):
     """The part of all checks together, in CHECK_BUCKETS: how long they took, how late the scheduled ones began."""
 
     durations: Histogram = EMPTY_DURATIONS

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Protocol
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from exporter.config.model import Connections, Target
 from exporter.connections.listed import RowError, target_of
@@ -40,8 +40,7 @@ class Manager(Protocol):
         """Check these targets from now on."""
 
 
-@dataclass(slots=True)
-class Merged:
+class Merged(msgspec.Struct):
     """All targets by name; which rows they are: name -> (store, id there); remarks: store -> id -> text.
 
     ``configured`` are the names of the configuration's own; one of them may be a row too, that of the same server.
@@ -49,8 +48,8 @@ class Merged:
 
     targets: dict[str, Target]
     configured: frozenset[str]
-    origins: dict[str, tuple[str, int | str]] = field(default_factory=dict)
-    remarks: dict[str, dict[str, str]] = field(default_factory=dict)
+    origins: dict[str, tuple[str, int | str]] = msgspec.field(default_factory=dict)
+    remarks: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
 
 
 def merge(config: Connections, rows: Mapping[str, Sequence[StoreConnection]]) -> Merged:
@@ -72,7 +71,7 @@ def merge(config: Connections, rows: Mapping[str, Sequence[StoreConnection]]) ->
                 remarks[str(row.id)] = f"not checked: {error}"
                 continue
             if str(row.id) in ids:
-                target = msgspec.structs.replace(target, id=target.name)
+                target = replace(target, id=target.name)
                 remark = remark or f"known in JSON by its name, {target.name!r}: its id is another target's"
             if remark:
                 remarks[str(row.id)] = remark
@@ -95,7 +94,7 @@ def _distinct(target: Target, store: str, merged: Merged) -> tuple[Target, str |
     other = f"{name} ({store}/{target.id})"
     if other in merged.targets:
         raise RowError(f"another row has the id {target.id} and the name {name!r} too")
-    return msgspec.structs.replace(target, name=other), f"checked as {other!r}: another row is named {name!r}"
+    return replace(target, name=other), f"checked as {other!r}: another row is named {name!r}"
 
 
 def _place(target: Target) -> tuple[str, int | str, str]:
@@ -199,7 +198,7 @@ class Roster:
         rows = {store: self._rows[store] for store in self._stores if store in self._rows}
         self._merged = merge(self._config, rows)
         targets = tuple(target for name, target in self._merged.targets.items() if self._owns(name))
-        self._effective = msgspec.structs.replace(self._config, targets=targets)
+        self._effective = replace(self._config, targets=targets)
         self._say()
         self._changed.set()
 

@@ -12,10 +12,10 @@ import math
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final
 
+import msgspec
 import structlog
 from structlog.contextvars import bind_contextvars
 
@@ -56,8 +56,7 @@ class Slots:
         self.on_demand = asyncio.Semaphore(max(1, limit // 5))
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(msgspec.Struct, frozen=True):
     """When to check (loop's clock): at ``first``, then at ``phase`` plus whole ``interval``s (seconds)."""
 
     first: float

@@ -9,9 +9,9 @@ import asyncio
 import contextlib
 import os
 import socket
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from psycopg import OperationalError, pq
 
 from exporter.connections.results import ServerFacts
@@ -24,8 +24,7 @@ FAREWELL: Final = 1.0
 _READ_ONLY: Final = (b"in_hot_standby", b"default_transaction_read_only")
 
 
-@dataclass(slots=True)
-class Session:
+class Session(msgspec.Struct):
     """An open connection: where it goes, who logged in and when (the loop's clock)."""
 
     pgconn: pq.abc.PGconn

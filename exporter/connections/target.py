@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from dataclasses import dataclass, field
+
+import msgspec
 
 from exporter.config.model import SessionAttrs, SslMode, Target
 from exporter.config.places import places
@@ -24,8 +25,7 @@ SYSTEM_AUTHORITIES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(msgspec.Struct, frozen=True):
     """One of a target's hosts: a name, an address, or a unix socket's directory (or, with @, its abstract name)."""
 
     name: str
@@ -45,8 +45,7 @@ class Host:
             return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckTarget:
+class CheckTarget(msgspec.Struct, frozen=True, kw_only=True):
     """A PostgreSQL server, or several of which one is wanted. ``login`` is used where there are no ``credentials``.
 
     ``host`` and ``port`` are as configured, ``hosts`` what they mean.
@@ -63,7 +62,7 @@ class CheckTarget:
     sslrootcert: str | None = None
     sslcert: str | None = None
     sslkey: str | None = None
-    login: Credentials = field(default=Credentials(None, None))
+    login: Credentials = msgspec.field(default=Credentials(None, None))
     credentials: CredentialSource | None = None
 
     @classmethod
@@ -86,8 +85,7 @@ class CheckTarget:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where one connection goes: ``address`` is None for a unix socket; ``session_attrs`` is what libpq demands there.
 
     ``server_name`` is what a server with several certificates chooses by, None where no name is known.

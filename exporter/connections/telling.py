@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from textwrap import wrap
 from typing import Any, Final
+
+import msgspec
 
 from exporter.config.model import Target
 from exporter.config.places import places
@@ -23,8 +24,7 @@ _RESULT: Final = 2 + _WORD + 8 + 2
 _NARROWEST: Final = 30
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """A target, what its one check gave, and the store that lists it with its id there (None: the configuration)."""
 
     target: Target

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import psycopg
 from psycopg import sql
 
@@ -23,8 +23,7 @@ DSN_VARIABLE: Final = "SCHEDULER_EXPORTER_DEMO_DSN"
 """The environment variable of the owner's DSN for its workers: it holds a password, so it is no argument."""
 
 
-@dataclass(frozen=True)
-class ShopDatabase:
+class ShopDatabase(msgspec.Struct, frozen=True):
     """How to reach it: as the application, and as the sidecar."""
 
     owner_dsn: str

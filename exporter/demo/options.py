@@ -6,9 +6,10 @@ import argparse
 import importlib.util
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from exporter.config.durations import parse_duration
 from exporter.demo.ports import free_or_other
@@ -48,8 +49,7 @@ def _duration(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What to start, and where."""
 
     listen_host: str

@@ -12,9 +12,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 LAUNCHER: Final = Path(__file__).with_name("child.py")
 GRACE: Final = 5.0
@@ -31,14 +32,13 @@ def tied(
     return [*launcher, str(os.getpid()), str(int(death_signal)), identity, *map(str, command)]
 
 
-@dataclass(kw_only=True)
-class Child:
+class Child(msgspec.Struct, kw_only=True):
     """One program: how it is started, where its output goes, which signals end it."""
 
     name: str
     command: Sequence[str | Path]
     log: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     directory: Path | None = None
     user: tuple[int, int] | None = None
     stop_signal: signal.Signals = signal.SIGTERM

@@ -6,9 +6,9 @@ import asyncio
 import itertools
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 from procrastinate.exceptions import AlreadyEnqueued
 
 from exporter.demo.workload import app
@@ -17,13 +17,12 @@ PAUSE: Final = 0.3
 """Seconds between two ordinary jobs, on average."""
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """A job to defer: ``options`` are procrastinate's (lock, schedule_in, ...)."""
 
     task: str
     arguments: dict[str, Any]
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 #: What happens on schedule: first after, then every so many seconds. Soon after the start, one of everything.

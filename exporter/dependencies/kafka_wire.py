@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, TypeVar
+
+import msgspec
 
 T = TypeVar("T")
 
@@ -17,8 +18,7 @@ CLIENT_ID: Final = "scheduler-exporter"
 _MOST: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Api:
+class Api(msgspec.Struct, frozen=True):
     """A kind of request: its key, and the version that is used."""
 
     name: str
@@ -57,8 +57,7 @@ def words(code: int) -> str:
     return _WORDS.get(code, f"error {code}")
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(msgspec.Struct, frozen=True):
     """A broker."""
 
     id: int
@@ -66,8 +65,7 @@ class Node:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
+class Topic(msgspec.Struct, frozen=True):
     """A topic; ``leaders`` has each partition's broker, -1 where there is none."""
 
     name: str
@@ -79,8 +77,7 @@ class Topic:
 Positions = dict[tuple[str, int], "Position"]
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(msgspec.Struct, frozen=True):
     """An offset; ``error`` is 0 where it is known. -1 in a group that has committed nothing."""
 
     offset: int

@@ -10,8 +10,9 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from exporter.connections.failure import first_line
 from exporter.connections.resolve import Resolver
@@ -26,8 +27,7 @@ _LEAVE: Final = 0.5
 _LINE: Final = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True):
     """An open connection; ``host`` is the name that its certificate has to have."""
 
     reader: asyncio.StreamReader
@@ -47,8 +47,7 @@ class Link:
             raise CheckFailed("answer", f"a line of more than {_LINE} bytes") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Dialer:
+class Dialer(msgspec.Struct, frozen=True):
     """Makes connections. ``timeout``: seconds of the whole check, of which all addresses but the last share a half."""
 
     resolver: Resolver

@@ -10,10 +10,10 @@ import contextlib
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from exporter.config.model import (
     AnyDependency,

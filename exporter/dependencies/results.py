@@ -6,8 +6,10 @@ Times are Unix seconds, durations seconds. None means unknown, and is never show
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final, Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from exporter.connections import Result as ConnectionResult
 from exporter.errors import ExporterError
@@ -36,8 +38,7 @@ class CheckFailed(ExporterError):
         self.result = result
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DependencyState:
+class DependencyState(msgspec.Struct, frozen=True, kw_only=True):
     """The part of one dependency. ``result`` is None before the first check; ``message`` says why the last one failed.
 
     ``response`` is how long the last check took, ``counts`` what has been counted since the first sight of each.
@@ -51,7 +52,7 @@ class DependencyState:
     response: float | None = None
     last_check: float | None = None
     last_success: float | None = None
-    counts: Mapping[Count, int] = field(default_factory=dict)
+    counts: Mapping[Count, int] = msgspec.field(default_factory=dict)
 
     @property
     def is_healthy(self) -> bool:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from exporter.config.model import AnyDependency
 from exporter.dependencies.results import COLLECTOR, DependencyState
 from exporter.snapshot import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(msgspec.Struct, frozen=True):
     """One dependency; ``fresh``: its last check is no older than it may be, and ended as a check ends."""
 
     state: DependencyState

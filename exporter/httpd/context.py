@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+import msgspec
 from aiohttp import web
 
 from exporter.actions import Actions
@@ -101,8 +101,7 @@ class Audit(Protocol):
         """The same, and return once it is in the state file, or cannot be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(msgspec.Struct, frozen=True):
     """One line of a health answer. A check that is not ``required`` is listed and changes nothing.
 
     ``detail`` is a few fixed lower-case words ("over its limit"); anything else is left out of the answer.
@@ -114,8 +113,7 @@ class Check:
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReloadResult:
+class ReloadResult(msgspec.Struct, frozen=True):
     """Whether the configuration was taken over; else one line for each fault, free of secrets."""
 
     ok: bool
@@ -129,8 +127,7 @@ class Landing(Protocol):
         """The page of this moment, for whoever sent ``call`` (a ``Query``)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What the application lends to handlers.
 
     ``hub`` has what is true now, ``history`` what was counted, ``audit`` takes who did what; ``config`` is the

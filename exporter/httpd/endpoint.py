@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 from structlog.contextvars import get_contextvars
 
 from exporter.config.model import Config, Token
@@ -33,8 +33,7 @@ Budget = Literal["none", "read", "action"]
 APPLICATION_JSON: Final = "application/json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class Family(msgspec.Struct, frozen=True, kw_only=True):
     """Paths that belong together.
 
     ``prefixes``: where answers that no endpoint gives (404, 405, 401 ...) have this family's ``envelope`` too.
@@ -49,8 +48,7 @@ class Family:
     refuse: Callable[[web.Request, HttpError], web.Response] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """An answer that an endpoint may give: ``kind`` is the type that its JSON is encoded from, or a tuple of them.
 
     ``example`` gives a value of that kind as plain data. ``media`` are its types where it is no JSON, or not always.
@@ -66,8 +64,7 @@ class Nothing(msgspec.Struct, frozen=True):
     """No parameters."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[ParamsT, BodyT]):
+class Call(msgspec.Struct, Generic[ParamsT, BodyT], frozen=True):
     """One request that has been admitted: parameters and body are read and within their bounds."""
 
     params: ParamsT
@@ -101,8 +98,7 @@ Query: TypeAlias = Call[ParamsT, None]
 Handler: TypeAlias = Callable[[Call[Any, Any]], Awaitable[web.StreamResponse]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One path and method. GET answers HEAD too.
 
     ``params`` is a struct of what stands in the path and the query (``exporter.httpd.params`` has its types), ``body``
@@ -132,9 +128,9 @@ class Endpoint:
     tokens: Callable[[Config], Sequence[Token]] = lambda _: ()
     largest_body: int = MAX_BODY
     nulls: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict)
-    reads_headers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    body_rules: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    reads_headers: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict)
+    body_rules: Mapping[str, Any] = msgspec.field(default_factory=dict)
     form: bool = False
     session: bool = False
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from aiohttp import web
 from aiolimiter import AsyncLimiter
 
@@ -25,8 +25,7 @@ MAX_CONNECTIONS: Final = 512
 MAX_CLIENTS: Final = 4096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds for a connection's first request, a body, an answer's transfer, idling, handshake, the end."""
 
     headers: float = 10.0

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
@@ -56,8 +55,7 @@ Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Offset = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(msgspec.Struct, frozen=True):
     """How a text is read (ValueError when it cannot be), what is expected in words, and in JSON Schema."""
 
     read: Callable[[str], Any]
@@ -65,8 +63,7 @@ class Kind:
     schema: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     """One field of a parameters' struct; ``name`` as it is written in path or query."""
 
     name: str

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, cast
 
+import msgspec
 import structlog
 from aiohttp import web
 
@@ -20,8 +20,7 @@ from exporter.httpd.watch import WebConfigWatch
 log = structlog.get_logger(component="http")
 
 
-@dataclass(slots=True, kw_only=True)
-class Desk:
+class Desk(msgspec.Struct, kw_only=True):
     """What all connections of a server share; ``unreadable`` is told each request that was none."""
 
     watch: WebConfigWatch

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
+
+import msgspec
 
 
 class Role(IntEnum):
@@ -15,8 +16,7 @@ class Role(IntEnum):
     ADMIN = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who asks: the name of a token or user, or ``anonymous``; ``known`` if a credential proved it."""
 
     name: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -17,8 +16,7 @@ from exporter.httpd.problems import Refusal
 from exporter.httpd.roles import Caller, Role
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(msgspec.Struct, frozen=True):
     """What a listener serves; ``anonymous``: what is done without a credential at present, None if nothing is."""
 
     endpoints: tuple[Endpoint, ...]

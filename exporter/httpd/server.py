@@ -8,10 +8,10 @@ import functools
 import socket
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, cast
 
+import msgspec
 import structlog
 from aiohttp import web
 
@@ -35,8 +35,7 @@ log = structlog.get_logger(component="http")
 _LOOK: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(msgspec.Struct, frozen=True):
     """One application and the sockets on which it is served."""
 
     manager: web.Server

@@ -12,9 +12,9 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
 from exporter.config.model import Config
@@ -41,15 +41,13 @@ _NOTICES: Final = 100
 _NOTICE: Final = 500
 
 
-@dataclass(slots=True)
-class _Session:
+class _Session(msgspec.Struct):
     token: bytes
     began: float
     used: float
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(msgspec.Struct, frozen=True):
     """What became of an action, for the next page that its visitor sees."""
 
     good: bool

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from exporter.config.web import WebConfig, load_web_config
@@ -18,8 +18,7 @@ log = structlog.get_logger(component="http")
 Fingerprint = tuple[tuple[int, int, int] | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True):
     """A web configuration and the context made from it (None: plain HTTP)."""
 
     config: WebConfig

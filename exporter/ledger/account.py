@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from exporter.config.model import Retention
 from exporter.domain import Counts
@@ -214,7 +215,7 @@ class Account:
             "SELECT stamp FROM main.seen WHERE store = ? ORDER BY stamp DESC LIMIT 1 OFFSET ?", (store, KEYS_KEPT)
         ).fetchone()[0]
         db.execute("DELETE FROM main.seen WHERE store = ? AND stamp <= ?", (store, oldest))
-        return msgspec.structs.replace(cursor, floor=max(cursor.floor, oldest))
+        return replace(cursor, floor=max(cursor.floor, oldest))
 
     def _write_counts(
         self, cursor: CursorState, merged: dict[tuple[str, str], list[float]], totals: Totals, backfill: BackfillState
@@ -239,7 +240,7 @@ class Account:
     def listed(self) -> CursorState | None:
         """Remember that the ring holds what has been counted; returns where the reading stands."""
         if self.cursor is not None:
-            cursor = msgspec.structs.replace(self.cursor, unlisted=None)
+            cursor = replace(self.cursor, unlisted=None)
             self._db.execute("UPDATE store SET cursor = ? WHERE name = ?", (_json(cursor), self._store))
             self.cursor = cursor
         return self.cursor
@@ -265,8 +266,8 @@ class Account:
         self.book.apply(staged.batch.job_rows, staged.changes, now, history=True)
         staged.batch.job_rows.clear()
         self.book.trim(staged.changes, now)
-        state = msgspec.structs.replace(state, executions=state.executions + staged.rows)
-        totals = msgspec.structs.replace(self.totals, newest=_later(self.totals.newest, staged.batch.newest))
+        state = replace(state, executions=state.executions + staged.rows)
+        totals = replace(self.totals, newest=_later(self.totals.newest, staged.batch.newest))
         settling = self._settling(state)
         self._db.execute("BEGIN IMMEDIATE")
         try:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from exporter.domain import ErrorGroup
 from exporter.ledger.batch import Failure
@@ -96,7 +97,7 @@ class ErrorGroups:
                 known = msgspec.json.decode(row[3], type=_Example)
                 types = dict.fromkeys([*known.task_types, *found.task_types])
                 shown = found if last >= row[2] else known
-                example = msgspec.structs.replace(shown, task_types=list(types)[:TASK_TYPES_KEPT])
+                example = replace(shown, task_types=list(types)[:TASK_TYPES_KEPT])
                 count, first, last = count + row[0], min(first, row[1]), max(last, row[2])
             data = msgspec.json.encode(example).decode()
             db.execute(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from exporter.ledger.ledger import Ledger
 
@@ -18,8 +19,7 @@ REMEMBERED: Final = 86_400.0
 KEPT: Final = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """What a key stands for: what was ``asked``, how far it came (None: not told), whether it is ``done``."""
 
     asked: str

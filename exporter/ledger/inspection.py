@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,12 +24,11 @@ from exporter.ledger.schema import check_version, migrations
 
 #: Names of the rollups' scopes, as the table numbers them.
 SCOPES: Final = ("task_type_by_minute", "task_type_by_hour", "worker_by_hour")
-_RECENT: Final = tuple(RecentExecution.__dataclass_fields__)
+_RECENT: Final = tuple(RecentExecution.__struct_fields__)
 _JSON: Final = frozenset({"identity", "cursor", "totals", "backfill", "data"})
 
 
-@dataclass(frozen=True, slots=True)
-class Inspected:
+class Inspected(msgspec.Struct, frozen=True):
     """A state file open for reading; ``holder`` says which process has it, None when none does."""
 
     db: sqlite3.Connection

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from exporter.domain import FINAL_STATUSES, FailingJob
 from exporter.ledger.finished import FAILURES, SUCCESS
@@ -173,7 +174,7 @@ class JobBook:
 def _after(state: JobState, row: JobRow, recurring: bool) -> JobState | None:
     """The state after one more execution; None when the job is not worth remembering."""
     failed, succeeded = row.status in FAILURES, row.status == SUCCESS
-    state = msgspec.structs.replace(state)
+    state = replace(state)
     newest = row.ended >= state.last_finished
     state.recurring = state.recurring or recurring
     if newest or not state.name:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -30,8 +29,7 @@ Labels = tuple[str, ...]
 Series = dict[str, dict[Labels, list[float]]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CountedMetric:
+class CountedMetric(msgspec.Struct, frozen=True, kw_only=True):
     """How a row adds to a metric: which columns its labels are, and its amount or observation.
 
     ``column`` None: each row is 1. ``buckets`` makes it a histogram. ``shape`` tells its series from those of another
@@ -55,8 +53,7 @@ class CountedMetric:
         return [0] if self.buckets is None else [0] * (len(self.buckets) + 1) + [0.0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Book:
+class Book(msgspec.Struct, frozen=True, kw_only=True):
     """One query's account: whose it is, and what it counts."""
 
     store: str
@@ -66,8 +63,7 @@ class Book:
     metrics: tuple[CountedMetric, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
+class Slice(msgspec.Struct, frozen=True, kw_only=True):
     """Rows - (key, position, columns...) - up to where ``after`` says; ``before`` is the cursor of the poll before.
 
     Labels are texts, amounts are numbers or None.
@@ -79,7 +75,7 @@ class Slice:
     after: CursorState
     counted_to: Position
     count: bool = True
-    also: Mapping[str, Iterable[Labels]] = field(default_factory=dict)
+    also: Mapping[str, Iterable[Labels]] = msgspec.field(default_factory=dict)
 
 
 class PackLedger:

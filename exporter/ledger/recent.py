@@ -76,4 +76,4 @@ def read(
 
 
 def _execution(data: str) -> RecentExecution:
-    return RecentExecution(**dict(zip(RecentExecution.__dataclass_fields__, msgspec.json.decode(data), strict=True)))
+    return RecentExecution(**dict(zip(RecentExecution.__struct_fields__, msgspec.json.decode(data), strict=True)))

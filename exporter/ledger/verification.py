@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from math import isclose
 from typing import Final
 
@@ -33,13 +32,12 @@ _RECORDS: Final = "the history is wrong in this place; nothing that is counted d
 Faults = Iterator[str]
 
 
-@dataclass(slots=True)
-class Result:
+class Result(msgspec.Struct):
     """One check: what it says when it holds, what is wrong (some of it, and how much in all), and what to do."""
 
     name: str
     looked_at: int = 0
-    faults: list[str] = field(default_factory=list)
+    faults: list[str] = msgspec.field(default_factory=list)
     wrong: int = 0
     remedy: str = ""
 
@@ -51,8 +49,7 @@ class Result:
                 self.faults.append(fault)
 
 
-@dataclass(slots=True)
-class _Cell:
+class _Cell(msgspec.Struct):
     """Executions of one label and status."""
 
     count: int = 0
@@ -60,7 +57,7 @@ class _Cell:
     timed: int = 0
     sum: float = 0.0
     max: float = 0.0
-    sketch: sketch.Sketch = field(default_factory=dict)
+    sketch: sketch.Sketch = msgspec.field(default_factory=dict)
 
     def add(self, numbers: tuple[int, int, int, float, float, bytes]) -> None:
         count, retries, timed, total, longest, data = numbers

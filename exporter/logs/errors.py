@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
+
+import msgspec
 
 Severity = Literal["info", "warning", "error", "critical"]
 #: The gravest last.
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorEvent:
+class ErrorEvent(msgspec.Struct, frozen=True, kw_only=True):
     """A line of the log that is no debugging, as it was written: ``fields`` are masked, under their public names.
 
     ``exception`` is the exception itself where there is one. It is NOT masked: whoever sends something of it on has to

@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 #: Seconds: the first stretch, the longest.
 SHORTEST: Final = 60.0
@@ -31,20 +32,18 @@ _DIGITS: Final = re.compile(r"\d+")
 Key = tuple[Any, ...]
 
 
-@dataclass(slots=True)
-class Stretch:
+class Stretch(msgspec.Struct):
     """How often something was said since ``began``; ``last`` is what was left out last."""
 
     began: float
     length: float
     shown: int = 0
     left_out: int = 0
-    last: dict[str, Any] = field(default_factory=dict)
+    last: dict[str, Any] = msgspec.field(default_factory=dict)
     severity: str = "warning"
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(msgspec.Struct, frozen=True):
     """So many times more within so many seconds: ``fields`` are those of the last time."""
 
     severity: str

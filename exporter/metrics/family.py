@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from exporter.domain import Histogram
 from exporter.snapshot import Part
@@ -14,8 +15,7 @@ Kind = Literal["gauge", "counter", "histogram", "untyped"]
 Sample = tuple[tuple[str, ...], float | Histogram]
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(msgspec.Struct, frozen=True):
     """A metric family. A counter's ``name`` ends in ``_total``; ``buckets`` are a histogram's bounds without +Inf.
 
     ``persistent`` counters and histograms survive a restart (the ledger has them), so that whether their series were
@@ -37,8 +37,7 @@ class Family:
         return self.kind in ("counter", "histogram") and not self.foreign
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(msgspec.Struct, frozen=True):
     """What a collector sees of one source: its parts by collector name; gone when absent or older than allowed.
 
     ``parts`` holds only parts with a value. A counter may be shown from a stale part (``stale`` names those), a gauge

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 #: Seconds for which one look holds. The kernel walks all pages for it: 0.6 ms at 65 MB, while the event loop waits.
 EVERY: Final = 30.0
 
 
-@dataclass(slots=True)
-class PrivateMemory:
+class PrivateMemory(msgspec.Struct):
     """Reads Linux's summary of a process's memory, at most once in ``every`` seconds."""
 
     file: Path = Path("/proc/self/smaps_rollup")
     every: float = EVERY
-    _read_at: float | None = field(default=None, init=False)
-    _bytes: int | None = field(default=None, init=False)
+    _read_at: float | None = None
+    _bytes: int | None = None
 
     def bytes(self) -> int | None:
         """Private memory in bytes; None where the system does not tell it (no Linux, a kernel before 4.14)."""

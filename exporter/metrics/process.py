@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import msgspec
 import psutil
 from prometheus_client import CollectorRegistry
 from prometheus_client.platform_collector import PlatformCollector
@@ -36,8 +36,7 @@ Objective = tuple[str, str, float]
 Collected = tuple[tuple[Family, list[Sample]], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessState:
+class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
     """What ``sample`` found: bytes, seconds, Unix times, ratios of 1; None is unknown.
 
     ``state_up`` says whether the state file is open and its latest write succeeded; ``state_writes`` counts

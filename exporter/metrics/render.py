@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
+
+import msgspec
 
 from exporter.metrics.chunk import NEVER, Chunk, Piece, SnapshotChunk
 from exporter.metrics.compress import Compressor, Run
@@ -45,8 +46,7 @@ AnyCollector = Collector | SnapshotCollector
 Sources = Callable[[], Mapping[str, Sequence[str]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """A response's body, and the keys of the series that it shows as 0 because they are new."""
 
     body: bytes

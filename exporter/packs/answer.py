@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from exporter.domain import Histogram
 
@@ -16,8 +17,7 @@ _SEPARATOR: Final = ":"
 Sample = tuple[tuple[str, ...], float | Histogram]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """A metric and its samples, without the label ``store``. ``dropped`` series are left out by the budget.
 
     ``kept`` says that it is counted by us, and in the state file. Else a counter is somebody else's total.
@@ -33,8 +33,7 @@ class Shown:
     dropped: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackAnswer:
+class PackAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A query's metrics. ``cursor_time`` is up to when rows have been counted (server's clock), ``exact`` whether each
     is provably counted once; both are None of a query that counts none.
     """

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Final, NamedTuple, TypeVar
 
 import psycopg
+from msgspec.structs import replace
 
 from exporter.errors import ExporterError, LedgerError, PackError, StoreError, StoreTooSlow, StoreUnavailable
 from exporter.ledger.ledger import Ledger

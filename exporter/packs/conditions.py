@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from exporter.errors import PackError
 from exporter.packs.columns import at
@@ -14,8 +15,7 @@ from exporter.stores.session import Transaction
 _SERVER: Final = "SELECT current_setting('server_version_num')::int, current_database()::text, pg_is_in_recovery()"
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(msgspec.Struct, frozen=True):
     """The server that is asked; all None where no condition asks for it."""
 
     version: Version | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from exporter.config.model import Cursor
 
@@ -14,8 +15,7 @@ Kind = Literal["gauge", "counter", "histogram", "untyped"]
 Usage = Literal["number", "mapped", "duration", "histogram"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """A metric family that a query gives.
 
     ``labels`` are columns, which the labels have their names from. ``column`` is the value; None of a counter: each row
@@ -30,14 +30,13 @@ class Metric:
     labels: tuple[str, ...] = ()
     column: str | None = None
     usage: Usage = "number"
-    mapping: Mapping[str, float] = field(default_factory=dict)
+    mapping: Mapping[str, float] = msgspec.field(default_factory=dict)
     buckets: tuple[float, ...] = ()
-    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    values: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     versions: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """When a query is asked: server versions, databases, an answer of yes to ``predicate``, on a primary only."""
 
     versions: str | None = None
@@ -46,8 +45,7 @@ class Condition:
     primary: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(msgspec.Struct, frozen=True, kw_only=True):
     """A SELECT and the metrics that its columns give.
 
     With a ``cursor`` each row is counted once, by its ``key``; without one the rows are what is now. ``prefix`` is
@@ -69,8 +67,7 @@ class Query:
     condition: Condition = Condition()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pack:
+class Pack(msgspec.Struct, frozen=True, kw_only=True):
     """Queries of one file; ``name`` is the shipped pack's, or the file's without its ending."""
 
     name: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
+
+import msgspec
 
 from exporter.domain import Histogram
 from exporter.errors import PackError
@@ -25,8 +26,7 @@ MOST_ROWS: Final = 10_000
 _PARTS: Final = ("_bucket", "_sum", "_count")
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
+class _Column(msgspec.Struct, frozen=True):
     """Where in the rows a metric's labels and value are."""
 
     metric: Metric
@@ -34,8 +34,7 @@ class _Column:
     values: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(msgspec.Struct, frozen=True):
     """The statement, and what its columns are. ``remarks`` is what cannot be shown whatever the rows."""
 
     sql: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from exporter.config.model import Cursor, Profile
 from exporter.config.problems import quote
@@ -22,8 +23,7 @@ LOOKED_AT: Final = 10_000
 MOST_SETS: Final = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(msgspec.Struct, frozen=True):
     """``rows`` gives key, position and columns with the cursor in ($1, $2], ``newest_labels`` the label sets there."""
 
     wrapped: Wrapped

@@ -7,13 +7,13 @@ the visitor comes back to.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta
+from msgspec.structs import replace
 
 from exporter.api.acting import NO_NULL, acting, asker
 from exporter.api.alerts import Suppression, suppressed

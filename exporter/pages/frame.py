@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from aiohttp import web
 
 from exporter.config.addresses import is_loopback
@@ -21,8 +21,7 @@ JOB: Final = "/jobs/{id}"
 SIGN_IN: Final = "/sign-in"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
     """``here``: the page's own address. ``session``: signed in by the form. ``jobs``: jobs' own pages are served here.
 
     ``form`` is what every form sends back, None where this visitor has none to send. ``acts``: may act, and actions are

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Final
 
@@ -54,8 +53,7 @@ class JobAsked(StoreAsked, frozen=True):
     page: Annotated[int, Meta(ge=1, le=10_000, description="The page of its attempts, from the newest on")] = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One finished execution. ``new_day``: it ended on another day than the one that is shown above it."""
 
     execution: RecentExecution
@@ -69,8 +67,7 @@ class Attempt:
         return {"SUCCESS": True, "CANCELLED": None}.get(self.execution.status, False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a job. ``away`` says why the store could not be asked; ``job`` is None then."""
 
     job: JobView | None

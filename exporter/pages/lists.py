@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar, overload
 from urllib.parse import urlencode
+
+import msgspec
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -14,8 +15,7 @@ U = TypeVar("U")
 _DIGITS = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Listed(Generic[T]):
+class Listed(msgspec.Struct, Generic[T], frozen=True):
     """One page of a list: ``rows`` of ``total``; ``before`` and ``after`` are the queries of the pages beside it."""
 
     rows: tuple[T, ...]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from exporter.pages.template import template
 
@@ -14,8 +15,7 @@ from exporter.pages.template import template
 _EVERY: Final = "x-every-request"
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
+class Type(msgspec.Struct, frozen=True):
     """A type in a few words, and the anchor of what it is made of."""
 
     text: str

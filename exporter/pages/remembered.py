@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from exporter.api.known import Known
 from exporter.domain import Counts, RecentExecution, Statistics
@@ -20,8 +21,7 @@ PATIENCE: Final = 0.5
 FAILURES: Final = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(msgspec.Struct, frozen=True, kw_only=True):
     """Of one store: what ended within 24 hours, by task type and by worker; its latest failures, newest first."""
 
     executions: Statistics | None = None

@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from exporter.api.known import Known
 from exporter.api.monitoring_connections import shown_message
@@ -34,8 +35,7 @@ _LAST: Final = 1e15
 _ORDER: Final = {False: 0, None: 1, True: 2}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """One question to a store: seconds since it was last answered, and why it is not answered now."""
 
     name: str
@@ -45,8 +45,7 @@ class Question:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreRow:
+class StoreRow(msgspec.Struct, frozen=True, kw_only=True):
     """A store. ``up`` is None before the first answer; ``age``: seconds since a question was last answered."""
 
     name: str
@@ -74,8 +73,7 @@ class StoreRow:
         return [question for question in self.questions if question.failing]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """One stage of a check: where its bar begins, how wide that is, and its duration in words."""
 
     name: str
@@ -84,8 +82,7 @@ class Stage:
     took: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionRow:
+class ConnectionRow(msgspec.Struct, frozen=True, kw_only=True):
     """A target. ``up`` is None before the first check; ``age``: seconds since a check succeeded; ``checked``: since the
     last one.
 
@@ -105,8 +102,7 @@ class ConnectionRow:
     stages: tuple[Stage, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DependencyRow:
+class DependencyRow(msgspec.Struct, frozen=True, kw_only=True):
     """A dependency; as a target."""
 
     name: str
@@ -150,8 +146,7 @@ def _question(part: Part, mono: float, now: float, said: Callable[[str], str] | 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Sighted:
+class Sighted(msgspec.Struct, frozen=True):
     """A target's state, whether that is fresh, and what ``scheduling_connection_up`` says."""
 
     state: ConnectionState
@@ -159,8 +154,7 @@ class Sighted:
     up: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class Connections:
+class Connections(msgspec.Struct, frozen=True):
     """All targets, worst first; how many are up, down, not checked; where those that are down failed."""
 
     sighted: Sequence[Sighted]

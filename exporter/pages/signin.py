@@ -5,13 +5,13 @@ Nothing sets a cookie but signing in.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta
+from msgspec.structs import replace
 
 from exporter.api.acting import NO_NULL
 from exporter.httpd.context import Context

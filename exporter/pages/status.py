@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+import msgspec
 from aiohttp import web
 
 from exporter import alertmanager
@@ -57,8 +57,7 @@ KEPT: Final = 16
 _SEVERITIES: Final = {"critical": 0, "warning": 1}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class Health(msgspec.Struct, frozen=True, kw_only=True):
     """What anyone may know."""
 
     stores: Listed[servers.StoreRow]
@@ -68,8 +67,7 @@ class Health:
     dependencies: Listed[servers.DependencyRow]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class Work(msgspec.Struct, frozen=True, kw_only=True):
     """What may be known by whoever may read."""
 
     totals: work.Totals
@@ -164,8 +162,7 @@ class StatusPage:
         return self._checked[1]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Gathered:
+class _Gathered(msgspec.Struct, frozen=True, kw_only=True):
     """What lists of work are made of."""
 
     stores: list[tuple[AnyStore, Known]]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from exporter.api.system import ended
 from exporter.domain import Statistics
@@ -19,8 +20,7 @@ _GAP: Final = 4.0
 _LEAST: Final = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class Bar(msgspec.Struct, frozen=True, kw_only=True):
     """One hour (its start, Unix seconds). ``known``: nothing of it is missing; heights from the bottom up."""
 
     start: int
@@ -38,8 +38,7 @@ class Bar:
         return self.success + self.failed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trend:
+class Trend(msgspec.Struct, frozen=True, kw_only=True):
     """The bars, oldest first, and the number that fills the height."""
 
     bars: tuple[Bar, ...]

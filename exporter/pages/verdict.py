@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
+
+import msgspec
 
 from exporter.alertmanager import ActiveAlerts
 from exporter.config.alerting import Thresholds
@@ -26,8 +27,7 @@ class Grave(IntEnum):
     NOTE = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """One thing that is wrong, in a line; ``where`` is the section that has more."""
 
     grave: Grave
@@ -35,8 +35,7 @@ class Problem:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """The worst first. ``known``: anything has been asked yet."""
 
     problems: tuple[Problem, ...]

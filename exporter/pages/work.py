@@ -6,10 +6,11 @@ Each list is of all stores together; a row knows its store.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
 from typing import Final
+
+import msgspec
 
 from exporter.api.known import Known
 from exporter.api.system import ended
@@ -25,15 +26,13 @@ _MANY: Final = 1e12
 _STATES: Final = {"lost": 0, "draining": 1, "paused": 2, "active": 3}
 
 
-@dataclass(frozen=True, slots=True)
-class Of:
+class Of(msgspec.Struct, frozen=True):
     """Something, and the store that it is of."""
 
     store: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunningRow(Of):
+class RunningRow(Of, frozen=True):
     """An execution that runs: for how many seconds, whether that is too long for its task type."""
 
     execution: RunningExecution
@@ -42,31 +41,27 @@ class RunningRow(Of):
     lost: bool
 
 
-@dataclass(frozen=True, slots=True)
-class OverdueRow(Of):
+class OverdueRow(Of, frozen=True):
     """A job past its next run, by so many seconds."""
 
     job: OverdueJob
     late: float
 
 
-@dataclass(frozen=True, slots=True)
-class FailingRow(Of):
+class FailingRow(Of, frozen=True):
     """A job that has failed several times in a row."""
 
     job: FailingJob
 
 
-@dataclass(frozen=True, slots=True)
-class FailureRow(Of):
+class FailureRow(Of, frozen=True):
     """A failed execution; ``said`` is its error for whoever asks."""
 
     execution: RecentExecution
     said: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerRow(Of):
+class WorkerRow(Of, frozen=True):
     """A worker: what it runs, what it did in 24 hours; None where nobody tells."""
 
     id: str
@@ -84,8 +79,7 @@ class WorkerRow(Of):
         return _ratio(self.executions or 0, self.failed or 0)
 
 
-@dataclass(frozen=True, slots=True)
-class TypeRow(Of):
+class TypeRow(Of, frozen=True):
     """A task type's executions of 24 hours."""
 
     name: str
@@ -105,8 +99,7 @@ class TypeRow(Of):
         return _ratio(self.total, self.failed)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over the stores that know; None where none does. Executions are those of 24 hours."""
 
     running: int | None

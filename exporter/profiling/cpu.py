@@ -12,9 +12,10 @@ import sys
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
 from types import FrameType
 from typing import Final
+
+import msgspec
 
 from exporter.profiling.stacks import Stack, clean, frame_name
 
@@ -27,8 +28,7 @@ _WAITS: Final = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CpuProfile:
+class CpuProfile(msgspec.Struct, frozen=True, kw_only=True):
     """``stacks`` with how often each was seen, the commonest first; ``threads``: processor seconds by name.
 
     ``seconds`` is how long it was looked, ``looks`` how often; ``cpu_seconds`` what the whole process used.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 import tracemalloc
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from exporter.profiling.stacks import Stack, short_path
 
@@ -19,8 +20,7 @@ _OURS: Final = (tracemalloc.__file__, __file__)
 _Held = dict[tracemalloc.Traceback, tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allocation:
+class Allocation(msgspec.Struct, frozen=True, kw_only=True):
     """What is held of that which a stack has allocated since tracing began, and how much more than at half time."""
 
     stack: Stack
@@ -30,8 +30,7 @@ class Allocation:
     grown_blocks: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryProfile:
+class MemoryProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes that were allocated meanwhile: ``traced`` are still there, ``peak`` were; ``overhead`` is tracing's own."""
 
     seconds: float

@@ -11,8 +11,8 @@ import math
 import time
 from typing import Final
 
-import msgspec
 import structlog
+from msgspec.structs import replace
 
 from exporter.domain import Backfill as Progress
 from exporter.errors import StoreTooSlow
@@ -82,9 +82,7 @@ class Backfill:
         else:
             reached = state.reached if newest is None or newest == math.inf else min(state.reached, newest)
         done = low <= self._end(state) or reached < state.horizon
-        return msgspec.structs.replace(
-            state, position=low, reached=state.horizon if done else min(state.reached, reached), done=done
-        )
+        return replace(state, position=low, reached=state.horizon if done else min(state.reached, reached), done=done)
 
     async def _give_up(self, state: BackfillState, error: StoreTooSlow, recurring: frozenset[str]) -> Progress:
         problem = (
@@ -93,7 +91,7 @@ class Backfill:
         )
         log.warning("history is not read", store=self._store, reason=problem)
         await self._ledger.backfill_discard(self._store)
-        done = msgspec.structs.replace(state, done=True, problem=problem)
+        done = replace(state, done=True, problem=problem)
         return progress(await self._ledger.backfill_commit(self._store, done, state.since, recurring))
 
     def _say_begin(self, state: BackfillState) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from exporter.config.durations import format_duration
 from exporter.config.model import PostgresStore, Profile
@@ -17,8 +17,7 @@ from exporter.stores.session import Transaction
 from exporter.stores.sql import statement
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
+class Server(msgspec.Struct, frozen=True, kw_only=True):
     """What the server says about itself and about our role."""
 
     identity: Identity

@@ -5,20 +5,18 @@ As in ``domain``: times are Unix seconds, ids are text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from exporter.domain import RecentExecution
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedExecution(RecentExecution):
+class LoggedExecution(RecentExecution, frozen=True, kw_only=True):
     """A finished execution as the store has it; ``result`` is JSON or any other text, cut after a while."""
 
     result: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as the store has it."""
 
     id: str
@@ -37,8 +35,7 @@ class Job:
     updated_at: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobTotals:
+class JobTotals(msgspec.Struct, frozen=True, kw_only=True):
     """One job's finished executions added up: ``counts`` for each of FINAL_STATUSES; durations in seconds.
 
     ``retries`` is None where the store does not tell attempts apart; ``capped``: only the newest ones were looked at;
@@ -56,8 +53,7 @@ class JobTotals:
     cancelled: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """An operation as the store has it; ``stage`` is one of OPERATION_STAGES, ``timeout`` seconds."""
 
     operation_id: str | None

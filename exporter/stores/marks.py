@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from exporter.ledger.cursor import CursorState, OpenTransaction, Position
 
@@ -29,8 +30,7 @@ class Session(NamedTuple):
     xid: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What to read: positions in (``low``, ``high``], and what to remember when that is done.
 
     ``first`` says that what is found is history: its keys are remembered, nothing is counted. ``anew`` says that

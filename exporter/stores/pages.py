@@ -11,8 +11,9 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from exporter.errors import StoreTooSlow
 from exporter.ledger.cursor import Position
@@ -36,8 +37,7 @@ BATCH: Final = 100
 _COMPLETED: Final = LOGGED_FIELDS.index("completed_at") + 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which executions: ended at or after ``since`` (Unix seconds), of a status, a task type, with a text, of a job.
 
     ``results``: whether their results are wanted too.

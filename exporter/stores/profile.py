@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 import msgspec
 import yaml
+from msgspec.structs import replace
 
 from exporter.config.base import Duration, Name, Section, Sql, Text
 from exporter.config.durations import parse_duration
@@ -87,7 +88,7 @@ def fill(profile: AnyProfile, parameters: dict[str, str]) -> AnyProfile:
         known = ", ".join(sorted(profile.parameters)) or "none"
         raise ProfileError(f"profile {profile.name!r} has no parameter {unknown[0]!r}; known: {known}")
     values = {**profile.parameters, **parameters}
-    filled = msgspec.structs.replace(
+    filled = replace(
         _filled_selects(profile, values),
         parameters=values,
         connections_require=tuple(_filled(r, values) for r in profile.connections_require),
@@ -95,9 +96,9 @@ def fill(profile: AnyProfile, parameters: dict[str, str]) -> AnyProfile:
     if isinstance(filled, Shipped):
         version = filled.schema_version
         if version is not None:
-            version = msgspec.structs.replace(version, select=_filled(version.select, values))
+            version = replace(version, select=_filled(version.select, values))
         variants = tuple(_filled_selects(variant, values) for variant in filled.variants)
-        filled = msgspec.structs.replace(filled, schema_version=version, variants=variants)
+        filled = replace(filled, schema_version=version, variants=variants)
     return filled
 
 
@@ -107,8 +108,8 @@ def _filled_selects(selects: Mapped, values: Mapping[str, str]) -> Mapped:
 
     cursor = selects.cursor
     if cursor is not None:
-        cursor = msgspec.structs.replace(cursor, position=put(cursor.position), unfinished=put(cursor.unfinished))
-    return msgspec.structs.replace(
+        cursor = replace(cursor, position=put(cursor.position), unfinished=put(cursor.unfinished))
+    return replace(
         selects,
         **{
             name: put(getattr(selects, name))
@@ -126,7 +127,7 @@ def varied(profile: Shipped, variant: Variant) -> Shipped:
         for name in (*Selects.__struct_fields__, "history")
         if name != "requires" and (value := getattr(variant, name)) is not None
     }
-    return msgspec.structs.replace(profile, **given, requires=(*profile.requires, *variant.requires), variants=())
+    return replace(profile, **given, requires=(*profile.requires, *variant.requires), variants=())
 
 
 def skeleton(name: str) -> str:
@@ -140,7 +141,7 @@ def triggered_by(profile: AnyProfile, statement: str | None) -> AnyProfile:
     """A profile that :func:`fill` gave, with another statement that triggers a job, if there is one."""
     if statement is None:
         return profile
-    return msgspec.structs.replace(profile, trigger=_filled(statement, profile.parameters))
+    return replace(profile, trigger=_filled(statement, profile.parameters))
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:

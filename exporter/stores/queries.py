@@ -7,9 +7,9 @@ datetime. Casts stand in the select list only; the cursor column stays bare, its
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import psycopg
 
 from exporter.config.model import Cursor, Profile
@@ -106,8 +106,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-@dataclass(frozen=True, slots=True)
-class Wrapped:
+class Wrapped(msgspec.Struct, frozen=True):
     """A profile's SELECTs together with the columns that the live store gave them (name -> type)."""
 
     profile: Profile

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from exporter.stores.found import Job, LoggedExecution, Operation
 from exporter.stores.queries import Wrapped, quoted
 from exporter.stores.session import Row
 
-JOB_FIELDS: Final = tuple(Job.__dataclass_fields__)
-LOGGED_FIELDS: Final = tuple(LoggedExecution.__dataclass_fields__)
-OPERATION_FIELDS: Final = tuple(Operation.__dataclass_fields__)
+JOB_FIELDS: Final = tuple(Job.__struct_fields__)
+LOGGED_FIELDS: Final = tuple(LoggedExecution.__struct_fields__)
+OPERATION_FIELDS: Final = tuple(Operation.__struct_fields__)
 #: A job with more executions than these is not counted to the end, and summed up from the newest ones.
 COUNTED_MOST: Final = 1_000
 SUMMED_MOST: Final = 10_000
@@ -69,12 +70,11 @@ def ids_among(column: str, column_type: str, parameter: str) -> str:
     return f"q.{column}::text = ANY ({parameter}::text[])"
 
 
-@dataclass(slots=True)
-class Conditions:
+class Conditions(msgspec.Struct):
     """A WHERE clause and its parameters as they are added."""
 
-    parameters: list[object] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
+    parameters: list[object] = msgspec.field(default_factory=list)
+    texts: list[str] = msgspec.field(default_factory=list)
 
     def bind(self, value: object) -> str:
         """A placeholder for ``value``."""

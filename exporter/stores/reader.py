@@ -8,7 +8,6 @@ takes.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterable
 from typing import Final
@@ -72,7 +71,7 @@ async def _unfinished(transaction: Transaction, wrapped: Wrapped, reading: Readi
         return reading
     # No session has this name: at the next poll it is one that has ended, and is read again from.
     unfinished = OpenTransaction(UNFINISHED, None, mark=int(lowest) - 1, since=reading.read_at)
-    return dataclasses.replace(reading, open=(*reading.open, unfinished))
+    return replace(reading, open=(*reading.open, unfinished))
 
 
 class Reader:

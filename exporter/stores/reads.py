@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Final, TypeVar
+
+import msgspec
 
 from exporter.errors import StoreTooSlow
 from exporter.stores import read_queries
@@ -30,8 +31,7 @@ DEADLINE_PATIENCE: Final = 2.0
 LISTED_MOST: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogFilter:
+class LogFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which of a job's executions: a final status; begun at or after, at or before a moment (Unix seconds)."""
 
     status: str | None = None
@@ -39,8 +39,7 @@ class LogFilter:
     until: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogPage:
+class LogPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of a job's log. ``total`` is all that the filter lets through; ``capped``: there are at least so many."""
 
     executions: tuple[LoggedExecution, ...]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 import structlog
 
 from exporter.config.model import HttpTrigger, PostgresStore, Profile
@@ -23,16 +23,14 @@ log = structlog.get_logger(component="store")
 _REQUIREMENT: Final = re.compile(r"^(?P<relation>.+?)\((?P<columns>[^()]*)\)$")
 
 
-@dataclass(frozen=True, slots=True)
-class Recognised:
+class Recognised(msgspec.Struct, frozen=True):
     """A profile that fits, parameters and variant in place. ``variant`` is None where there is one form only."""
 
     profile: Profile
     variant: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schema:
+class Schema(msgspec.Struct, frozen=True, kw_only=True):
     """The version of a scheduler's schema. ``releases`` have it, None where it was not tried.
 
     ``version`` is None where the scheduler writes none down, or ``problem`` says why it could not be read.
@@ -41,7 +39,7 @@ class Schema:
     version: str | None = None
     releases: str | None = None
     problem: str | None = None
-    known: Mapping[str, str] = field(default_factory=dict)
+    known: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def told(self) -> str | None:

@@ -6,8 +6,9 @@ Belongs here: finding the table, what the role may, the upsert. Does not: which 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from exporter.directory import ConnectionStatus
 from exporter.errors import StoreError
@@ -29,8 +30,7 @@ _GIVEN: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
+class _Column(msgspec.Struct, frozen=True):
     name: str
     type: str
     may_select: bool

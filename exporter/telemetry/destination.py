@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from exporter.config.addresses import check_http_url
 from exporter.config.model import Tracing
@@ -18,13 +19,12 @@ JAEGER_PORT: Final = 4318
 _OTEL: Final = "OTEL_EXPORTER_OTLP_"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """A collector: ``url`` as it is posted to, ``origin`` the key or variable that says so, ``timeout`` in seconds."""
 
     url: str
     origin: str
-    headers: Mapping[str, Secret] = field(default_factory=dict)
+    headers: Mapping[str, Secret] = msgspec.field(default_factory=dict)
     ca_file: str | None = None
     certificate: tuple[str, str | None] | None = None
     compress: bool = False

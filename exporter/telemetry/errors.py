@@ -8,9 +8,9 @@ import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import structlog
 
 from exporter import __version__
@@ -42,8 +42,7 @@ PAUSE: Final = 30.0
 LAST: Final = 1.4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
+class Project(msgspec.Struct, frozen=True, kw_only=True):
     """What Sentry is told of us, and where it is; ``level`` is the lowest class that is sent."""
 
     dsn: Secret

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from exporter.config.model import VaultAuth
 from exporter.config.secrets import Secret
@@ -25,8 +26,7 @@ KUBERNETES_JWT: Final = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 _LARGEST: Final = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
+class Token(msgspec.Struct, frozen=True, kw_only=True):
     """A token; ``ttl`` seconds it had when it was given (0: for ever), ``ends`` on the monotonic clock.
 
     ``ours`` is one that logging in gave: nobody else uses it, and it is revoked in the end.

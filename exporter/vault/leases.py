@@ -10,9 +10,9 @@ import contextlib
 import random
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from exporter.config.secrets import Secret
@@ -32,8 +32,7 @@ _AT_LEAST: Final = 1.0
 _AGAIN: Final = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
     """What a role gives: a user with a lease (``lease_id``), or the present password of a user that stays.
 
     Monotonic seconds: it ``ends`` then (None: nobody knows), and has to be seen to at ``next_at``. ``ttl`` is what the

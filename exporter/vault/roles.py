@@ -10,10 +10,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 import structlog
+from msgspec.structs import replace
 
 from exporter import tracing
 from exporter.vault.failure import VaultError, unexpected

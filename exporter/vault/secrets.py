@@ -9,9 +9,9 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from exporter.config.model import VaultCredential
@@ -30,12 +30,14 @@ LONGEST_GAP: Final = 15.0
 LONGEST_PAUSE: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(msgspec.Struct, frozen=True):
     """A secret's fields, and when they were asked for (``time.monotonic``)."""
 
-    fields: Mapping[str, str] = field(repr=False)
+    fields: Mapping[str, str]
     fetched_at: float
+
+    def __repr__(self) -> str:  # without the secrets
+        return f"Fetched(fetched_at={self.fetched_at!r})"
 
     def credentials(self, path: str, credential: VaultCredential, user: str | None) -> Credentials:
         """Who logs in, by the fields that ``credential`` names. Raises VaultError for one that is missing."""

@@ -11,10 +11,10 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 import structlog
+from msgspec.structs import replace
 
 from exporter import tracing
 from exporter.config.model import Vault

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
+
+import msgspec
 
 from exporter.vault.failure import Kind
 
@@ -30,8 +31,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 RESULTS: Final = ("success", *get_args(Kind))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VaultState:
+class VaultState(msgspec.Struct, frozen=True, kw_only=True):
     """How Vault fares. Times are Unix seconds; ``up`` is None before it is known.
 
     ``requests`` counts by (operation, result); ``leases`` has the end of the lease that each connection uses.
@@ -39,8 +39,8 @@ class VaultState:
 
     up: bool | None = None
     token_expiry: float | None = None
-    requests: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    leases: Mapping[str, float] = field(default_factory=dict)
+    requests: Mapping[tuple[str, str], int] = msgspec.field(default_factory=dict)
+    leases: Mapping[str, float] = msgspec.field(default_factory=dict)
 
 
 class Requests:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from exporter.connections import CHECK_BUCKETS, CheckResult, ConnectionState, ServerFacts
 from exporter.connections.results import EMPTY_DURATIONS, Rhythm, observe

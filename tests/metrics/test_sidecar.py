@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from exporter.metrics import api, collectors, process, sidecar, store
 from exporter.metrics.family import Families, View

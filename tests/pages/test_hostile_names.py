@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from support.parts import figures, part, statistics
 from support.status import connection, visit, world_of
 

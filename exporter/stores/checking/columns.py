@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 import psycopg
 
 from exporter.config.model import Profile
@@ -36,8 +36,7 @@ _EXPECTED: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SqlFault:
+class SqlFault(msgspec.Struct, frozen=True):
     """Why the server refuses a SELECT. ``line`` (from 1) and ``column`` (from 0) are 0 where it does not say."""
 
     text: str
@@ -65,13 +64,12 @@ class SqlFault:
         return shown
 
 
-@dataclass(slots=True)
-class Described:
+class Described(msgspec.Struct):
     """What the live store says of a profile: its columns (entity -> name -> type) and its faults by entity."""
 
     profile: Profile
-    columns: dict[str, dict[str, str]] = field(default_factory=dict)
-    faults: dict[str, list[SqlFault]] = field(default_factory=dict)
+    columns: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    faults: dict[str, list[SqlFault]] = msgspec.field(default_factory=dict)
 
     @property
     def wrapped(self) -> Wrapped:

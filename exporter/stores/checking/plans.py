@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 Node = Mapping[str, Any]
 
@@ -20,8 +21,7 @@ _SCANS: Final = ("Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan"
 _CUT: Final = 90
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(msgspec.Struct, frozen=True):
     """A node that reads a relation. ``above`` are the nodes it feeds, the nearest last."""
 
     node: Node

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from exporter.stores.checking import plans
 from exporter.stores.checking.plans import Node, Scan
@@ -16,8 +17,7 @@ from exporter.stores.queries import quoted
 SMALL: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(msgspec.Struct, frozen=True):
     """A row of plan_relations.sql: a table or index of a plan.
 
     ``root`` is the quoted name that an index is to be made on, ``leading`` the first columns of its whole indexes,

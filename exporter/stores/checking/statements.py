@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from exporter.config.durations import format_duration
 from exporter.config.model import PostgresStore
@@ -20,8 +21,7 @@ STEADY_IDS: Final = 100
 MANY_IDS: Final = 20_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """One statement. ``every_poll``: it must not read a whole table; ``seconds``: its statement timeout.
 
     ``reads_finished``: the cursor's bounds are to be served by an index; ``seeks``: or those of its ``seek``.

@@ -155,7 +155,7 @@ def _fits(execution: RecentExecution, wanted: Wanted) -> bool:
 
 
 def _logged(execution: RecentExecution) -> LoggedExecution:
-    values = {name: getattr(execution, name) for name in RecentExecution.__dataclass_fields__}
+    values = {name: getattr(execution, name) for name in RecentExecution.__struct_fields__}
     return LoggedExecution(**values, result=None)
 
 
@@ -186,7 +186,7 @@ def execution_of(entry: wire.LogEntry, job: wire.Job | None = None) -> LoggedExe
 
 
 def _job(told: wire.Job) -> Job:
-    unknown: dict[str, Any] = dict.fromkeys(field for field in Job.__dataclass_fields__)
+    unknown: dict[str, Any] = dict.fromkeys(field for field in Job.__struct_fields__)
     known = {
         "id": str(told.id),
         "name": told.name,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from exporter.config.model import NativelinkStore
 from exporter.domain import (
@@ -45,8 +45,7 @@ _BY_STAGE: Final = ("queued", "executing")
 _HEALTHY: Final = "healthy"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
     """The operations of the last answer; ``whole``: there are no others."""
 
     operations: tuple[Operation, ...]

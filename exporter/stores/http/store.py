@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Final, Protocol
+
+import msgspec
+from msgspec.structs import replace
 
 from exporter.config.model import ChronosStore, NativelinkStore
 from exporter.poller import Collected, Collector
@@ -25,8 +27,7 @@ MAX_LOAD: Final = 0.1
 PATIENCE: Final = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """A question to the API: the part that its answer makes, and those that it makes beside that (``also``).
 
     ``requests`` is how many it takes at most, one after the other; it is asked at ``every`` so many intervals.
