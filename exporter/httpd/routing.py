@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,7 +44,8 @@ class Routes:
         app[SERVED] = Served(mounted, anonymous)
         for endpoint in mounted:
             handler = _handler(endpoint)
-            resource = app.router.add_resource(endpoint.path)
+            # Left to itself the router finds nothing whose id has a brace.
+            resource = app.router.add_resource(re.sub(r"\{(\w+)\}", r"{\1:[^/]+}", endpoint.path))
             for method in ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,):
                 self._by_route[resource.add_route(method, handler)] = endpoint
 

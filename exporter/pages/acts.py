@@ -97,7 +97,7 @@ def endpoints(context: Context) -> list[Endpoint]:
     def act(action: str, doing: Doing) -> Callable[[Call[Any, Any]], Awaitable[web.StreamResponse]]:
         async def done(call: Call[Any, Any]) -> web.StreamResponse:
             context.sessions.leave(call.request, call.caller, await doing(call))
-            return see_other(call.body.back)
+            return see_other(call.request, call.body.back)
 
         guarded = acting(context, action, done)
 
@@ -107,7 +107,7 @@ def endpoints(context: Context) -> list[Endpoint]:
                 return await guarded(call)
             except HttpError as refusal:
                 context.sessions.leave(call.request, call.caller, Notice(False, f"Not done: {refusal.message}"))
-                return see_other(call.body.back)
+                return see_other(call.request, call.body.back)
 
         return answer
 

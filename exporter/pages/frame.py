@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Any, Final
 
@@ -19,10 +20,12 @@ from exporter.httpd.tokens import tokens_of
 HOME: Final = "/"
 JOB: Final = "/jobs/{id}"
 SIGN_IN: Final = "/sign-in"
+_PREFIX: Final = re.compile(r"(?:/[\w.~-]+){1,20}", re.ASCII)
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
-    """``here``: the page's own address. ``session``: signed in by the form. ``jobs``: jobs' own pages are served here.
+    """``root`` stands before every path, ``here`` is the page's own without it. ``session``: signed in by the form.
+    ``jobs``: jobs' own pages are served here.
 
     ``form`` is what every form sends back, None where this visitor has none to send. ``acts``: may act, and actions are
     on. ``plain``: what is typed here goes over the network unencrypted.
@@ -31,6 +34,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     environment: str
     caller: Caller
+    root: str
     here: str
     home: bool
     session: bool
@@ -62,6 +66,7 @@ def frame(context: Context, request: web.Request, caller: Caller | None = None) 
         version=context.version,
         environment=config.setting,
         caller=who,
+        root=root_of(request),
         here=_here(request),
         home=HOME in paths,
         session=session,
@@ -72,6 +77,12 @@ def frame(context: Context, request: web.Request, caller: Caller | None = None) 
         notice=context.sessions.notice(request, who),
         plain=not _private(request),
     )
+
+
+def root_of(request: web.Request) -> str:
+    """Below which path a proxy serves us, as it says: ``/tools/scheduler``; empty where it says nothing."""
+    given = request.headers.get("X-Forwarded-Prefix", "").rstrip("/")
+    return given if len(given) <= 200 and _PREFIX.fullmatch(given) else ""
 
 
 def _here(request: web.Request) -> str:

@@ -218,10 +218,6 @@ def _connection(
 ) -> ConnectionRow:
     state, result = one.state, one.state.result
     facts = result.facts if result is not None and one.fresh else None
-    trouble = ""
-    if result is not None and one.up is False:
-        failed = f"{result.result} ({result.failed_stage})" if result.failed_stage else result.result
-        trouble = failed if one.fresh else "not checked lately"
     return ConnectionRow(
         id=str(state.id),
         name=state.name,
@@ -229,12 +225,23 @@ def _connection(
         up=one.up,
         age=None if state.last_success is None else max(0.0, now - state.last_success),
         checked=None if state.last_check is None else max(0.0, now - state.last_check),
-        trouble=trouble,
+        trouble=trouble_of(one),
         message=shown_message(state, caller, environment) if told and one.fresh else None,
         server=" ".join(filter(None, (facts.server_version, facts.role))) if told and facts is not None else "",
         response=result.response_seconds if result is not None and one.fresh else None,
         stages=tuple(_stages(state, slowest)) if told and one.fresh else (),
     )
+
+
+def trouble_of(one: Sighted) -> str:
+    """What failed, and at which stage where that is not the same; empty for what is up."""
+    result = one.state.result
+    if result is None or one.up is not False:
+        return ""
+    if not one.fresh:
+        return "not checked lately"
+    stage = result.failed_stage
+    return result.result if stage is None or stage == result.result else f"{result.result} at {stage}"
 
 
 def _stages(state: ConnectionState, slowest: float) -> Iterator[Stage]:

@@ -20,7 +20,7 @@ from exporter.httpd.params import Text
 from exporter.httpd.problems import HttpError
 from exporter.httpd.roles import Role
 from exporter.httpd.sessions import set_cookie
-from exporter.pages.frame import HOME, SIGN_IN, frame_of
+from exporter.pages.frame import HOME, SIGN_IN, frame_of, root_of
 from exporter.pages.home import PAGE
 from exporter.pages.refused import refuser
 from exporter.pages.responses import page_response
@@ -70,7 +70,7 @@ def endpoints(context: Context) -> list[Endpoint]:
             return refused
         caller, key = found
         context.audit.record(replace(call, caller=caller).entry("login", "success", detail="at the status page"))
-        response = see_other(call.body.back)
+        response = see_other(call.request, call.body.back)
         set_cookie(response, call.request, key)
         return response
 
@@ -79,7 +79,7 @@ def endpoints(context: Context) -> list[Endpoint]:
         if call.caller.known:
             context.audit.record(call.entry("logout", "success", detail="at the status page"))
         context.sessions.sign_out(call.request)
-        response = see_other(HOME)
+        response = see_other(call.request, HOME)
         set_cookie(response, call.request, None)
         return response
 
@@ -109,9 +109,9 @@ def check_form(context: Context, call: Call[Any, Any], given: str) -> None:
         raise HttpError(403, "this form is not yours, or your session has ended since: open the page again")
 
 
-def see_other(back: str) -> web.Response:
+def see_other(request: web.Request, back: str) -> web.Response:
     """Lead the visitor to a page of ours."""
-    return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": local(back)})
+    return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": root_of(request) + local(back)})
 
 
 def local(back: str) -> str:

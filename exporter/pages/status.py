@@ -20,13 +20,13 @@ from exporter.alertmanager import ActiveAlerts, active_alerts
 from exporter.api.known import Known
 from exporter.api.masking import shown_error
 from exporter.api.scheduler_health import is_own
-from exporter.config.model import AnyStore, Config
-from exporter.domain import Alert
+from exporter.config.model import Alerting, Config
 from exporter.httpd.context import Check, Context
 from exporter.httpd.endpoint import Query
 from exporter.httpd.roles import Caller, Role
 from exporter.logs import masked_text
 from exporter.pages import servers, work
+from exporter.pages.firing import AlertRow, alert_rows
 from exporter.pages.frame import Frame, frame_of
 from exporter.pages.lists import Listed, Pager
 from exporter.pages.remembered import Remembered, Told
@@ -54,7 +54,6 @@ SIZES: Final = {
 #: Seconds for which visitors without a credential are shown the same page, and how many such pages are kept.
 SHARED: Final = 1.0
 KEPT: Final = 16
-_SEVERITIES: Final = {"critical": 0, "warning": 1}
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,8 +79,9 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     failures: Listed[work.FailureRow]
     workers: Listed[work.WorkerRow]
     types: Listed[work.TypeRow]
-    alerts: Listed[Alert] | None
+    alerts: Listed[AlertRow] | None
     held_back: int
+    workers_mapped: bool
 
 
 class StatusPage:
@@ -99,7 +99,7 @@ class StatusPage:
         if call.caller.known:
             return page_response(await self.html(context, call.caller, pager, frame), frame)
         # Nobody pays for this page: a flood of visitors shares one for a second.
-        key, now = (call.caller.role, frame.here, frame.jobs, frame.sign_in), time.monotonic()
+        key, now = (call.caller.role, frame.root, frame.here, frame.jobs, frame.sign_in), time.monotonic()
         kept = self._made.pop(key, None)
         if kept is None or now - kept[0] > SHARED:
             kept = (now, await self.html(context, call.caller, pager, frame))
@@ -132,11 +132,16 @@ class StatusPage:
         if reads:
             known = [one for _, one in stores]
             told = await self._remembered.of(context, known)
-            failing = work.failing_rows(known, config.alerting.thresholds.consecutive_failures)
+            lists = work.Lists(
+                running=work.running_rows(stores, now),
+                overdue=work.overdue_rows(known, now),
+                failing=work.failing_rows(known, config.alerting.thresholds.consecutive_failures),
+                workers=work.worker_rows((one, told[one.store].workers) for one in known),
+            )
             alerts = active_alerts(snapshot)
-            gathered = _Gathered(stores=stores, told=told, failing=failing, alerts=alerts, now=now)
+            gathered = _Gathered(stores=known, told=told, lists=lists, alerts=alerts, alerting=config.alerting, now=now)
             done = gathered.work(pager, lambda text: shown_error(text, caller, config.setting))
-            problems += of_work(done.totals, failing, config.alerting.thresholds)
+            problems += of_work(done.totals, lists, config.alerting.thresholds)
             problems += of_alerts(alerts, asked=context.alerts.configured)
         anything = any(row.up is not None for row in rows) or found.unknown < len(found.sighted)
         return template("status.html.j2").render(
@@ -165,17 +170,16 @@ class StatusPage:
 class _Gathered(msgspec.Struct, frozen=True, kw_only=True):
     """What lists of work are made of."""
 
-    stores: list[tuple[AnyStore, Known]]
+    stores: list[Known]
     told: dict[str, Told]
-    failing: list[work.FailingRow]
+    lists: work.Lists
     alerts: ActiveAlerts | None
+    alerting: Alerting
     now: float
 
     def work(self, pager: Pager, said: Callable[[str | None], str | None]) -> Work:
         """The lists as they are asked for; ``said`` writes errors."""
-        known = [one for _, one in self.stores]
         figures = {name: one.executions for name, one in self.told.items() if one.executions is not None}
-        workers = ((one, self.told[one.store].workers) for one in known)
         failed = [(name, one) for name, each in self.told.items() for one in each.failures]
         failed.sort(key=lambda pair: -(pair[1].completed_at or 0.0))
         alerts = self.alerts
@@ -184,20 +188,21 @@ class _Gathered(msgspec.Struct, frozen=True, kw_only=True):
             return pager.page(name, rows, SIZES[name])
 
         return Work(
-            totals=work.totals(known, figures.values()),
+            totals=work.totals(self.stores, figures.values()),
             trend=trend(figures.values(), self.now),
             figures_age=max((max(0.0, self.now - one.end) for one in figures.values()), default=None),
-            ages=work.ages(known, self.now),
-            running=page("running", work.running_rows(self.stores, self.now)),
-            overdue=page("overdue", work.overdue_rows(known, self.now)),
-            failing=page("failing", self.failing),
+            ages=work.ages(self.stores, self.now),
+            running=page("running", self.lists.running),
+            overdue=page("overdue", self.lists.overdue),
+            failing=page("failing", self.lists.failing),
             failures=page("failures", failed).each(
                 lambda pair: work.FailureRow(pair[0], pair[1], said(pair[1].error_message))
             ),
-            workers=page("workers", work.worker_rows(workers)),
+            workers=page("workers", self.lists.workers),
             types=page("types", work.type_rows(figures)),
-            alerts=page("alerts", sorted(alerts.firing, key=_gravest)) if alerts is not None else None,
+            alerts=page("alerts", alert_rows(alerts.firing, self.alerting)) if alerts is not None else None,
             held_back=alerts.held_back if alerts is not None else 0,
+            workers_mapped=any(one.maps("workers") is not False for one in self.stores),
         )
 
 
@@ -207,10 +212,6 @@ def _alerts_age(snapshot: Snapshot, now: float) -> float | None:
     if part is None or part.collected_at is None or active_alerts(snapshot) is None:
         return None
     return now - part.collected_at
-
-
-def _gravest(alert: Alert) -> tuple[int, float]:
-    return _SEVERITIES.get(alert.labels.get("severity", ""), 2), -alert.starts_at
 
 
 def _verdict(problems: list[Any], config: Config, *, anything: bool) -> Verdict:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
+from itertools import islice
 from typing import Final
 
 import msgspec
 
 from exporter.alertmanager import ActiveAlerts
 from exporter.config.alerting import Thresholds
+from exporter.domain import Alert, FailingJob, OverdueJob
 from exporter.httpd.context import Check
-from exporter.pages.servers import Connections, DependencyRow, StoreRow
+from exporter.pages.servers import Connections, DependencyRow, StoreRow, trouble_of
 from exporter.pages.words import age, clip
-from exporter.pages.work import FailingRow, Totals
+from exporter.pages.work import Lists, RunningRow, Totals
 
-#: So many things that are down are named one by one.
+#: So many things of a line are named, the worst ones.
 NAMED: Final = 3
 
 
@@ -79,13 +82,21 @@ def of_servers(
         what = "connection" if total == 1 else "connections"
         text = f"{found.down:,} of {total:,} {what} {'is' if found.down == 1 else 'are'} down"
         stages = ", ".join(f"{stage} {n:,}" for stage, n in found.stages)
-        names = ", ".join(clip(one.state.name, 40) for one in found.sighted[: min(found.down, NAMED)])
+        named = found.sighted[: min(found.down, NAMED)]
+        names = ", ".join(f"{clip(one.state.name, 40)} ({trouble_of(one)})" for one in named)
         text += f": {names}" if found.down <= NAMED else f", failing at {stages}" if stages else ""
         yield Problem(Grave.BAD, text, "connections")
-    for row in dependencies:
-        if row.up is False:
-            grave = Grave.BAD if row.required else Grave.WARNING
-            yield Problem(grave, f"Dependency {clip(row.name)} is down: {row.trouble}", "dependencies")
+    away = [row for row in dependencies if row.up is False]
+    for grave, required in ((Grave.BAD, True), (Grave.WARNING, False)):
+        yield from _of_dependencies([row for row in away if row.required is required], grave)
+
+
+def _of_dependencies(down: Sequence[DependencyRow], grave: Grave) -> Iterator[Problem]:
+    if len(down) == 1:
+        yield Problem(grave, f"Dependency {clip(down[0].name)} is down: {down[0].trouble}", "dependencies")
+    elif down:
+        which = _which((f"{clip(row.name, 40)} ({row.trouble})" for row in down), len(down))
+        yield Problem(grave, f"{len(down):,} dependencies are down{which}", "dependencies")
 
 
 def _of_store(store: StoreRow) -> Iterator[Problem]:
@@ -102,21 +113,25 @@ def _of_store(store: StoreRow) -> Iterator[Problem]:
         yield Problem(Grave.NOTE, f"Store {name} is catching up with what finished meanwhile", "stores")
 
 
-def of_work(numbers: Totals, failing: list[FailingRow], thresholds: Thresholds) -> Iterator[Problem]:
+def of_work(numbers: Totals, lists: Lists, thresholds: Thresholds) -> Iterator[Problem]:
     """What the scheduler does, for whoever may read it."""
     if numbers.stuck:
-        yield Problem(Grave.BAD, f"{_n(numbers.stuck, 'execution is', 'executions are')} stuck", "running")
+        which = _which((f"{_job(row)} for {age(row.lasts)}" for row in lists.running if row.stuck), numbers.stuck)
+        yield Problem(Grave.BAD, f"{_n(numbers.stuck, 'execution is', 'executions are')} stuck{which}", "running")
     if numbers.orphaned:
-        text = f"{_n(numbers.orphaned, 'execution has', 'executions have')} lost their worker"
-        yield Problem(Grave.BAD, text.replace("has lost their", "has lost its"), "running")
+        text = f"{_n(numbers.orphaned, 'execution has lost its', 'executions have lost their')} worker"
+        which = _which((_job(row) for row in lists.running if row.lost), numbers.orphaned)
+        yield Problem(Grave.BAD, text + which, "running")
     if numbers.overdue:
-        yield Problem(Grave.BAD, f"{_n(numbers.overdue, 'job is', 'jobs are')} overdue", "overdue")
+        which = _which((f"{clip(_name(row.job), 40)} by {age(row.late)}" for row in lists.overdue), numbers.overdue)
+        yield Problem(Grave.BAD, f"{_n(numbers.overdue, 'job is', 'jobs are')} overdue{which}", "overdue")
     if numbers.lost:
-        yield Problem(Grave.WARNING, f"{_n(numbers.lost, 'worker is', 'workers are')} lost", "workers")
-    if failing:
-        worst = failing[0].job
-        text = f"{_n(len(failing), 'job keeps', 'jobs keep')} failing"
-        text += f"; {clip(worst.job_name or worst.job_id)} has failed {worst.streak:,} times in a row"
+        which = _which((clip(row.id, 40) for row in lists.workers if row.state == "lost"), numbers.lost)
+        yield Problem(Grave.WARNING, f"{_n(numbers.lost, 'worker is', 'workers are')} lost{which}", "workers")
+    if lists.failing:
+        worst = lists.failing[0].job
+        text = f"{_n(len(lists.failing), 'job keeps', 'jobs keep')} failing"
+        text += f"; {clip(_name(worst), 40)} has failed {worst.streak:,} times in a row"
         yield Problem(Grave.WARNING, text, "failing")
     if numbers.ended and numbers.bad is not None:
         good = 1 - numbers.bad / numbers.ended
@@ -133,12 +148,36 @@ def of_alerts(alerts: ActiveAlerts | None, *, asked: bool) -> Iterator[Problem]:
     if alerts is None:
         yield Problem(Grave.WARNING, "Alerts cannot be read: Alertmanager is away", "alerts")
         return
-    critical = sum(alert.labels.get("severity") == "critical" for alert in alerts.firing)
-    others = alerts.total - critical
+    critical = [alert for alert in alerts.firing if alert.labels.get("severity") == "critical"]
+    others = [alert for alert in alerts.firing if alert.labels.get("severity") != "critical"]
     if critical:
-        yield Problem(Grave.BAD, f"{_n(critical, 'critical alert fires', 'critical alerts fire')}", "alerts")
-    if others:
-        yield Problem(Grave.WARNING, f"{_n(others, 'alert fires', 'alerts fire')}", "alerts")
+        text = _n(len(critical), "critical alert fires", "critical alerts fire")
+        yield Problem(Grave.BAD, text + _alerts(critical, len(critical)), "alerts")
+    total = alerts.total - len(critical)
+    if total:
+        yield Problem(Grave.WARNING, _n(total, "alert fires", "alerts fire") + _alerts(others, total), "alerts")
+
+
+def _alerts(listed: Iterable[Alert], total: int) -> str:
+    """The alerts that fire most often, by name."""
+    kinds = Counter(alert.labels.get("alertname", "") for alert in listed).most_common(NAMED)
+    names = [clip(name, 60) + (f" ({n:,})" if n > 1 else "") for name, n in kinds]
+    return _which(names, total, told=sum(n for _, n in kinds))
+
+
+def _which(names: Iterable[str], total: int, *, told: int | None = None) -> str:
+    """The first of ``names``, and how many of ``total`` they leave out; ``told``: how many they stand for."""
+    named = list(islice(names, NAMED))
+    rest = total - (len(named) if told is None else told)
+    return "" if not named else ": " + ", ".join(named) + (f", and {rest:,} more" if rest > 0 else "")
+
+
+def _job(row: RunningRow) -> str:
+    return clip(row.execution.job_name or row.execution.task_type, 40)
+
+
+def _name(job: FailingJob | OverdueJob) -> str:
+    return job.job_name or job.job_id
 
 
 def _n(number: int, one: str, many: str) -> str:

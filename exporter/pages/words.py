@@ -18,14 +18,22 @@ _DAY: Final = 86_400
 _UNSHOWN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
 
 
+#: What leaves nothing to be seen: fillers, joiners and blanks of no width.
+_BLANK: Final = re.compile(
+    r"[\s\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200d\u2060-\u2064\u2800\u3164\ufe00-\ufe0f\uffa0]*"
+)
+
+
 def clip(text: object, most: int = NAME) -> str:
     """``text`` on one line, cut to ``most`` characters; an empty one is shown as such."""
     whole = str(text)
     # A name of megabytes is not searched to its end.
     shown = _UNSHOWN.sub(" ", whole[: 2 * most]).strip()
+    if _BLANK.fullmatch(shown):
+        return "(empty)"
     if len(shown) > most or len(whole) > 2 * most:
         return shown[: most - 1].rstrip() + "…"
-    return shown or "(empty)"
+    return shown
 
 
 def age(seconds: float | None) -> str:

@@ -99,6 +99,15 @@ class TypeRow(Of, frozen=True):
         return _ratio(self.total, self.failed)
 
 
+class Lists(msgspec.Struct, frozen=True, kw_only=True):
+    """Whole lists, each with its worst first."""
+
+    running: list[RunningRow]
+    overdue: list[OverdueRow]
+    failing: list[FailingRow]
+    workers: list[WorkerRow]
+
+
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over the stores that know; None where none does. Executions are those of 24 hours."""
 

@@ -7,6 +7,7 @@ import time
 import pytest
 from msgspec.structs import replace
 from support.parts import figures, part, statistics
+from support.serving import serving
 from support.status import connection, visit, world_of
 
 from exporter.alertmanager import ActiveAlerts
@@ -118,7 +119,8 @@ def test_names_are_cut_to_one_line() -> None:
     assert clip("x" * 10_000) == "x" * (NAME - 1) + "…"
     assert len(clip("x" * 10_000, TEXT)) == TEXT
     assert clip("x" * NAME) == "x" * NAME
-    assert clip("") == clip("\u202e ") == "(empty)"
+    assert clip("") == clip("\u202e ") == clip("\u3164") == clip("\u200b\u2060" * 500) == "(empty)"
+    assert clip("\U0001f468\u200d\U0001f469") == "\U0001f468\u200d\U0001f469"
 
 
 @pytest.mark.parametrize(
@@ -138,6 +140,13 @@ def test_names_are_cut_to_one_line() -> None:
 )
 def test_a_job_has_an_address_or_none(given: str | None, address: str | None) -> None:
     assert job_address("main", given) == address
+
+
+@pytest.mark.parametrize("path", ["/jobs/%7B%7B7*7%7D%7D?store=main", "/jobs/%7Bid%7D", "/jobs/..%2F..%2Fconfig"])
+async def test_every_address_of_a_job_is_one_here(path: str) -> None:
+    async with serving(world_of("main")) as (_, client), client.get(path) as answer:
+        # The world's store cannot be asked, which the job's page says.
+        assert (answer.status, answer.content_type) == (503, "text/html")
 
 
 def test_values_in_words() -> None:

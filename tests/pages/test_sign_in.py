@@ -251,6 +251,41 @@ async def test_a_form_of_another_site_does_nothing(
         assert (await Browser(browser.client, browser.origin).send("/act/check", form)).status == 401, "no session"
 
 
+@pytest.mark.parametrize(("asked_as", "status"), [("tools.example", 303), ("tools.example, inner", 303), ("x", 403)])
+async def test_a_proxy_may_tell_what_it_was_asked_as(asked_as: str, status: int) -> None:
+    async with browsing(secured()) as browser:
+        headers = {"Host": "10.0.0.7:9795", "Origin": "http://tools.example", "X-Forwarded-Host": asked_as}
+        assert (await browser.sign_in(ADMIN, **headers)).status == status
+
+
+async def test_below_a_prefix_everything_leads_there() -> None:
+    prefix = "/tools/sched"
+    async with browsing(secured()) as browser:
+        told = {"X-Forwarded-Prefix": f"{prefix}/"}
+        answer = await browser.sign_in(ADMIN, **told)
+        assert answer.headers["Location"] == f"{prefix}/?workers=2"
+        for path in ("/", "/jobs/77?store=main", "/sign-in"):
+            page = await browser.get(path, **told)
+            assert page.links() and all(link.startswith((f"{prefix}/", "#", "?")) for link in page.links()), path
+            assert all(
+                (attrs["action"] or "").startswith(f"{prefix}/") for tag, attrs in page.elements if tag == "form"
+            )
+        [form] = (await browser.get(**told)).forms(f"{prefix}/act/check")
+        assert (await browser.send("/act/check", form, **told)).headers["Location"] == f"{prefix}/"
+        live = [attrs["data-live"] for _, attrs in (await browser.get(**told)).elements if "data-live" in attrs]
+        assert live == [f"{prefix}/live"]
+
+
+@pytest.mark.parametrize(
+    "prefix", ["//evil.example", "https://evil.example", '/"><b>', "/a b", "/a//b", "/x" * 101, "x"]
+)
+async def test_a_prefix_is_a_path_or_none(prefix: str) -> None:
+    async with browsing(secured()) as browser:
+        assert "/health" in (await browser.get(**{"X-Forwarded-Prefix": prefix})).links()
+        answer = await browser.sign_in(ADMIN, **{"X-Forwarded-Prefix": prefix})
+        assert answer.headers["Location"] == "/?workers=2"
+
+
 async def test_who_may_not_act_has_no_forms_and_is_refused() -> None:
     for world, token in ((secured(), VIEWER), (secured(actions=False), ADMIN)):
         async with browsing(world) as browser:

@@ -36,8 +36,11 @@ from exporter.domain import (
     Worker,
     Workers,
 )
+from exporter.httpd.context import Check
 from exporter.pages.remembered import PERIOD
-from exporter.snapshot import Part
+from exporter.pages.servers import DependencyRow, connections
+from exporter.pages.verdict import of_servers
+from exporter.snapshot import Hub, Part
 
 VIEWER = "viewer-token-of-the-test"
 ADMIN = "admin-token-of-the-test"
@@ -122,9 +125,9 @@ async def test_what_is_wrong_comes_first_and_leads_to_more() -> None:
     lines = [part_.partition("</bdi>")[0] for part_ in verdict.split("<bdi>")[1:]]
     assert "is-bad" in verdict
     assert lines == [
-        "1 of 2 connections is down: users",
-        "1 job is overdue",
-        "1 worker is lost",
+        "1 of 2 connections is down: users (auth)",
+        "1 job is overdue: nightly by 11 min",
+        "1 worker is lost: w1",
         "1 job keeps failing; export has failed 8 times in a row",
         "Store main: counting is not provably exact",
         "Store main is catching up with what finished meanwhile",
@@ -149,8 +152,71 @@ async def test_everything_is_shown_with_its_age() -> None:
     assert "queues 5 s ago" in page.text("stores")
     users = page.text("connections")
     assert users.index("users") < users.index("orders"), "what is down comes first"
-    assert "auth (auth)" in users and "dns 10 ms · tcp 20 ms" in users and "18.1 replica" in users
+    assert "✗ down auth" in users and "dns 10 ms · tcp 20 ms" in users and "18.1 replica" in users
     assert "/jobs/77?store=main" in page.links()
+
+
+async def test_the_worst_of_many_are_named() -> None:
+    world = busy()
+    long = running(5, seconds=7201, worker="gone")
+    stuck = RunningByType(running=5, stuck=5, orphaned=5, oldest_start=1.0)
+    gone = tuple(
+        Worker(
+            id=name, host=name, last_seen=1.0, connected_at=None, state="lost", is_paused=None, is_draining=None,
+            can_accept_work=None, actions_completed=None,
+        )
+        for name in ("gone", "lost")
+    )  # fmt: skip
+    world.hub.publish(
+        part("running", replace(long, by_task_type={"mail": stuck})), part("workers", Workers(workers=gone))
+    )
+    lines = (await visit(world)).text("page")
+    assert "5 executions are stuck: job 4 for 2 h, job 3 for 2 h, job 2 for 2 h, and 2 more" in lines
+    assert "5 executions have lost their worker: job 4, job 3, job 2, and 2 more" in lines
+    assert "2 workers are lost: gone, lost" in lines
+
+
+def test_dependencies_that_are_down_share_a_line() -> None:
+    def row(name: str, *, required: bool = False) -> DependencyRow:
+        return DependencyRow(
+            name=name, kind="tcp", required=required, up=False, age=None, trouble="refused", message=None, response=None
+        )
+
+    def told(*rows: DependencyRow) -> list[str]:
+        return [problem.text for problem in of_servers([], [], connections([], Hub().current), rows)]
+
+    assert told(row("mail")) == ["Dependency mail is down: refused"]
+    assert told(*map(row, "abcde"), row("x", required=True), row("y", required=True)) == [
+        "2 dependencies are down: x (refused), y (refused)",
+        "5 dependencies are down: a (refused), b (refused), c (refused), and 2 more",
+    ]
+
+
+async def test_every_line_leads_somewhere() -> None:
+    world = busy()
+    world.live = [Check("event_loop", ok=False, detail="blocked")]
+    page = await visit(world)
+    assert "The sidecar itself: event loop blocked" in page.text()
+    ids = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
+    assert {link[1:] for link in page.links() if link.startswith("#")} <= ids
+
+
+async def test_a_connection_that_fails_otherwise_than_its_stage_says_both() -> None:
+    page = await visit(world_of(targets={"users": connection("users", "refused", "tcp")}))
+    assert "✗ down refused at tcp" in page.text("connections")
+    assert "1 of 1 connection is down: users (refused at tcp)" in page.text()
+
+
+async def test_what_no_store_lists_is_told_from_what_is_not_known() -> None:
+    world = world_of("main")
+    assert page_says(await visit(world)) == "Not known."
+    world.hub.publish(part("workers", None))
+    assert page_says(await visit(world)) == "Not known: no store lists workers."
+
+
+def page_says(page: Read) -> str:
+    """What stands where workers would."""
+    return page.text("workers").partition("executions of 24 h ")[2]
 
 
 async def test_a_list_has_pages() -> None:
@@ -220,7 +286,7 @@ async def test_who_may_not_read_sees_what_the_probes_tell() -> None:
     assert world.config is not None
     world.config = replace_section(world, auth=AUTH)
     page = await visit(world)
-    for told in ("main", "users", "orders", "auth (auth)", "1 of 2 connections is down: users"):
+    for told in ("main", "users", "orders", "✗ down auth", "1 of 2 connections is down: users (auth)"):
         assert told in page.text(), told
     for hidden in ("nightly", "SMTP", "mail", "failing", "w1", "db.internal", "password", "18.1", "Ended", "230"):
         assert hidden not in page.html.partition("</style>")[2].partition("</script>")[2], hidden
@@ -285,3 +351,27 @@ async def test_alerts_say_when_they_were_asked_for() -> None:
     world.hub.publish(replace(told, collected_at=time.time() - 7))
     page = await visit(world)
     assert "as of 7 s ago" in page.text("alerts")
+    assert "1 alert fires: Down" in page.text()
+    told = {"runbook_url": "runbooks/Down.md", "dashboard_url": "https://grafana.example/d/x?a=1&b=2"}
+    alert = replace(alert, annotations=told)
+    world.hub.publish(part("alerts", ActiveAlerts((alert,), 1, 0), source="alertmanager"))
+    assert leads(await visit(world)) == ["https://grafana.example/d/x?a=1&b=2"], "a path alone leads nowhere"
+    based = Alerting(alertmanager=remote, runbook_base="https://wiki.example/x/", dashboard_base="https://g.example")
+    world.config = replace_struct(world.config, alerting=based)
+    assert leads(await visit(world)) == ["https://wiki.example/x/runbooks/Down.md", told["dashboard_url"]]
+    odd = replace(alert, annotations={"runbook_url": "javascript:alert(1)", "dashboard_url": "//evil.example"})
+    world.hub.publish(part("alerts", ActiveAlerts((odd,), 1, 0), source="alertmanager"))
+    assert leads(await visit(world)) == ["https://wiki.example/x/javascript:alert(1)", "https://g.example/evil.example"]
+    many = tuple(
+        replace(alert, fingerprint=f"{n}", labels={"alertname": name, "severity": "critical"})
+        for n, name in enumerate(["Down", "Slow", "Down", "Full", "Lost", "Late"])
+    )
+    world.hub.publish(part("alerts", ActiveAlerts(many, 9, 0), source="alertmanager"))
+    page = await visit(world)
+    assert "6 critical alerts fire: Down (2), Slow, Full, and 2 more" in page.text()
+    assert "3 alerts fire" in page.text()
+
+
+def leads(page: Read) -> list[str]:
+    """Where the page leads away from here."""
+    return [link for link in page.links() if not link.startswith(("/", "#", "?"))]

@@ -22,6 +22,8 @@ OPTIONS: Final = (
 )
 #: Width and height of a phone, and of a wide screen.
 PHONE: Final = (390, 844)
+#: Widths of other screens; the first is also that of a wide one at four times the size.
+OTHERS: Final = (320, 640, 768, 2560)
 WIDE: Final = (1440, 900)
 
 
@@ -84,6 +86,10 @@ def look(driver: webdriver.Chrome, url: str, file: Path) -> None:
         assert found == [], f"{url}, {scheme}: {found}"
         resize(driver, width, min(size[1], 5000))
         driver.save_screenshot(str(file.with_name(f"{file.name}-{scheme}.png")))
+    for width in OTHERS:
+        resize(driver, width, 900)
+        found_width = driver.execute_script("return document.documentElement.scrollWidth")
+        assert found_width <= width, f"{url}: {found_width} px wide on a screen of {width}"
     said = [line for line in driver.get_log("browser") if line["level"] in ("WARNING", "SEVERE")]
     # An answer that is an error is one that the page shows; a line is logged for it all the same.
     complaints = [line for line in said if "Failed to load resource" not in line["message"]]

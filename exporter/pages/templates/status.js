@@ -38,7 +38,7 @@ document.addEventListener("DOMContentLoaded", () => {
   };
   const open = () => {
     if (source || document.hidden) return;
-    source = new EventSource("/live");
+    source = new EventSource(page.dataset.live);
     source.addEventListener("changed", update);
     source.onerror = () => {
       lost();
