@@ -15,22 +15,25 @@ _NONE = Figures(counts=(0,) * len(FINAL_STATUSES), retries=0, timed=0, sum=0.0, 
 
 async def statistics_of(context: Context, store: str, seconds: float) -> Statistics:
     """What ended in the last ``seconds``, by task type. HttpError 503 before the store's first poll."""
-    found = await context.history.statistics(store, seconds)
-    return _known(context, store, seconds, found)
+    return polled(await statistics_if_read(context, store, seconds), store)
+
+
+async def statistics_if_read(context: Context, store: str, seconds: float) -> Statistics | None:
+    """The same; None before the store's first poll."""
+    return _known(context, store, seconds, await context.history.statistics(store, seconds))
 
 
 async def worker_statistics_of(context: Context, store: str, seconds: float) -> Statistics:
     """The same by worker."""
-    found = await context.history.workers(store, seconds)
-    return _known(context, store, seconds, found)
+    return polled(_known(context, store, seconds, await context.history.workers(store, seconds)), store)
 
 
-def _known(context: Context, store: str, seconds: float, found: Statistics | None) -> Statistics:
+def _known(context: Context, store: str, seconds: float, found: Statistics | None) -> Statistics | None:
     if found is None and lists_none(context, store):
         return uncounted(seconds)
     if set(Known(context.hub.current, store).outcomes) < set(FINAL_STATUSES):
         return uncounted(seconds)  # some outcomes are not kept: sums and rates of the rest would mislead
-    return polled(found, store)
+    return found
 
 
 def read_at(context: Context, store: str) -> float:

@@ -13,6 +13,7 @@ from exporter.api.alerts import ExportedAlert, exported
 from exporter.api.asking import PERIODS, PeriodAsked, store_asked
 from exporter.api.examples import example
 from exporter.api.from_store import from_store, reads_of
+from exporter.api.known import Known
 from exporter.api.masking import shown_result
 from exporter.api.scheduler_jobs import execution_fields
 from exporter.api.scheduler_metrics import TaskTypeMetrics, metrics_of
@@ -131,7 +132,8 @@ async def _pages(context: Context, store: str, asked: ExportAsked) -> tuple[type
         return TaskTypeMetrics, _metrics(context, store, asked.period)
     pages = await reads_of(context, store).pages()
     if asked.type == "jobs":
-        return ExportedJob, _mapped(pages.jobs(), _job)
+        due = Known(context.hub.current, store).next_runs
+        return ExportedJob, _mapped(pages.jobs(), lambda job: _job(job, due.get(job.id)))
     make = _detailed if asked.details else _execution
     kind = DetailedExecution if asked.details else ExportedExecution
     return kind, _mapped(pages.executions(Wanted(since=time.time() - seconds, results=asked.details)), make)
@@ -160,7 +162,8 @@ async def _alerts(context: Context, since: float) -> Pages:
             return
 
 
-def _job(job: Job) -> ExportedJob:
+def _job(job: Job, due: float | None) -> ExportedJob:
+    """``due``: the next run from cron text and time zone, where the store has none."""
     return ExportedJob(
         id=job.id,
         name=job.name,
@@ -172,7 +175,7 @@ def _job(job: Job) -> ExportedJob:
         timezone=job.time_zone,
         priority=job.priority,
         connection_id=job.connection_id,
-        next_run_at=iso(job.next_run_at),
+        next_run_at=iso(job.next_run_at if job.next_run_at is not None else due),
         created_at=iso(job.created_at),
         updated_at=iso(job.updated_at),
     )

@@ -209,6 +209,13 @@ class Known(msgspec.Struct, frozen=True):
         schedules = self._fresh("schedules", Schedules)
         return next((job for job in schedules.jobs if job.job_id == job_id), None) if schedules is not None else None
 
+    @property
+    def next_runs(self) -> dict[str, float]:
+        """When each recurring job runs next, as far as it is known, by the job's id."""
+        schedules = self._fresh("schedules", Schedules)
+        listed = schedules.jobs if schedules is not None else ()
+        return {job.job_id: job.next_run for job in listed if job.next_run is not None}
+
     def running_of(self, job_id: str) -> list[RunningExecution]:
         """A job's executions that run now, as far as they are listed one by one."""
         return [e for e in self.running.oldest if e.job_id == job_id] if self.running is not None else []

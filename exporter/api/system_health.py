@@ -16,6 +16,7 @@ from aiohttp import web
 
 from exporter.api.asking import StoreAsked, from_state, store_asked
 from exporter.api.chronos import FAMILY
+from exporter.api.counted import statistics_if_read
 from exporter.api.examples import example
 from exporter.api.known import Known, job_numbers
 from exporter.api.system import LIVE_SECONDS
@@ -125,7 +126,7 @@ def endpoints(context: Context) -> list[Endpoint]:
         if config.stores or call.params.store is not None:
             store = store_asked(call.params.store, config)
             known = Known(context.hub.current, store)
-            found = await context.history.statistics(store, LIVE_SECONDS)
+            found = await statistics_if_read(context, store, LIVE_SECONDS)
             database = _database(known)
             scheduler = _scheduler(known, found, config.alerting.thresholds.no_execution_seconds)
         else:

@@ -126,6 +126,8 @@ def test_what_is_known_of_a_job(store: tuple[str, Sidecar]) -> None:
         stats = json.loads(sidecar.get("/api/system/stats").text)["data"]
         assert stats["jobs"]["total"] == 3
         assert set(stats["executions"].values()) == {None}, "unknown is not zero"
+        health = json.loads(sidecar.get("/api/system/health").text)["components"]["scheduler"]
+        assert health == {"status": "healthy", "recentExecutions": None, "pendingJobs": 3}
     else:
         assert (view["name"], view["status"], view["consecutiveFailures"]) == ("fine", "FAILED", 1)
         assert (log["pagination"]["total"], log["logs"][0]["status"]) == (1, "FAILED")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from exporter.stores.profile import named
 Rows = list[dict[str, Any]]
 #: These have one statement about jobs, which cannot disagree with itself.
 ALONE = {"apscheduler", "pg-cron"}
+#: Whose one-time jobs are not found by an id -> how the profile's header says so.
+NOT_FOUND = {"airflow": "is counted among the jobs, but neither found by its id nor exported"}
 
 
 @contextmanager
@@ -64,7 +67,7 @@ def _statuses(rows: Rows, kind: str = "ONE_TIME") -> dict[str, str]:
     return {str(row["id"]): row["status"] for row in rows if row.get("type", "ONE_TIME") == kind}
 
 
-def test_statements_agree_on_every_state(told: dict[str, Rows | None]) -> None:
+def test_statements_agree_on_every_state(told: dict[str, Rows | None], request: pytest.FixtureRequest) -> None:
     assert told["jobs"]
     jobs = _statuses(told["jobs"])
     assert {"RUNNING"} < set(jobs.values()) <= set(JOB_STATUSES)
@@ -77,12 +80,21 @@ def test_statements_agree_on_every_state(told: dict[str, Rows | None]) -> None:
         alone = {str(row["id"]): row["status"] for row in told["job_by_id"]}
         assert alone
         assert alone == {job: status for job, status in every.items() if job in alone}
+        # Those that recur are found in the list of them, too.
+        name = request.node.callspec.params["told"]
+        assert jobs.keys() & alone.keys() == (set() if name in NOT_FOUND else jobs.keys())
     if told["running"] is not None:
         # What runs may be the job itself, or something of its own that names its job.
         running = {
             next((i for i in (str(row["job_id"]), str(row["id"])) if i in jobs), None) for row in told["running"]
         }
         assert running - {None} == {job for job, status in jobs.items() if status == "RUNNING"}
+
+
+@pytest.mark.parametrize("name", NOT_FOUND)
+def test_a_header_says_which_jobs_are_not_found_by_their_ids(name: str) -> None:
+    lines = resources.files("exporter.stores.profiles").joinpath(f"{name}.yaml").read_text().splitlines()
+    assert NOT_FOUND[name] in " ".join(line.removeprefix("# ") for line in lines if line.startswith("#"))
 
 
 def test_no_profile_is_forgotten() -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-from urllib.parse import quote
-
 import psycopg
 import pytest
 from support.polling import until
-from support.sidecar import Sidecar
 
 from contract.answers import ANSWERS, OTHERWISE
-from contract.answers.asking import differing
+from contract.answers.asking import Get, differing
 from contract.conftest import Find
-from contract.contracts import APSCHEDULER, LIVE
+from contract.contracts import APSCHEDULER, LIVE, PG_CRON
 from contract.truth import SECONDS, TRUTHS
 from contract.truth.asking import Database
 from contract.truth.model import Told
@@ -24,22 +20,15 @@ def tables_say(name: str, dsn: str) -> Told:
         return TRUTHS[name](Database(connection))
 
 
-def asked(sidecar: Sidecar, store: str, path: str) -> Any:
-    """The JSON below this path about one store."""
-    answer = sidecar.get(f"{quote(path, safe='/?&=')}{'&' if '?' in path else '?'}store={store}", timeout=30)
-    assert answer.status == 200, f"{path}: {answer.status} {answer.text}"
-    return answer.json
-
-
 @pytest.mark.parametrize("family", ANSWERS)
-@pytest.mark.parametrize("name", [*(contract.name for contract in LIVE), APSCHEDULER.name])
+@pytest.mark.parametrize("name", [*(contract.name for contract in LIVE), APSCHEDULER.name, PG_CRON.name])
 def test_an_answer_is_what_the_tables_say(name: str, family: str, at_work: Find) -> None:
     """Looked at until it is: polls are 2 s apart, and what waits becomes due meanwhile."""
     ask = OTHERWISE.get((name, family), ANSWERS[family])
     dsn, sidecar = at_work(name)
 
     def agrees() -> bool:
-        expected, shown = ask(lambda path: asked(sidecar, name, path), tables_say(name, dsn))
+        expected, shown = ask(Get(sidecar, name), tables_say(name, dsn))
         different = "\n".join(differing(expected, shown))
         assert not different, different
         return True

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from contract.answers import figures, listed
+from contract.answers import exports, figures, health, listed, nativelink, quantiles
 from contract.answers.asking import Get, Pair
 from contract.truth.model import Told
 
 ANSWERS: Final[dict[str, Callable[[Get, Told], Pair]]] = {
+    "system/health": health.system,
     "system/stats": figures.stats,
+    "system/stats of each period": figures.periods,
     "system/stats/live": figures.live,
     "system/workers": figures.workers,
     "jobs/{id}": listed.jobs,
@@ -24,18 +26,24 @@ ANSWERS: Final[dict[str, Callable[[Get, Told], Pair]]] = {
     "v1/monitoring/tasks/executions": listed.executions,
     "v1/monitoring/tasks/{id}/executions": listed.tasks,
     "v1/monitoring/tasks/running": listed.running,
-    "v1/workers": listed.workers,
-    "v1/operations": listed.operations,
-    "v1/scheduler/status": figures.scheduler_status,
-    "v1/scheduler/metrics": figures.scheduler_metrics,
+    "v1/workers": nativelink.workers,
+    "v1/operations": nativelink.operations,
+    "v1/system/health": health.store,
+    "v1/scheduler/status": nativelink.scheduler_status,
+    "v1/scheduler/metrics": nativelink.scheduler_metrics,
     "scheduler-monitoring/status": figures.status,
     "scheduler-monitoring/metrics": figures.metrics,
     "scheduler-monitoring/jobs": listed.history,
     "scheduler-monitoring/errors": listed.errors,
-    "scheduler-monitoring/health": figures.health,
+    "scheduler-monitoring/health": health.components,
     "scheduler-monitoring/dashboard": figures.dashboard,
-    "scheduler-monitoring/export jobs": listed.exported_jobs,
-    "scheduler-monitoring/export executions": listed.exported_executions,
+    "scheduler-monitoring/export jobs": exports.jobs("json"),
+    "scheduler-monitoring/export jobs, CSV": exports.jobs("csv"),
+    "scheduler-monitoring/export executions": exports.executions("json"),
+    "scheduler-monitoring/export executions, CSV": exports.executions("csv"),
+    "scheduler-monitoring/export metrics": exports.metrics("json"),
+    "scheduler-monitoring/export metrics, CSV": exports.metrics("csv"),
+    "metrics' histograms, their quantiles": quantiles.histogram,
 }
 #: Where a scheduler keeps nothing that a family is made of.
 OTHERWISE: Final[dict[tuple[str, str], Callable[[Get, Told], Pair]]] = {

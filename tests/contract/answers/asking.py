@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import quote
+
+from support.exposition import Metrics
+from support.sidecar import Sidecar
 
 from contract.truth.model import Between, Run, Told
 
-#: A path without ``store`` -> the JSON that the sidecar answers for the store in question.
-Get = Callable[[str], Any]
+
+@dataclass(frozen=True)
+class Get:
+    """A sidecar asked about one of its stores."""
+
+    sidecar: Sidecar
+    store: str
+
+    def __call__(self, path: str) -> Any:
+        """The JSON below this path, which has no ``store`` yet; of CSV a dict for each row, None what is empty."""
+        at = f"{quote(path, safe='/?&=')}{'&' if '?' in path else '?'}store={quote(self.store)}"
+        answer = self.sidecar.get(at, timeout=30)
+        # What is unhealthy is told with its status.
+        assert answer.status == 200 or "/health" in path, f"{path}: {answer.status} {answer.text}"
+        if not answer.headers["content-type"].startswith("text/csv"):
+            return answer.json
+        rows = csv.DictReader(io.StringIO(answer.body.decode(), newline=""))
+        return [{name: text or None for name, text in row.items()} for row in rows]
+
+    def metrics(self) -> Metrics:
+        """The page of metrics, about all stores."""
+        return self.sidecar.metrics()
+
+
 #: What the tables say, and what an answer does: compared by ``differing``.
 Pair = tuple[Any, Any]
 #: Sums and times go through doubles, and are told to the millisecond.
@@ -55,6 +84,11 @@ def share(part: int, of: int) -> str:
 def lasting(run: Run) -> float | None:
     """Its duration in seconds."""
     return None if run.began is None else max(0.0, run.ended - run.began)
+
+
+def summed(runs: list[Run]) -> list[Run]:
+    """Those that are in a total: what was cancelled is apart."""
+    return [run for run in runs if run.status != "CANCELLED"]
 
 
 def spans(runs: list[Run], of: Callable[[list[float]], float]) -> Between | None:

@@ -7,39 +7,43 @@ from collections.abc import Sized
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from contract.answers.asking import Get, Pair, counted, mean, moment, retried, share, spans
+from contract.answers.asking import Get, Pair, counted, mean, moment, retried, share, spans, summed
+from contract.answers.quantiles import quantiles
 from contract.truth import families
 from contract.truth.model import LIVE, OUTCOMES, Between, Run, Told
 
 _STATUSES: Final = (*LIVE, "COMPLETED", "FAILED", "CANCELLED")
+#: A period -> how long it is, and the bucket that it begins with (s).
+_PERIODS: Final = {
+    "1h": (3600, 60), "6h": (6 * 3600, 60), "24h": (86400, 60), "7d": (7 * 86400, 3600), "30d": (30 * 86400, 3600),
+}  # fmt: skip
 
 
-def _by_status(told: Told) -> dict[str, int]:
+def by_status(told: Told) -> dict[str, int]:
     found = Counter([*(job.status for job in told.jobs), *(job.status for job in told.recurring)])
     return {status: found[status] for status in _STATUSES}
 
 
 def stats(get: Get, told: Told) -> Pair:
-    shown, by_status, runs = get("/api/system/stats?period=24h")["data"], _by_status(told), _summed(told)
-    hours = Counter(datetime.fromtimestamp(run.ended, UTC).strftime("%Y-%m-%d %H:00") for run in runs)
-    good = Counter(run.task_type for run in runs if run.status == "SUCCESS")
-    types = Counter(run.task_type for run in runs)
+    shown, numbers, runs = get("/api/system/stats?period=24h")["data"], by_status(told), _summed(told)
+    hours = {_hour(run) for run in summed(runs)}
+    types = {run.task_type for run in summed(runs)}
     expected = {
         "jobs": {
             "total": len(told.jobs) + len(told.recurring),
-            "byStatus": by_status,
+            "byStatus": numbers,
             "byType": {"ONE_TIME": len(told.jobs), "RECURRING": len(told.recurring)},
-            "active": sum(by_status[status] for status in ("SCHEDULED", "QUEUED", "RUNNING")),
-            "failed": by_status["FAILED"],
+            "active": sum(numbers[status] for status in ("SCHEDULED", "QUEUED", "RUNNING")),
+            "failed": numbers["FAILED"],
         },
         "executions": _executions(told, runs, "avgDuration", "maxDuration"),
-        "trend": dict(hours),
-        "types": {t: (n, good[t], share(good[t], n), _mean(runs, t)) for t, n in types.items()},
+        "trend": {hour: _shares([run for run in runs if _hour(run) == hour]) for hour in hours},
+        "types": {name: _type([run for run in runs if run.task_type == name]) for name in types},
     }
     return expected, {
         "jobs": shown["jobs"],
         "executions": shown["executions"],
-        "trend": {hour["_id"]: hour["total"] for hour in shown["hourlyTrend"]},
+        "trend": {hour["_id"]: (hour["total"], hour["success"], hour["failed"]) for hour in shown["hourlyTrend"]},
         "types": {
             row["taskType"]: (row["count"], row["successCount"], row["successRate"], row["avgDuration"])
             for row in shown["executionsByTaskType"]
@@ -47,8 +51,34 @@ def stats(get: Get, told: Told) -> Pair:
     }
 
 
-def _mean(runs: list[Run], task_type: str) -> Between | None:
-    return spans([run for run in runs if run.task_type == task_type], mean)
+def _hour(run: Run) -> str:
+    return datetime.fromtimestamp(run.ended, UTC).strftime("%Y-%m-%d %H:00")
+
+
+def _shares(runs: list[Run]) -> tuple[int, int, int]:
+    """All, successes and failures, those cancelled left out."""
+    return len(summed(runs)), counted(runs)["success"], sum(run.failed for run in runs)
+
+
+def _type(runs: list[Run]) -> tuple[Any, ...]:
+    """A duration is also one of what was cancelled."""
+    total, good, _ = _shares(runs)
+    return total, good, share(good, total), spans(runs, mean)
+
+
+def periods(get: Get, told: Told) -> Pair:
+    """What ended in each period, which begins at a whole minute or hour, so that it is as much longer."""
+    runs = summed(_summed(told))
+
+    def ended(seconds: float) -> int:
+        return sum(run.ended > told.now - seconds for run in runs)
+
+    expected, shown = {}, {}
+    for period, (seconds, bucket) in _PERIODS.items():
+        most = Between(low=ended(seconds - families.AGE), high=ended(seconds + bucket + families.AGE))
+        expected[period] = most if _whole(told) else None
+        shown[period] = get(f"/api/system/stats?period={period}")["data"]["executions"]["total"]
+    return expected, shown
 
 
 def _whole(told: Told) -> bool:
@@ -74,26 +104,26 @@ def _executions(told: Told, runs: list[Run], average: str, longest: str) -> dict
     return expected if _whole(told) else dict.fromkeys(expected)
 
 
-def _running(told: Told) -> int:
+def running(told: Told) -> int:
     """What runs; where only jobs are listed those that are called running."""
-    return _by_status(told)["RUNNING"] if told.running is None else len(told.running)
+    return by_status(told)["RUNNING"] if told.running is None else len(told.running)
 
 
 def live(get: Get, told: Told) -> Pair:
-    shown, runs = get("/api/system/stats/live"), told.runs or []
+    shown, runs = get("/api/system/stats/live"), summed(told.runs or [])
     # Counted from a whole minute on.
     sure = [run for run in runs if run.ended > told.now - 295]
     most = [run for run in runs if run.ended > told.now - 380]
     expected = {
-        "running": _running(told),
-        "scheduled": _by_status(told)["SCHEDULED"],
-        "last5min": _between(told, len(sure), len(most)),
-        "failedLast5min": _between(told, sum(run.failed for run in sure), sum(run.failed for run in most)),
+        "running": running(told),
+        "scheduled": by_status(told)["SCHEDULED"],
+        "last5min": between(told, len(sure), len(most)),
+        "failedLast5min": between(told, sum(run.failed for run in sure), sum(run.failed for run in most)),
     }
     return expected, {"running": shown["running"], "scheduled": shown["scheduled"], **shown["executions"]}
 
 
-def _between(told: Told, low: int, high: int) -> Between | None:
+def between(told: Told, low: int, high: int) -> Between | None:
     return Between(low=low, high=high) if _whole(told) else None
 
 
@@ -119,17 +149,11 @@ def workers(get: Get, told: Told) -> Pair:
     }
 
 
-def health(get: Get, told: Told) -> Pair:
-    shown = get("/api/scheduler-monitoring/health")
-    stores = [one for one in shown["components"] if one["name"].startswith("store")]
-    return {"healthy"}, {one["status"] for one in stores}
-
-
 def status(get: Get, told: Told) -> Pair:
     shown = get("/api/scheduler-monitoring/status")
     expected = {
-        "jobs": _by_status(told),
-        "running": _running(told),
+        "jobs": by_status(told),
+        "running": running(told),
         "stuck": None if told.running is None else int(sum((families.stuck(told) or {}).values())),  # type: ignore[arg-type]
         "overdue": int(families.overdue_jobs(told)[()]),  # type: ignore[arg-type]
         "up": [True],
@@ -140,19 +164,33 @@ def status(get: Get, told: Told) -> Pair:
     }
 
 
+def measured(told: Told, runs: list[Run]) -> dict[str, Any]:
+    """A day's executions with quantiles; a day has at most a minute more."""
+    figures = _executions(told, runs, "avgDurationMs", "maxMs")
+    minutes, total = 24 * 60, len(summed(runs))
+    rate = Between(low=total / (minutes + 1), high=total / minutes)
+    found = {**figures, **quantiles(runs), "perMinute": rate}
+    return found if _whole(told) else dict.fromkeys(found)
+
+
+def by_task_type(told: Told) -> dict[str, dict[str, Any]]:
+    """The same of each."""
+    runs = _summed(told)
+    types = {run.task_type for run in runs}
+    return {name: measured(told, [run for run in runs if run.task_type == name]) for name in types}
+
+
 def metrics(get: Get, told: Told) -> Pair:
     shown, runs = get("/api/scheduler-monitoring/metrics?period=24h"), _summed(told)
-    keys = ("total", "success", "failed", "timeout", "cancelled", "retries", "successRate", "avgDurationMs", "maxMs")
-    types = {run.task_type: [other for other in runs if other.task_type == run.task_type] for run in runs}
     states = Counter(worker.state(told.now) for worker in told.workers or ())
     unknown = told.workers is None
     return {
-        "executions": _executions(told, runs, "avgDurationMs", "maxMs"),
-        "types": {name: _executions(told, mine, "avgDurationMs", "maxMs")["failed"] for name, mine in types.items()},
+        "executions": measured(told, runs),
+        "types": by_task_type(told),
         "workers": {name: None if unknown else states[name] for name in ("active", "lost")},
     }, {
-        "executions": {key: shown["executions"][key] for key in keys},
-        "types": {row["taskType"]: row["failed"] for row in shown["byTaskType"]},
+        "executions": shown["executions"],
+        "types": {row.pop("taskType"): row for row in shown["byTaskType"]},
         "workers": {name: shown["workers"][name] for name in ("active", "lost")},
     }
 
@@ -161,37 +199,13 @@ def dashboard(get: Get, told: Told) -> Pair:
     shown = get("/api/scheduler-monitoring/dashboard")
     failing = sorted((families.failures(told) or {}).items(), key=lambda item: -float(item[1]))  # type: ignore[arg-type]
     return {
-        "running": _running(told),
+        "running": running(told),
+        "executions": measured(told, _summed(told)),
         "failures": {labels[0]: n for labels, n in failing},
         "overdue": {labels[0] for labels in families.overdue(told)},
     }, {
         "running": shown["status"]["running"],
+        "executions": shown["metrics"]["executions"],
         "failures": {job["jobId"]: job["consecutiveFailures"] for job in shown["topFailures"]},
         "overdue": {job["jobId"] for job in shown["overdue"]},
     }
-
-
-def _operations(told: Told) -> dict[str, int | None]:
-    ready = sum(int(n) for (_, state), n in families.queue_jobs(told).items() if state == "ready")  # type: ignore[arg-type]
-    numbers = {"queued": ready, "executing": _running(told), "completed": _number(told.runs)}
-    return {"total": sum(n for n in numbers.values() if n is not None), **numbers}
-
-
-def _states(told: Told) -> dict[str, int | None]:
-    states = Counter(worker.state(told.now) for worker in told.workers or ())
-    numbers = {"total": len(told.workers or ()), **{name: states[name] for name in ("active", "paused", "draining")}}
-    return dict.fromkeys(numbers) if told.workers is None else {**numbers}
-
-
-def scheduler_metrics(get: Get, told: Told) -> Pair:
-    shown = get("/api/v1/scheduler/metrics")
-    return {"workers": _states(told), "operations": _operations(told)}, {
-        name: shown[name] for name in ("workers", "operations")
-    }
-
-
-def scheduler_status(get: Get, told: Told) -> Pair:
-    shown = get("/api/v1/scheduler/status")
-    both = {"workers": _states(told), "operations": _operations(told)}
-    expected = {f"{name}_{what}": n for what, numbers in both.items() for name, n in numbers.items()}
-    return expected, {name: n for name, n in shown.items() if name != "uptime_seconds"}

@@ -45,18 +45,6 @@ def history(get: Get, told: Told) -> Pair:
     return _ended(_newest(told, 100)), _shown(shown["items"])
 
 
-def exported_executions(get: Get, told: Told) -> Pair:
-    return _ended(told.runs or []), _shown(get("/api/scheduler-monitoring/export?type=executions&period=24h"))
-
-
-def exported_jobs(get: Get, told: Told) -> Pair:
-    expected = {job.id: (job.task_type, job.status, "ONE_TIME") for job in told.jobs}
-    expected |= {job.id: (job.task_type, job.status, "RECURRING") for job in told.recurring}
-    shown = get("/api/scheduler-monitoring/export?type=jobs")
-    assert len(shown) == len({job["id"] for job in shown}), "each once"
-    return expected, {job["id"]: (job["taskType"], job["status"], job["type"]) for job in shown}
-
-
 def errors(get: Get, told: Told) -> Pair:
     """Groups are made of messages: that a scheduler keeps none is the truth module's business to say."""
     items = get("/api/scheduler-monitoring/errors?period=24h&limit=100")["items"]
@@ -83,27 +71,6 @@ def running(get: Get, told: Told) -> Pair:
     return {one.job: (one.task_type, whole(one.began)) for one in told.running or ()}, {
         str(e["id"]): (e["task_type"], whole(moment(e["execution_started_at"]))) for e in shown
     }
-
-
-def workers(get: Get, told: Told) -> Pair:
-    """Those that nobody writes down are none."""
-    busy = Counter(one.worker for one in told.running or ())
-    return {worker.id: (whole(worker.seen), busy[worker.id]) for worker in told.workers or ()}, {
-        worker["id"]: (worker["last_update_timestamp"], len(worker["running_operations"]))
-        for worker in get("/api/v1/workers")
-    }
-
-
-def operations(get: Get, told: Told) -> Pair:
-    expected = Counter((job.id, "Queued", None) for job in told.jobs if job.ready(told.now))
-    expected += Counter((job.id, "Queued", None) for job in told.listed if job.ready(told.now))
-    expected += Counter((one.job, "Executing", whole(one.began)) for one in told.running or ())
-    expected += Counter((run.job, "Completed", None) for run in told.runs or ())
-    shown = get("/api/v1/operations?limit=10000")
-    return expected, Counter(
-        (o["client_operation_id"], o["stage"], o["load_timestamp"] if o["stage"] == "Executing" else None)
-        for o in shown
-    )
 
 
 def _some(told: Told) -> list[str]:

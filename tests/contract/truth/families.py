@@ -17,7 +17,7 @@ Series = dict[Labels, Value]
 #: A gauge may be so old (s): polls are 2 s apart, and the machine is busy.
 AGE: Final = 20.0
 _ENDED: Final = ("COMPLETED", "FAILED", "CANCELLED")
-_BOUNDS: Final = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 14400)
+BOUNDS: Final = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 14400)
 
 
 def _summed(pairs: Iterable[tuple[Labels, int]], zeros: Iterable[Labels] = ()) -> Series:
@@ -90,7 +90,7 @@ def _histogram(told: Told, span: Callable[[Run], float | None], *fields: str) ->
     for run in told.runs or ():
         if (most := span(run)) is not None:
             sure, kind, most = run.passing.isdisjoint(fields), run.task_type, max(0.0, most)
-            for bound in _BOUNDS:
+            for bound in BOUNDS:
                 _add(
                     found, (kind, "bucket", f"{bound:.1f}"), low=sure and most <= bound, high=not sure or most <= bound
                 )

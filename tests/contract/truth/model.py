@@ -26,6 +26,10 @@ class Between:
     def __add__(self, other: Between) -> Between:
         return Between(low=self.low + other.low, high=self.high + other.high)
 
+    def widened(self, share: float) -> Between:
+        """With room for an error of this share."""
+        return Between(low=self.low * (1 - share), high=self.high * (1 + share))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
