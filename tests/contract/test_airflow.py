@@ -10,6 +10,7 @@ from support.polling import until
 from support.postgres import Database
 from support.schedulers import Driven
 
+from contract.answers import ANSWERS, agree
 from contract.conftest import Observed, watched
 from contract.contracts import AIRFLOW
 from contract.truth import compare
@@ -48,5 +49,7 @@ def test_each_try_of_a_task_is_counted_once(database: Database, tmp_path: Path) 
             assert counter.ask("running").by_task_type["endless.long"].running == 1
             differences = compare(AIRFLOW.name, database.dsn, sidecar)
             assert not {family: lines for family, lines in differences.items() if lines}
+            for family in ANSWERS:
+                agree(AIRFLOW.name, family, database.dsn, sidecar)
     finally:
         driven.crash()

@@ -9,8 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+import psycopg
+from support.polling import until
+from support.sidecar import Sidecar
+
 from contract.answers import exports, figures, health, listed, nativelink, quantiles
-from contract.answers.asking import Get, Pair
+from contract.answers.asking import Get, Pair, differing
+from contract.truth import SECONDS, TRUTHS
+from contract.truth.asking import Database
 from contract.truth.model import Told
 
 ANSWERS: Final[dict[str, Callable[[Get, Told], Pair]]] = {
@@ -27,7 +33,9 @@ ANSWERS: Final[dict[str, Callable[[Get, Told], Pair]]] = {
     "v1/monitoring/tasks/{id}/executions": listed.tasks,
     "v1/monitoring/tasks/running": listed.running,
     "v1/workers": nativelink.workers,
+    "v1/workers/{id}": nativelink.one_worker,
     "v1/operations": nativelink.operations,
+    "v1/operations/{id}": nativelink.one_operation,
     "v1/system/health": health.store,
     "v1/scheduler/status": nativelink.scheduler_status,
     "v1/scheduler/metrics": nativelink.scheduler_metrics,
@@ -43,9 +51,27 @@ ANSWERS: Final[dict[str, Callable[[Get, Told], Pair]]] = {
     "scheduler-monitoring/export executions, CSV": exports.executions("csv"),
     "scheduler-monitoring/export metrics": exports.metrics("json"),
     "scheduler-monitoring/export metrics, CSV": exports.metrics("csv"),
-    "metrics' histograms, their quantiles": quantiles.histogram,
+    "/metrics quantiles of histograms": quantiles.histogram,
 }
 #: Where a scheduler keeps nothing that a family is made of.
 OTHERWISE: Final[dict[tuple[str, str], Callable[[Get, Told], Pair]]] = {
     ("procrastinate", "scheduler-monitoring/errors"): listed.no_errors,
+    ("airflow", "scheduler-monitoring/errors"): listed.no_errors,
 }
+
+
+def agree(name: str, family: str, dsn: str, sidecar: Sidecar) -> None:
+    """Look until an answer is what the tables say: polls are 2 s apart, and what waits becomes due meanwhile.
+
+    AssertionError with the differences that there still are then.
+    """
+    ask = OTHERWISE.get((name, family), ANSWERS[family])
+
+    def same() -> bool:
+        with psycopg.connect(dsn) as connection:
+            told = TRUTHS[name](Database(connection))
+        different = "\n".join(differing(*ask(Get(sidecar, name), told)))
+        assert not different, different
+        return True
+
+    until(same, SECONDS, f"{name}: {family}", every=0.5)

@@ -25,7 +25,7 @@ class Get:
 
     def __call__(self, path: str) -> Any:
         """The JSON below this path, which has no ``store`` yet; of CSV a dict for each row, None what is empty."""
-        at = f"{quote(path, safe='/?&=')}{'&' if '?' in path else '?'}store={quote(self.store)}"
+        at = f"{quote(path, safe='/?&=%')}{'&' if '?' in path else '?'}store={quote(self.store)}"
         answer = self.sidecar.get(at, timeout=30)
         # What is unhealthy is told with its status.
         assert answer.status == 200 or "/health" in path, f"{path}: {answer.status} {answer.text}"

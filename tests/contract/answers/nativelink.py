@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from urllib.parse import quote
 
 from contract.answers.asking import Get, Pair, whole
 from contract.answers.figures import running
@@ -17,6 +18,23 @@ def workers(get: Get, told: Told) -> Pair:
         worker["id"]: (worker["last_update_timestamp"], len(worker["running_operations"]))
         for worker in get("/api/v1/workers")
     }
+
+
+def one_worker(get: Get, told: Told) -> Pair:
+    """The same of each alone."""
+    busy = Counter(one.worker for one in told.running or ())
+    expected = {worker.id: (whole(worker.seen), busy[worker.id]) for worker in told.workers or ()}
+    alone = [get(f"/api/v1/workers/{quote(name, safe='')}") for name in expected]
+    return expected, {one["id"]: (one["last_update_timestamp"], len(one["running_operations"])) for one in alone}
+
+
+def one_operation(get: Get, told: Told) -> Pair:
+    """One of each stage, as the list has it: what executions are called there no truth tells."""
+    listed = {row["stage"]: row for row in get("/api/v1/operations?limit=10000")}
+    alone = {stage: get(f"/api/v1/operations/{quote(row['operation_id'], safe='')}") for stage, row in listed.items()}
+    stages = {"Executing": told.running, "Completed": told.runs}
+    assert {stage for stage, rows in stages.items() if rows} <= alone.keys()
+    return listed, alone
 
 
 def operations(get: Get, told: Told) -> Pair:

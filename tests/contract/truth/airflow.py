@@ -50,6 +50,7 @@ def told(db: Database) -> Told:
             )
             for dag in db.rows("SELECT dag_id, is_paused, next_dagrun_create_after FROM dag WHERE NOT is_stale")
         ],
+        by_id=False,  # as the profile's header says
     )  # fmt: skip
 
 

@@ -115,7 +115,8 @@ class Recurring:
 class Told:
     """All that the tables say at ``now``, the server's clock. ``outcomes`` are those that they can tell.
 
-    ``listed`` are recurring jobs where the store lists them among what waits.
+    ``listed`` are recurring jobs where the store lists them among what waits. ``by_id``: one-time jobs are found by
+    their ids, and exported.
     """
 
     now: float
@@ -126,6 +127,7 @@ class Told:
     workers: list[Worker] | None = None
     outcomes: tuple[str, ...] = OUTCOMES
     listed: tuple[Job, ...] = ()
+    by_id: bool = True
 
 
 def cron(minute: int | None, hour: int | None, after: float) -> float:
