@@ -132,19 +132,21 @@ class Account:
         rows = staged.distinct(rows)
         old = [row[0] for row in rows if row[1] <= counted_to]
         known = self._known(old) if old else {}
-        # What is known and has not moved need not be written again.
-        kept = [(row[0], row[1]) for row in rows if row[1] > keep_above and known.get(row[0]) != row[1]]
+        found = len(rows)
+        if known:
+            # A key that lies higher now than when it was counted has ended once more since.
+            rows = [row for row in rows if row[1] > known.get(row[0], -math.inf)]
+        kept = [(row[0], row[1]) for row in rows if row[1] > keep_above]
         if kept:
             # One transaction: by itself each row would be one, at twenty times the cost.
             self._db.execute("BEGIN")
             with self._db:
                 self._db.executemany(f"INSERT INTO temp.staged VALUES ({self.id}, ?, ?)", kept)
-        if known:
-            staged.duplicate += len(known)
-            rows = [row for row in rows if row[0] not in known]
+        again = found - len(rows)
+        staged.duplicate += again
         staged.rows += len(rows)
         if count:
-            staged.late += len(old) - len(known)
+            staged.late += len(old) - again
         staged.take(rows, self.book, now, history=False)
 
     def _known(self, keys: list[str]) -> dict[str, Position]:

@@ -7,6 +7,7 @@ sticky; those that come when the budget is spent add to one whose labels are all
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
@@ -186,13 +187,15 @@ class _Writer:
             db.execute("DELETE FROM pack_seen WHERE query = ?", (query,))
         rows = {row[0]: row for row in part.rows}  # a JOIN may repeat a row
         known = self._seen(db, query, [key for key, row in rows.items() if row[1] <= part.counted_to])
+        # A key that lies higher now than when it was counted has come once more since.
+        fresh = [row for key, row in rows.items() if row[1] > known.get(key, -math.inf)]
         changed: set[tuple[str, Labels]] = set()
         for metric in self._book.metrics:
             for labels in (*metric.from_zero, *part.also.get(metric.name, ())):
                 self._slot(series, metric, labels, changed)
         if part.count:
-            self._add(series, (row for key, row in rows.items() if key not in known), changed)
-        _keep(db, query, ((k, r[1]) for k, r in rows.items() if r[1] > part.after.floor and known.get(k) != r[1]))
+            self._add(series, fresh, changed)
+        _keep(db, query, ((row[0], row[1]) for row in fresh if row[1] > part.after.floor))
         cursor = self._bounded(db, query, part.after)
         self._save(db, query, series, changed)
         text = msgspec.json.encode(cursor).decode()

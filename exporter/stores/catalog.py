@@ -89,6 +89,15 @@ async def exactness(transaction: Transaction, wrapped: Wrapped, server: Server, 
     return Exactness(reasons=tuple(reasons))
 
 
+async def untracked(transaction: Transaction, late_window: float) -> list[str]:
+    """The roles that hide when their transactions begin, each as what it stands for, in words."""
+    return [
+        f"sessions of role {role!r} have track_activities off: a stamp drawn more than late_window ({late_window:g} s)"
+        f" before its transaction's first write would be missed. ALTER ROLE ... SET track_activities = on"
+        for (role,) in await transaction.fetch("server", statement("untracked"))
+    ]
+
+
 async def _sequence_cache(transaction: Transaction, wrapped: Wrapped) -> int:
     origin = await transaction.column_origin(wrapped.source("executions"), wrapped.cursor.column)
     if origin is None:

@@ -10,6 +10,7 @@ clock or before the transaction began.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -106,11 +107,12 @@ def plan_times(before: CursorState | None, now: float, sessions: Iterable[Sessio
 
 
 def _clock_doubt(before: CursorState | None, now: float, late_window: float) -> str | None:
-    if before is None or now >= before.read_at - late_window:
+    # The floor stays until the clock has reached it again, however often we are started meanwhile.
+    if before is None or now >= max(before.read_at - late_window, before.floor):
         return None
     return (
-        f"the server's clock went back by {before.read_at - now:.0f} s, more than late_window ({late_window:g} s): what"
-        f" ends before it is {before.floor:.0f} (Unix time) again is not counted"
+        f"the server's clock was set back, further than late_window ({late_window:g} s): what ends before it is"
+        f" {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(before.floor))} again is not counted"
     )
 
 

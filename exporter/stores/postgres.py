@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from exporter.config.model import PostgresStore, Retention
 from exporter.domain import Backfill as Progress
-from exporter.domain import Counts, Exactness, Executions, Schedules, Workers
+from exporter.domain import Counts, Executions, Schedules, Workers
 from exporter.errors import ExporterError, LedgerError, StateUnavailable, StoreError, StoreUnavailable
 from exporter.instruments import QueryInstruments
 from exporter.ledger.identity import Identity
@@ -31,6 +31,7 @@ from exporter.stores.catalog import Server
 from exporter.stores.checking.sliced import sliced
 from exporter.stores.connections import StoreConnections
 from exporter.stores.credentials import StoreCredentials
+from exporter.stores.proof import Proof
 from exporter.stores.queries import RECURRING_LISTED, RUNNING_COLUMNS, WORKER_COLUMNS, Wrapped
 from exporter.stores.reader import Reader, oldest_open
 from exporter.stores.reads import Reads
@@ -90,7 +91,7 @@ class Store:
         self._identity: Identity | None = None
         self._wrapped: Wrapped | None = None
         self._reader: Reader | None = None
-        self._exactness = Exactness()
+        self._proof = Proof(config)
         self._backfill: Backfill | None = None
         self._recurring: frozenset[str] | None = None
         self._first_seen: dict[str, float] = {}
@@ -205,11 +206,8 @@ class Store:
                 )
             self._wrapped = wrapped
             self._tell_profile(profile.name)
-        if self._wrapped.has("executions"):
-            exactness = await catalog.exactness(transaction, self._wrapped, server, self.config)
-            if exactness != self._exactness:
-                self._exactness = exactness
-                log.warning("counting is not provably exact", store=self.config.name, reasons=exactness.reasons)
+        if self._reader is not None:
+            await self._proof.look(transaction, self._wrapped, server, self._reader)
 
     def _tell_profile(self, name: str) -> None:
         """Say which profile the store turned out to have."""
@@ -229,10 +227,11 @@ class Store:
             counts, more = await self._reader.poll(
                 transaction, self._pids(), task_types, self._recurring or frozenset()
             )
+            await self._proof.look_again(transaction, wrapped, self._reader)
         state = self._reader.state
         value = Executions(
             counts=counts,
-            exactness=self._exactness_now(wrapped),
+            exactness=self._proof.now(wrapped, self._reader, self._rows),
             caught_up=not more,
             cursor_time=counts.upto if wrapped.cursor.kind != "id" else counts.read_at,
             oldest_open=oldest_open(state),
@@ -281,15 +280,6 @@ class Store:
         rest = seconds / self.config.max_db_load - seconds
         wait = None if value.complete else max(MIN_WAIT, rest)
         return Collected(value=value, load_seconds=seconds, wait=wait)
-
-    def _exactness_now(self, wrapped: Wrapped) -> Exactness:
-        if self._reader is None:
-            return self._exactness
-        reasons = [*self._exactness.reasons, *self._reader.doubts]
-        if unknown := self._rows.unknown_statuses:
-            told = ", ".join(sorted(unknown))
-            reasons.append(f"profile {wrapped.profile.name!r} gives statuses that mean nothing: {told}")
-        return Exactness(reasons=tuple(reasons))
 
     async def _workers(self, wrapped: Wrapped) -> Collected:
         if not wrapped.has("workers"):

@@ -150,7 +150,7 @@ class Reader:
                 recurring=recurring,
             )
             if self.state.floor > after.floor:
-                self._doubt(
+                self.doubt(
                     f"a transaction is open for so long that {KEYS_KEPT:,} executions ended meanwhile: what it adds at"
                     f" or below {self.state.floor} is not looked for"
                 )
@@ -207,10 +207,11 @@ class Reader:
     async def _plan(self, transaction: Transaction, own_pids: Iterable[int]) -> tuple[Reading, Position]:
         reading = await plan(transaction, self._wrapped, self.state, own_pids, self._late_window)
         if reading.doubt is not None:
-            self._doubt(reading.doubt)
+            self.doubt(reading.doubt)
         return reading, reading.low
 
-    def _doubt(self, reason: str) -> None:
+    def doubt(self, reason: str) -> None:
+        """Say once, up to its colon, what makes the counts unprovable from now on."""
         if reason.partition(":")[0] not in {known.partition(":")[0] for known in self.doubts}:
             self.doubts = (*self.doubts[-4:], reason)
             log.warning("executions may have been missed", store=self._store, reason=reason)

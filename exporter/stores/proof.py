@@ -1,0 +1,67 @@
+"""Whether a store's executions are provably counted once: looked at with each connection, and again while it lasts.
+
+Rights, settings and the server's role change under an open connection, and a proof that no longer holds has to be said.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import structlog
+
+from exporter.config.model import PostgresStore
+from exporter.domain import Exactness
+from exporter.stores import catalog
+from exporter.stores.catalog import Server
+from exporter.stores.queries import Wrapped
+from exporter.stores.reader import Reader
+from exporter.stores.rows import ExecutionRows
+from exporter.stores.session import Transaction
+
+log = structlog.get_logger(component="store")
+
+#: Seconds between two looks over one connection.
+LOOK_SECONDS: Final = 60.0
+
+
+class Proof:
+    """What stands against the exactness of one store's counts."""
+
+    def __init__(self, config: PostgresStore) -> None:
+        self._config = config
+        self._found = Exactness()
+        self._next_look = 0.0
+
+    async def look(self, transaction: Transaction, wrapped: Wrapped, server: Server, reader: Reader) -> None:
+        """Ask the store, and say what has changed.
+
+        In one transaction with a poll only after it: PostgreSQL shows a transaction the sessions as they were when it
+        first asked for them, and a poll has to see those that are open after it has read the clock.
+        """
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        found = await catalog.exactness(transaction, wrapped, server, self._config)
+        if wrapped.cursor.kind != "id":
+            # Pools come and go: one such session is enough, and it is said once.
+            for doubt in await catalog.untracked(transaction, self._config.counting.late_window):
+                reader.doubt(doubt)
+        if found == self._found:
+            return
+        self._found = found
+        if found.exact:
+            log.info("nothing stands against exact counting any more", store=self._config.name)
+        else:
+            log.warning("counting is not provably exact", store=self._config.name, reasons=found.reasons)
+
+    async def look_again(self, transaction: Transaction, wrapped: Wrapped, reader: Reader) -> None:
+        """Now and then, after a poll."""
+        if time.monotonic() >= self._next_look:
+            await self.look(transaction, wrapped, await catalog.server(transaction), reader)
+
+    def now(self, wrapped: Wrapped, reader: Reader, rows: ExecutionRows) -> Exactness:
+        """What is known to stand against exactness now."""
+        reasons = [*self._found.reasons, *reader.doubts]
+        if unknown := rows.unknown_statuses:
+            told = ", ".join(sorted(unknown))
+            reasons.append(f"profile {wrapped.profile.name!r} gives statuses that mean nothing: {told}")
+        return Exactness(reasons=tuple(reasons))
