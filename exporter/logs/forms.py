@@ -18,7 +18,7 @@ Rewrite = Callable[[str], str]
 #: Words whose value is a secret wherever it stands: ``WORD=value``, ``"word": "value"``, ``--word value``.
 WORDS: Final = (
     r"(?:(?<![A-Za-z])pass(?:[_-]?(?:phrase|code))?|password|passwd|passphrase|(?<![A-Za-z])pwd"
-    r"|secret(?:[_-]?(?:access[_-]?)?key|[_-]?id)?|(?<!nexpected )token|credentials?"
+    r"|secret(?:[_-]?(?:access[_-]?)?key(?:[_-]?base)?|[_-]?id)?|rediscli_auth|(?<!nexpected )token|credentials?"
     r"|(?:api|access|private|account|auth|encryption|signing|master|license)[_-]?key"
     r"|shared[_-]?access[_-]?(?:key|signature)|x-amz-signature|(?:php|j)sessid|jsessionid|connect\.sid|(?<=[?&])sig)"
     r"(?![A-Za-z])"
@@ -31,19 +31,41 @@ _SENTENCE: Final = (
 _QUOTED: Final = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\\\"(?:[^\"\\]|\\[^\"])*\\\"|[\"'][^\"'\n]*\Z"
 _BARE: Final = r"[^\s,;&\"']+"
 _ASSIGNED: Final = re.compile(
-    rf"(?i)({WORDS}(?:\\?[\"'])?(?:\s{{0,3}}=>?|\s{{0,3}}:=|\s{{0,3}}:(?!:))\s{{0,3}}){_SENTENCE}({_QUOTED}|{_BARE})"
+    rf"(?i)({WORDS}(?:\\?[\"'])?(?:\s{{0,3}}=>?|\s{{0,3}}:=|\s{{0,3}}:(?!:))\s{{0,3}})(?!{REDACTED}@){_SENTENCE}({_QUOTED}|{_BARE})"
 )
+#: ``{"name": "DB_PASSWORD", "value": "x"}``, ``<add key="ApiKey" value="x"/>``
+_NAMED: Final = re.compile(
+    rf"(?i)(\b(?:name|key)(?:\\?[\"'])?\s{{0,3}}[:=]\s{{0,3}}(?P<quote>\\?[\"']|)[\w.:-]{{0,60}}?{WORDS}(?P=quote)[,\s]{{1,20}}"
+    rf"(?:\\?[\"'])?value(?:\\?[\"'])?\s{{0,3}}[:=]\s{{0,3}})({_QUOTED}|{_BARE})"
+)
+#: ``ALTER ROLE app PASSWORD 'x'``, MySQL's ``IDENTIFIED BY 'x'``
+_STATEMENT: Final = re.compile(rf"(?i)(\b(?:password|identified\s{{1,3}}by)\s{{1,3}})({_QUOTED})")
 _OPTION: Final = re.compile(rf"(?i)(--[a-z-]{{0,30}}?{WORDS}\s+)({_QUOTED}|[^\s-]\S*)")
-_LOGIN_OPTION: Final = re.compile(r"(?<!\S)(-u\s*|--user[ =])([^\s:\"']+):\S+")
+_LOGIN_OPTION: Final = re.compile(
+    r"(?<!\S)((?:-u\s*|--user[ =])(?:(?P<quote>[\"'])(?=[^\n]{0,300}(?P=quote)))?[^\s:\"']+:)"
+    r"(?(quote).+?(?=(?P=quote))|\S+)"
+)
+#: Programs that take a password as an option of one letter.
+_PROGRAM_OPTION: Final = re.compile(
+    rf"(\b(?:redis-cli|valkey-cli)\b[^\n|;&]{{0,200}}?\s-a\s+|\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\n|;&]{{0,200}}?\s-p"
+    rf"|\bsshpass\s+-p\s*)({_QUOTED}|[^\s\"']+)"
+)
 _ELEMENT: Final = re.compile(rf"(?i)(<[\w:.-]{{0,40}}?{WORDS}>)[^<]+(?=</)")
 _USERINFO: Final = re.compile(r"(://[^\s/@:]*:)(?!\d{1,5}/)(?:(?!://)[^\s@])*(?:@[^\s@/,]*(?=@))*@")
-_LONE_USERINFO: Final = re.compile(r"(://)[0-9a-f]{32}(?=@)")
+#: A key alone, and no user's name: in hexadecimal, or long and of letters of both cases and digits.
+_LONE_USERINFO: Final = re.compile(
+    r"(://)(?:[0-9a-f]{32,}|(?=[a-zA-Z]{0,60}\d)(?=[a-z\d]{0,60}[A-Z])(?=[A-Z\d]{0,60}[a-z])[A-Za-z0-9]{20,})(?=@)"
+)
+#: Go's ``user:password@tcp(host:3306)/db``.
+_NETWORK: Final = re.compile(r"(?<![\w/:])([\w.-]{1,64}:)[^\s@/]{1,200}(?=@(?:tcp|tcp6|unix)\()")
 _ORACLE: Final = re.compile(r"\b(\w{1,30})/[^\s/@]{1,60}(?=@//?[\w.])")
 _PEM: Final = re.compile(r"-----BEGIN ([A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
 _HEADER: Final = re.compile(r"(?i)\b((?:set-)?cookie\\?[\"']?\s*:\s*\\?[\"']?)(?=[^\s=;\"']+=)[^\r\n\"']+")
 _AUTHORIZATION: Final = re.compile(
     r"(?i)(authorization\\?[\"']?\s*[:=]\s*\\?[\"']?"
-    r"(?:(?P<digest>digest\s+)|(?P<scheme>(?:basic|bearer|token|negotiate|ntlm|api-?key|hmac|splunk|aws4-hmac-sha256)\s+))?)"
+    r"(?:(?P<digest>digest\s+)|(?P<scheme>(?:basic|bearer|token|negotiate|ntlm|api-?key|hmac|splunk|aws4-hmac-sha256"
+    # any other word before what looks like a key
+    r"|[a-z][\w-]{1,20}(?=\s+[^\s\"',;]{0,100}\d)(?=\s+[^\s\"',;]{16}))\s+))?)"
     r"(?:(?(digest)[^\r\n]+|(?(scheme)[^\r\n\"']+|[^\s\"',;]{16,})))"
 )
 _BEARER: Final = re.compile(r"(?i)\b(bearer\s+)(?=[\w.~+/-]{0,200}[\d=]|[\w.~+/-]{32})[\w.~+/-]{8,}=*")
@@ -55,11 +77,11 @@ _TOKEN: Final = re.compile(
     r"|AIza[\w-]{35}|ya29\.[\w.-]{20,}|GOCSPX-[\w-]{20,}|1//0[\w-]{20,}"  # Google
     r"|eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*){0,3}"  # JWT, JWE
     r"|gh[pousr]_\w{30,}|github_pat_\w{22,}|gl(?:pat|dt|rt|cbt|ptt|soat|ft|agent)-[\w.-]{20,}|ATBB\w{24,}|ATATT3\w[\w=-]{20,}"
-    r"|xox[abeoprs]-[\w-]{10,}|xapp-[\w-]{10,}"  # Slack
+    r"|xoxe\.xox[bp]-[\w-]{10,}|xox[abeoprs]-[\w-]{10,}|xapp-[\w-]{10,}"  # Slack
     r"|[rs]k_(?:live|test)_\w{10,}|whsec_[\w+/=]{16,}|sq0(?:atp|csp|idp)-[\w-]{20,}|access_token\$\w+\$\w{16,}\$\w{32}"
     r"|SG\.[\w-]{16,}\.[\w-]{16,}|SK[0-9a-f]{32}|key-[0-9a-f]{32}|[0-9a-f]{32}-us\d{1,2}"  # SendGrid, Twilio, Mail*
     r"|npm_\w{36}|pypi-AgE[\w-]{50,}|rubygems_[0-9a-f]{48}|dckr_pat_[\w-]{20,}|dop_v1_[0-9a-f]{64}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}"
-    r"|hv[sbr]\.[\w-]{20,}|[sbr]\.[A-Za-z0-9]{24}(?![A-Za-z0-9])|AGE-SECRET-KEY-1[0-9A-Z]{58}"  # Vault, age
+    r"|hv[sbr]\.[\w-]{20,}|[sbr]\.[A-Za-z0-9]{24}(?![A-Za-z0-9])|b\.AAAAA[\w-]{20,}|AGE-SECRET-KEY-1[0-9A-Z]{58}"
     r"|sk-(?:ant-|proj-)?[\w-]{20,}|hf_[A-Za-z]{30,}|r8_\w{37}|gsk_\w{40,}|dapi[0-9a-f]{32}"
     r"|glsa_\w{32}_[0-9a-f]{8}|glc_[\w+/=]{32,}|NRAK-[A-Z0-9]{27}|NRII-[\w-]{32}|sntry[su]_[\w+/=-]{40,}|PMAK-[0-9a-f]{24}-[0-9a-f]{34}"
     r"|\d{8,10}:AA[\w-]{33}|[MNO][\w-]{23,25}\.[\w-]{6}\.[\w-]{27,}"  # Telegram, Discord
@@ -78,8 +100,8 @@ _HOOK: Final = re.compile(
 
 
 def _assigned(found: re.Match[str]) -> str:
-    """The value's quotes stay: JSON is JSON afterwards."""
-    quote = re.match(r"\\?[\"']", found[2])
+    """The value's quotes stay: JSON is JSON afterwards. The value is the last group."""
+    quote = re.match(r"\\?[\"']", found[found.re.groups])
     around = quote[0] if quote is not None else ""
     return f"{found[1]}{around}{REDACTED}{around}"
 
@@ -114,12 +136,16 @@ RULES: Final[tuple[tuple[tuple[str, ...], bool, Rewrite], ...]] = (
     (("bearer",), True, _after(_BEARER)),
     (("basic ",), True, lambda text: _BASIC.sub(_basic, text)),
     (
-        ("pass", "pwd", "secret", "token", "credential", "key", "sessi", "sig", "connect.sid", "shared"),
+        ("pass", "pwd", "secret", "token", "credential", "key", "sessi", "sig", "connect.sid", "shared", "cli_auth"),
         True,
         lambda text: _ASSIGNED.sub(_assigned, text),
     ),
+    (('value"', "value\\", "value'", "value:", "value="), True, lambda text: _NAMED.sub(_assigned, text)),
+    (("password", "identified"), True, lambda text: _STATEMENT.sub(_assigned, text)),
+    (("@tcp", "@unix("), False, _after(_NETWORK)),
+    ((" -a", " -p"), False, _after(_PROGRAM_OPTION)),
     (("--",), True, lambda text: _OPTION.sub(_assigned, text)),
-    (("-u", "--user"), True, lambda text: _LOGIN_OPTION.sub(rf"\1\2:{REDACTED}", text)),
+    (("-u", "--user"), True, lambda text: _LOGIN_OPTION.sub(rf"\1{REDACTED}", text)),
     (("</",), True, _after(_ELEMENT)),
     (("@/",), True, lambda text: _ORACLE.sub(rf"\1/{REDACTED}", text)),
     (("$",), True, _whole(_HASH)),

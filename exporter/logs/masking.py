@@ -147,6 +147,9 @@ class _Walk:
 
     def _object(self, value: dict[str, Any], person: bool, depth: int) -> dict[str, Any]:
         kinds = {key: kind_of(key) for key in value}
+        told = value.get("name", value.get("key"))
+        if "value" in value and isinstance(told, str) and kind_of(told) is Kind.SECRET:
+            kinds["value"] = Kind.SECRET  # a variable, a header, a setting
         some = set(kinds.values())
         person = person or not some.isdisjoint(_TELLING)
         # An address beside a name may be where a job's report goes: the name has to look like one.

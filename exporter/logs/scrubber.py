@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -70,8 +70,15 @@ scrubber: Final = Scrubber()
 
 
 def _forms(secret: str) -> set[str]:
-    """A secret as it is and as a URI has it, without what is too short to be searched for."""
-    return {form for form in (secret, quote(secret, safe="")) if len(form) >= SHORTEST}
+    """A secret as it is, as URIs and forms have it, and within JSON; without what is too short to be searched for."""
+    forms = (
+        secret,
+        quote(secret, safe=""),
+        quote(secret),
+        quote_plus(secret),
+        msgspec.json.encode(secret)[1:-1].decode(),
+    )
+    return {form for form in forms if len(form) >= SHORTEST}
 
 
 def secrets_of(value: object) -> Iterator[str]:

@@ -31,3 +31,16 @@ def test_a_secret_that_is_part_of_what_is_shown_instead_is_one_too() -> None:
     scrubber = logs.Scrubber()
     scrubber.add("secret", "hunter2-and-more", "hunter2")
     assert scrubber.text("a hunter2-and-more, hunter2 and secret") == "a <secret>, <secret> and <secret>"
+
+
+def test_a_known_secret_is_found_as_others_write_it() -> None:
+    scrubber = logs.Scrubber()
+    scrubber.add('pa ss/"wo\\rd')
+    for form in (
+        'pa ss/"wo\\rd',
+        "pa%20ss%2F%22wo%5Crd",
+        "pa%20ss/%22wo%5Crd",
+        "pa+ss%2F%22wo%5Crd",
+        'pa ss/\\"wo\\\\rd',
+    ):
+        assert scrubber.text(f"a {form} z") == "a <secret> z"

@@ -39,8 +39,8 @@ def secrets(line: str) -> list[str]:
 
 
 def test_the_corpus_is_large() -> None:
-    assert len(LEAKS) >= 200
-    assert len(HARMLESS) >= 150
+    assert len(LEAKS) >= 450
+    assert len(HARMLESS) >= 450
     assert len({*LEAKS, *HARMLESS}) == len(LEAKS) + len(HARMLESS)
 
 
@@ -106,6 +106,14 @@ RESULTS: list[tuple[Any, Any]] = [
     ({"iban": "DE89370400440532013000"}, {"iban": "<personal>"}),
     ({"user_full_name": "alice", "contactFirstName": "A"}, {"user_full_name": "<name>", "contactFirstName": "<name>"}),
     ({"owner": "Alice van der Berg"}, {"owner": "<name>"}),
+    (
+        [{"name": "DB_PASSWORD", "value": "x"}, {"key": "X-Api-Key", "value": ["y"]}, {"name": "MAX", "value": "5"}],
+        [
+            {"name": "DB_PASSWORD", "value": "<secret>"},
+            {"key": "X-Api-Key", "value": "<secret>"},
+            {"name": "MAX", "value": "5"},
+        ],
+    ),
     ({"n": ["postgres://u:hunter2@h/db"], "t": None}, {"n": ["postgres://u:<secret>@h/db"], "t": None}),
 ]
 #: And what has to stay.
@@ -190,6 +198,13 @@ HOSTILE = (
     '"a ',
     "M",
     "s.",
+    " -u 'a:",
+    "mysql ",
+    "redis-cli -a",
+    "a:b@tcp(",
+    "://aB1",
+    'name="pass" ',
+    "password '",
 )
 
 
