@@ -90,7 +90,8 @@ def _file(path: Path, name: str, use: PackUse, place: str, taken: Sequence[Taken
     except YamlFaultError as fault:
         report.add_syntax(fault.text, line=fault.line, column=fault.column)
     else:
-        if root is None:
+        # Comments alone are what became of postgres_exporter's own examples: a file of no queries.
+        if root is None and not text.strip():
             report.add_syntax("the file is empty; docs/packs.md shows what it may hold")
 
     def take(metric: str, kind: str, by: str) -> str | None:
@@ -101,6 +102,8 @@ def _file(path: Path, name: str, use: PackUse, place: str, taken: Sequence[Taken
     if root is not None:
         report.locate((), root[0])
         found = parse(root[1], name, shown, report, take=take, skip=use.skip)
+    elif text.strip():
+        found = Pack(name=name, file=shown, queries=()), ()
     report.raise_if_any()
     if found is None:
         raise ConfigError([f"{place}: {shown} holds no pack"])

