@@ -95,7 +95,8 @@ async def connect(parameters: Mapping[str, Any], timeout: float) -> Connection:
     try:
         async with asyncio.timeout(timeout):
             return await Connection.connect(
-                **{"connect_timeout": share, **parameters},
+                # Texts, whatever the database's encoding: one without (SQL_ASCII) would give bytes.
+                **{"connect_timeout": share, **parameters, "client_encoding": "utf8"},
                 autocommit=True,
                 prepare_threshold=None,
                 cursor_factory=AsyncRawCursor,

@@ -131,7 +131,8 @@ class Transaction:
     async def begin(self, access: Literal["READ ONLY", "READ WRITE"] = "READ ONLY") -> None:
         """Open the transaction under its limits, in one round trip.
 
-        READ COMMITTED, whatever the role's default: each statement must see what was committed before it.
+        READ COMMITTED, whatever the role's default: each statement must see what was committed before it. All digits
+        of a float: a clock that is rounded up would leave out what ends before it.
         """
         statement = int(self._timeout * 1000)
         # A lock is waited for much shorter than a statement may run: who holds it (a migration) has the right of way.
@@ -142,7 +143,7 @@ class Transaction:
                 f" SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock};"
                 f" SET LOCAL idle_in_transaction_session_timeout = {statement + 10_000};"
                 " SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off;"
-                " SET LOCAL cursor_tuple_fraction = 1.0"
+                " SET LOCAL cursor_tuple_fraction = 1.0; SET LOCAL extra_float_digits = 3"
             )
 
     async def end(self, how: str) -> None:
