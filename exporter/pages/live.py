@@ -23,7 +23,8 @@ MOST: Final = 50
 #: Seconds between two looks, and between two events at least.
 LOOK: Final = 0.5
 EVERY: Final = 3.0
-#: Seconds without news after which something is sent, so that both sides see that the other is there.
+#: Seconds without news after which something is sent, so that both sides see that the other is there: no error comes
+#: from a server that hangs. The page's script waits for more than two of them.
 BEAT: Final = 15.0
 #: Seconds for which a client may take nothing.
 PATIENCE: Final = 10.0
@@ -72,7 +73,7 @@ async def _tell(request: web.Request, response: web.StreamResponse, context: Con
                 await _write(response, f"event: changed\ndata: {version}\n\n")
                 told, written = version, now
             elif now - written >= BEAT:
-                await _write(response, ": still here\n\n")
+                await _write(response, "event: here\ndata: 1\n\n")
                 written = now
             if await ending_within(request, LOOK):
                 return

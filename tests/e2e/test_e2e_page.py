@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -108,8 +109,26 @@ def test_healthy(native: NativeStore, start_sidecar: StartSidecar, browser: Chro
         " && document.activeElement.matches('#trend summary')"
     )
     assert len(browser.find_elements(By.CSS_SELECTOR, "#failures tbody tr")) == 4
+    looks_live_no_longer_than_it_is(browser, sidecar)
     sidecar.stop()
     until(lambda: "Not live" in text(browser, "#live"), 20, "a page that is not brought up to date any more says so")
+
+
+def looks_live_no_longer_than_it_is(browser: Chrome, sidecar: Sidecar) -> None:
+    """A server that hangs, a minute later; and a reader who has something selected."""
+    later = "const now = Date.now; Date.now = () => now() + 60000"
+    sidecar.process.send_signal(signal.SIGSTOP)
+    try:
+        browser.execute_script(later)
+        until(lambda: "Not live" in text(browser, "#live"), 20, "a page that hears nothing says so")
+    finally:
+        sidecar.process.send_signal(signal.SIGCONT)
+    until(lambda: text(browser, "#live") == "", 20, "it is live again")
+    browser.execute_script("getSelection().selectAllChildren(document.querySelector('h1'))")
+    browser.execute_script(later)
+    until(lambda: "Paused since" in text(browser, "#live"), 20, "a page that waits for its reader says so")
+    browser.execute_script("getSelection().removeAllRanges()")
+    until(lambda: text(browser, "#live") == "", 20, "it goes on")
 
 
 def test_all_down(own_native: NativeStore, own_server: PostgresServer, start_sidecar: StartSidecar, browser: Chrome,

@@ -4,14 +4,15 @@
 document.addEventListener("DOMContentLoaded", () => {
   const page = document.getElementById("page"), note = document.getElementById("live");
   if (!page || !page.dataset.live || !window.EventSource || !window.fetch) return;
-  let source = null, timer = 0, busy = false, again = false, seen = Date.now();
+  let source = null, timer = 0, busy = false, again = false, seen = Date.now(), heard = seen;
 
   const busyHere = () => {
     const active = document.activeElement, chosen = window.getSelection();
     return (active && /^(INPUT|SELECT|TEXTAREA)$/.test(active.tagName)) || (chosen && !chosen.isCollapsed);
   };
   const tell = (text) => { if (note.textContent !== text) { note.textContent = text; note.hidden = !text; } };
-  const lost = () => tell("Not live: no answer since " + new Date(seen).toISOString().slice(11, 19) + " UTC");
+  const since = () => new Date(seen).toISOString().slice(11, 19) + " UTC";
+  const lost = () => tell("Not live: no answer since " + since());
 
   // Makes `a` like `b` where they differ, so that focus, what is open and where one has scrolled to stay.
   const take = (a, b) => {
@@ -29,7 +30,7 @@ document.addEventListener("DOMContentLoaded", () => {
     if (busy || busyHere()) { again = true; return; }
     busy = true; again = false;
     try {
-      const answer = await fetch(location.href, { headers: { "X-Page-Update": "1" }, cache: "no-store", credentials: "same-origin" });
+      const answer = await fetch(location.href, { headers: { "X-Page-Update": "1" }, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(20000) });
       if (!answer.ok) throw new Error(String(answer.status));
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("page");
       if (fresh && !busyHere()) { take(page, fresh); seen = Date.now(); tell(""); }
@@ -39,13 +40,20 @@ document.addEventListener("DOMContentLoaded", () => {
   const open = () => {
     if (source || document.hidden) return;
     source = new EventSource(page.dataset.live);
-    source.addEventListener("changed", update);
+    heard = Date.now();
+    source.addEventListener("changed", () => { heard = Date.now(); update(); });
+    source.addEventListener("here", () => { heard = Date.now(); });
     source.onerror = () => {
       lost();
       // The server has no place for one more: ask now and then.
       if (source && source.readyState === EventSource.CLOSED) { source = null; clearTimeout(timer); timer = setTimeout(() => { update(); open(); }, 15000); }
     };
   };
+  setInterval(() => {
+    // A connection that is cut in silence, or a server that hangs, gives no error: the server says every 15 s that it is there.
+    if (source && Date.now() - heard > 40000) { source.close(); source = null; lost(); open(); }
+    if (again && busyHere() && Date.now() - seen > 15000) tell("Paused since " + since() + ", while something is selected or filled in");
+  }, 5000);
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { if (source) source.close(); source = null; } else open();
   });
