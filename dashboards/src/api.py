@@ -134,13 +134,13 @@ def endpoints() -> list[Any]:
             [
                 p.Column("method", "Method", width=110),
                 p.Column("endpoint", "Endpoint"),
-                p.Column("Value #A", "Requests", unit="short", decimals=0, width=130),
+                p.Column("Value #A", "Requests", unit="locale", decimals=0, width=145),
                 p.Column(
                     "Value #B",
                     "500 or more",
                     unit="percentunit",
                     decimals=1,
-                    width=140,
+                    width=160,
                     steps=((None, p.GOOD), (0.02, p.WARN), (0.1, p.BAD)),
                 ),
                 p.Column("Value #C", "Mean time", unit="s", width=130),

@@ -6,14 +6,49 @@ from typing import Any
 
 from dashboards.src import panels as p
 from dashboards.src.board import Frame
-from dashboards.src.queries import Query, age, heatmap, increase, least, most, rate, select, share, threshold, total
+from dashboards.src.queries import (
+    MANY,
+    Query,
+    age,
+    first,
+    heatmap,
+    increase,
+    least,
+    most,
+    peak,
+    rate,
+    select,
+    share,
+    threshold,
+    total,
+    whole,
+)
 
 NAME = "{{connection}}"
+#: Rows of states that can still be read.
+ROWS = 30
 UP = "scheduling_connection_up"
 STAGES = {"vault": "purple", "dns": p.QUIET, "tcp": p.CALM, "tls": p.GOOD, "auth": p.WARN, "query": "yellow"}
 BACKENDS = {"active": p.GOOD, "idle": p.CALM, "idle_in_transaction": p.WARN, "other": p.QUIET}
+DEADLOCKS = "scheduling_db_deadlocks_total"
+OLDEST = "scheduling_db_oldest_transaction_timestamp_seconds"
+STAGE, FAILURES = "scheduling_connection_check_stage_seconds", "scheduling_connection_check_failures_total"
 TLS, LEASE = "scheduling_connection_tls_expiry_timestamp_seconds", "scheduling_vault_lease_expiry_timestamp_seconds"
 TOKEN = "scheduling_vault_token_expiry_timestamp_seconds"  # noqa: S105 - a metric's name
+
+#: A rank: the share of the time range for which a target was down.
+DOWN_FOR = f"1 - {least(f'avg_over_time({select(UP)}[$__range] @ end())', 'connection')}"
+
+
+def highest(metric: str) -> str:
+    """A gauge of the targets where it was highest."""
+    return first(most(select(metric), "connection"), "connection", peak(metric, "connection"))
+
+
+def soonest(metric: str) -> str:
+    """Seconds until a moment, of the targets whose moment comes first."""
+    rank = f"0 - {least(f'min_over_time({select(metric)}[$__range] @ end())', 'connection')}"
+    return first(least(f"{select(metric)} - time()", "connection"), "connection", rank)
 
 
 def health() -> list[Any]:
@@ -39,8 +74,9 @@ def health() -> list[Any]:
         ),
         p.states(
             "Up and down",
-            "When each target's checks reached their end. Values of 1 are up, of 0 down.",
-            Query(most(select(UP), *one), NAME),
+            f"When each target's checks reached their end, of the {ROWS} that were down for longest within the time "
+            "range. Values of 1 are up, of 0 down.",
+            Query(first(most(select(UP), *one), "connection", DOWN_FOR, most_of=ROWS), NAME),
             size=(18, 8),
             runbooks=["SchedulingConnectionDown", "SchedulingConnectionAuthRefused"],
         ),
@@ -51,7 +87,8 @@ def health() -> list[Any]:
             "credentials, vault where they come from.",
             "ops",
             Query(
-                total(rate("scheduling_connection_check_failures_total"), "connection", "result"), NAME + ": {{result}}"
+                first(total(rate(FAILURES), "connection", "result"), "connection", whole(FAILURES, "connection")),
+                NAME + ": {{result}}",
             ),
             legend="right",
             size=(24, 7),
@@ -84,13 +121,14 @@ def health() -> list[Any]:
 
 def response() -> list[Any]:
     """How long checks take, and where."""
+    stages = most(select(STAGE), "connection", "stage")
     return [
         p.graph(
             "Response time",
-            "The last check from end to end, successful or not, and the threshold "
-            "connection_response_seconds. Logarithmic.",
+            f"The last check from end to end, successful or not, of the {MANY} targets where it took longest, and the "
+            "threshold connection_response_seconds. Logarithmic.",
             "s",
-            Query(most(select("scheduling_connection_response_seconds"), "connection"), NAME),
+            Query(highest("scheduling_connection_response_seconds"), NAME),
             threshold("connection_response_seconds"),
             legend="right",
             logarithmic=True,
@@ -102,7 +140,7 @@ def response() -> list[Any]:
             "connection only query "
             "is new each time.",
             "s",
-            Query(f"avg by (stage) ({select('scheduling_connection_check_stage_seconds')})", "{{stage}}"),
+            Query(f"avg by (stage) ({select(STAGE)})", "{{stage}}"),
             stack=True,
             colours=STAGES,
         ),
@@ -113,12 +151,10 @@ def response() -> list[Any]:
             heatmap("scheduling_connection_check_duration_seconds"),
         ),
         p.bars(
-            "Stages by target",
-            "The stages of each target's last check: which one takes the time.",
+            "Slowest stages",
+            f"The {MANY} slowest stages of the targets' last checks: where the time goes.",
             "s",
-            Query(
-                most(select("scheduling_connection_check_stage_seconds"), "connection", "stage"), NAME + ": {{stage}}"
-            ).instant(),
+            Query(f"sort_desc(topk({MANY}, {stages}))", NAME + ": {{stage}}").instant(),
             size=(12, 8),
         ),
     ]
@@ -130,13 +166,14 @@ def servers() -> list[Any]:
         total(select("scheduling_db_connections"), "connection"),
         most(select("scheduling_db_connections_limit"), "connection"),
     )
+    oldest = most(age(f"min_over_time({select(OLDEST)}[$__range] @ end())"), "connection")
     return [
         p.graph(
             "Connections in use",
             "Share of the connections that each server allows, and the threshold "
             "connections_ratio. At 100% nobody can connect any more.",
             "percentunit",
-            Query(used, NAME),
+            Query(first(used, "connection", peak("scheduling_db_connections", "connection")), NAME),
             threshold("connections_ratio"),
             top=1,
             runbooks=["SchedulingConnectionsNearLimit", "SchedulingConnectionsExhaustionForecast"],
@@ -154,21 +191,24 @@ def servers() -> list[Any]:
             "Oldest transaction",
             "For how long each server's oldest transaction has been open. Long ones hold back vacuum.",
             "s",
-            Query(most(age(select("scheduling_db_oldest_transaction_timestamp_seconds")), "connection"), NAME),
+            Query(first(most(age(select(OLDEST)), "connection"), "connection", oldest), NAME),
             size=(8, 8),
         ),
         p.graph(
             "Database size",
             "Size of each target's database.",
             "bytes",
-            Query(most(select("scheduling_db_size_bytes"), "connection"), NAME),
+            Query(highest("scheduling_db_size_bytes"), NAME),
             size=(8, 8),
         ),
         p.graph(
             "Deadlocks",
             "Deadlocks within an hour in each target's database.",
             "short",
-            Query(most(increase("scheduling_db_deadlocks_total", over="1h"), "connection"), NAME),
+            Query(
+                first(most(increase(DEADLOCKS, over="1h"), "connection"), "connection", whole(DEADLOCKS, "connection")),
+                NAME,
+            ),
             decimals=0,
             size=(8, 8),
         ),
@@ -176,7 +216,7 @@ def servers() -> list[Any]:
             "Replication lag",
             "How far each replica lies behind, and the threshold replication_lag_seconds. A primary has none.",
             "s",
-            Query(most(select("scheduling_db_replication_lag_seconds"), "connection"), NAME),
+            Query(highest("scheduling_db_replication_lag_seconds"), NAME),
             threshold("replication_lag_seconds"),
             runbooks=["SchedulingReplicationLagHigh"],
         ),
@@ -185,7 +225,7 @@ def servers() -> list[Any]:
             "Transactions since each database's oldest frozen id, and the threshold "
             "transaction_id_age. Near 2.1 billion PostgreSQL refuses to write. The scale is logarithmic.",
             "short",
-            Query(most(select("scheduling_db_transaction_id_age"), "connection"), NAME),
+            Query(highest("scheduling_db_transaction_id_age"), NAME),
             threshold("transaction_id_age"),
             logarithmic=True,
             runbooks=["SchedulingTransactionIdAgeHigh"],
@@ -208,20 +248,20 @@ def expiry() -> list[Any]:
         ),
         p.graph(
             "Certificates end in",
-            "Until each server's certificate ends, and the threshold "
+            f"Until the server's certificate ends, of the {MANY} that end first, and the threshold "
             "certificate_expiry_seconds. Known after a login over TLS.",
             "s",
-            Query(least(f"{select(TLS)} - time()", "connection"), NAME),
+            Query(soonest(TLS), NAME),
             threshold("certificate_expiry_seconds"),
             size=(10, 8),
             runbooks=["SchedulingCertificateExpiring"],
         ),
         p.graph(
             "Credentials end in",
-            "Until the lease of each target's credentials, and the exporter's token, end unless "
-            "renewed. A saw: they are.",
+            f"Until the lease of a target's credentials, of the {MANY} that end first, and the exporter's token end "
+            "unless renewed. A saw: they are.",
             "s",
-            Query(least(f"{select(LEASE)} - time()", "connection"), "lease {{connection}}"),
+            Query(soonest(LEASE), "lease {{connection}}"),
             Query(least(f"{select(TOKEN)} - time()"), "token"),
             size=(10, 8),
             runbooks=["SchedulingVaultLeaseExpiring", "SchedulingVaultTokenExpiring"],

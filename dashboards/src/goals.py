@@ -11,6 +11,8 @@ from dashboards.src.queries import Query, hourly, hourly_share, increase, rate, 
 CREATED, COMPLETED = "scheduling_goals_created_total", "scheduling_goals_completed_total"
 HABITS, DONE = "scheduling_habits_created_total", "scheduling_habits_completed_total"
 STREAKS = "scheduling_habit_streaks_current"
+#: Of streaks, in the order in which people read them.
+LENGTHS = ("1-6", "7-29", "30-99", "100+")
 REMINDERS, EMAILS = "scheduling_habit_reminders_sent_total", "scheduling_emails_sent_total"
 ACTIONS, USERS = "scheduling_user_actions_total", "scheduling_users_active"
 DELIVERED = {"delivered": p.GOOD, "sent": p.GOOD, "failed": p.BAD, "bounced": p.WARN}
@@ -29,7 +31,7 @@ def now() -> list[Any]:
     return [
         *(
             p.number(
-                title, text, "short", Query(total(increase(metric, over=DAY)), title.lower()), size=(4, 4), decimals=0
+                title, text, "locale", Query(total(increase(metric, over=DAY)), title.lower()), size=(4, 4), decimals=0
             )
             for title, metric, text in day
         ),
@@ -91,7 +93,7 @@ def goals() -> list[Any]:
             "Streaks over time",
             "Habits on a streak, by its length in days. Long ones that vanish together are a fault, not a mood.",
             "short",
-            Query(total(select(STREAKS), "days"), "{{days}} days"),
+            *(Query(total(select(STREAKS, f'days="{days}"')), f"{days} days") for days in LENGTHS),
             stack=True,
             decimals=0,
             size=(24, 7),

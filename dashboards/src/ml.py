@@ -88,9 +88,9 @@ def models() -> list[Any]:
             "Of each version within 24 hours: recommendations, mean confidence, mean time.",
             [
                 p.Column("model_version", "Model"),
-                p.Column("Value #A", "Recommendations", unit="short", decimals=0),
-                p.Column("Value #B", "Mean confidence", unit="percentunit", decimals=1),
-                p.Column("Value #C", "Mean time", unit="s"),
+                p.Column("Value #A", "Recommendations", unit="locale", decimals=0, width=185),
+                p.Column("Value #B", "Mean confidence", unit="percentunit", decimals=1, width=185),
+                p.Column("Value #C", "Mean time", unit="s", width=140),
             ],
             Query(total(increase(GIVEN, over="24h"), "model_version")).table("A"),
             Query(mean(CONFIDENCE, "model_version", over="24h")).table("B"),

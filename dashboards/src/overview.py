@@ -225,21 +225,21 @@ def worst() -> list[Any]:
             "last heartbeat. Red without a heartbeat for two minutes, the default of worker_lost_after.",
             [
                 p.Column("worker", "Worker"),
-                p.Column("store", "Store", width=80),
-                p.Column("Value #A", "Ended, 24 h", unit="short", decimals=0, width=125),
+                p.Column("store", "Store", width=75),
+                p.Column("Value #A", "Ended, 24 h", unit="locale", decimals=0, width=145),
                 p.Column(
                     "Value #B",
                     "Success",
-                    width=105,
+                    width=115,
                     unit="percentunit",
                     decimals=1,
                     steps=((None, p.BAD), (0.8, p.WARN), (0.95, p.GOOD)),
                 ),
-                p.Column("Value #C", "Running", unit="short", width=105),
+                p.Column("Value #C", "Running", unit="short", width=120),
                 p.Column(
                     "Value #D",
                     "Seen ago",
-                    width=110,
+                    width=125,
                     unit="s",
                     decimals=0,
                     steps=((None, p.GOOD), (30, p.WARN), (120, p.BAD)),
@@ -252,7 +252,7 @@ def worst() -> list[Any]:
                 "D"
             ),
             sort="Ended, 24 h",
-            size=(12, 9),
+            size=(13, 9),
             runbooks=["SchedulingWorkerLost", "SchedulingNoWorkers"],
         ),
         p.listing(
@@ -271,7 +271,7 @@ def worst() -> list[Any]:
                 + ")"
             ).table("A"),
             sort="In a row",
-            size=(12, 9),
+            size=(11, 9),
             runbooks=["SchedulingJobFailingRepeatedly", "SchedulingCriticalJobFailed"],
         ),
     ]

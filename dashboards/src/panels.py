@@ -166,7 +166,7 @@ def graph(
 
 def hours(title: str, description: str, *queries: Query, **options: Any) -> Any:
     """A graph with a bar for each hour; ``options`` are those of ``graph``."""
-    return graph(title, description, "short", *queries, bars=True, every="1h", decimals=0, **options)
+    return graph(title, description, "locale", *queries, bars=True, every="1h", decimals=0, **options)
 
 
 def number(

@@ -14,6 +14,8 @@ FOLLOWED: Final = ("store", "task_type", "connection")
 THRESHOLD: Final = "threshold"
 """How legends of threshold lines begin; the panels draw what begins so as a dashed red line."""
 RANGE: Final = "[$__rate_interval]"
+MANY: Final = 20
+"""Lines of a graph that can still be told apart."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,21 @@ def most(inner: str, *by: str) -> str:
 def least(inner: str, *by: str) -> str:
     """The lowest by labels."""
     return f"min by ({', '.join(by)}) ({inner})" if by else f"min({inner})"
+
+
+def first(inner: str, by: str, rank: str, *, most_of: int = MANY) -> str:
+    """``inner`` of those whose ``rank`` is highest: of a thousand those that somebody has to see."""
+    return f"{inner}\n  and on ({by})\n  topk({most_of}, {rank})"
+
+
+def peak(metric: str, by: str) -> str:
+    """A rank: the highest value in the time range, so that the same ones are drawn from its beginning to its end."""
+    return most(f"max_over_time({select(metric)}[$__range] @ end())", by)
+
+
+def whole(metric: str, by: str, *matchers: str) -> str:
+    """A rank: by how much a counter grew in the time range."""
+    return total(f"increase({select(metric, *matchers)}[$__range] @ end())", by)
 
 
 def share(part: str, whole: str) -> str:

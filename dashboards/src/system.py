@@ -6,7 +6,21 @@ from typing import Any
 
 from dashboards.src import panels as p
 from dashboards.src.board import Frame
-from dashboards.src.queries import Query, age, least, most, quantile, rate, select, share, threshold, total
+from dashboards.src.queries import (
+    MANY,
+    Query,
+    age,
+    first,
+    least,
+    most,
+    peak,
+    quantile,
+    rate,
+    select,
+    share,
+    threshold,
+    total,
+)
 
 MEMORY, LIMIT = "process_resident_memory_bytes", "scheduling_exporter_memory_limit_bytes"
 HITS, MISSES = "scheduling_redis_keyspace_hits_total", "scheduling_redis_keyspace_misses_total"
@@ -78,26 +92,18 @@ def machine() -> list[Any]:
 
 def pool() -> list[Any]:
     """The database's connections."""
+    limit = most(select("scheduling_db_connections_limit"), "connection")
+    fullest = peak("scheduling_db_connections_active", "connection")
+    active = share(most(select("scheduling_db_connections_active"), "connection"), limit)
+    every = share(total(select("scheduling_db_connections"), "connection"), limit)
     return [
         p.graph(
             "Database connection pool",
-            "Active and other connections of each checked server, of those it allows, and "
-            "the threshold connections_ratio.",
+            f"Active and all connections of the {MANY} checked servers with most active ones, of those that each "
+            "allows, and the threshold connections_ratio.",
             "percentunit",
-            Query(
-                share(
-                    most(select("scheduling_db_connections_active"), "connection"),
-                    most(select("scheduling_db_connections_limit"), "connection"),
-                ),
-                "active {{connection}}",
-            ),
-            Query(
-                share(
-                    total(select("scheduling_db_connections"), "connection"),
-                    most(select("scheduling_db_connections_limit"), "connection"),
-                ),
-                "all {{connection}}",
-            ),
+            Query(first(active, "connection", fullest), "active {{connection}}"),
+            Query(first(every, "connection", fullest), "all {{connection}}"),
             threshold("connections_ratio"),
             top=1,
             runbooks=["SchedulingConnectionsNearLimit"],

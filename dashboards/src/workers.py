@@ -6,13 +6,13 @@ from typing import Any
 
 from dashboards.src import panels as p
 from dashboards.src.board import Frame
-from dashboards.src.queries import Query, age, increase, most, rate, select, share, total
+from dashboards.src.queries import MANY, Query, age, first, increase, most, peak, rate, select, share, total, whole
 
 WORKERS = "scheduling_workers"
 FINISHED = "scheduling_worker_executions_total"
 RUNNING = "scheduling_worker_running"
 SEEN = "scheduling_worker_last_seen_timestamp_seconds"
-COUNTED = 'status!="cancelled"'
+COUNTED, BAD = 'status!="cancelled"', 'status=~"failed|timeout"'
 STATES = {"active": p.GOOD, "paused": p.WARN, "draining": p.CALM, "lost": p.BAD}
 STAGES = {"queued": p.WARN, "cache_check": p.CALM, "executing": "purple", "completed": p.GOOD}
 
@@ -84,7 +84,7 @@ def work() -> list[Any]:
     """What they do."""
     by = ("store", "worker")
     finished = total(increase(FINISHED, COUNTED, over="1h"), *by)
-    failed = total(increase(FINISHED, 'status=~"failed|timeout"', over="1h"), *by)
+    failed = total(increase(FINISHED, BAD, over="1h"), *by)
     return [
         p.graph(
             "Workers by state",
@@ -98,20 +98,25 @@ def work() -> list[Any]:
         ),
         p.graph(
             "Finished executions by worker",
-            "Executions that end in a second, by the worker that ran them.",
+            f"Executions that end in a second, of the {MANY} workers that ended most.",
             "ops",
-            Query(total(rate(FINISHED), "worker"), "{{worker}}"),
+            Query(first(total(rate(FINISHED), "worker"), "worker", whole(FINISHED, "worker")), "{{worker}}"),
             stack=True,
             legend="right",
         ),
         p.graph(
             "Failure ratio by worker, last hour",
-            "Share that failed or timed out of what each worker ended within an hour. One far above the others is ill.",
+            f"Share that failed or timed out of what a worker ended within an hour, of the {MANY} whose executions "
+            "failed most. One far above the others is ill.",
             "percentunit",
             Query(
-                share(
-                    total(increase(FINISHED, 'status=~"failed|timeout"', over="1h"), "worker"),
-                    total(increase(FINISHED, COUNTED, over="1h"), "worker"),
+                first(
+                    share(
+                        total(increase(FINISHED, BAD, over="1h"), "worker"),
+                        total(increase(FINISHED, COUNTED, over="1h"), "worker"),
+                    ),
+                    "worker",
+                    whole(FINISHED, "worker", BAD),
                 ),
                 "{{worker}}",
             ),
@@ -120,9 +125,9 @@ def work() -> list[Any]:
         ),
         p.graph(
             "Running by worker",
-            "Executions that each worker runs now.",
+            f"Executions that run, of the {MANY} workers that ran most at once.",
             "short",
-            Query(total(select(RUNNING), "worker"), "{{worker}}"),
+            Query(first(total(select(RUNNING), "worker"), "worker", peak(RUNNING, "worker")), "{{worker}}"),
             stack=True,
             legend="right",
             decimals=0,
@@ -141,7 +146,7 @@ def work() -> list[Any]:
                     steps=((None, p.GOOD), (30, p.WARN), (120, p.BAD)),
                 ),
                 p.Column("Value #B", "Running", unit="short"),
-                p.Column("Value #C", "Finished, 1 h", unit="short", decimals=0),
+                p.Column("Value #C", "Finished, 1 h", unit="locale", decimals=0),
                 p.Column(
                     "Value #D",
                     "Failed",

@@ -137,3 +137,12 @@ def test_addresses_of_the_exporter_that_links_lead_to_are_served() -> None:
     served = set(re.findall(r"^\| `(/[^`]*)`[^|]*\| GET", table, re.MULTILINE))  # tests/docs holds it to the code
     for path in re.findall(r"\$\{exporter\}(/[^'?]*)", str(BOARDS)):
         assert re.sub(r"\$\{[^}]*\}", "{id}", path) in served, path
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=str)
+def test_what_there_may_be_a_thousand_of_is_drawn_of_some(panel: Panel) -> None:
+    if panel.json["type"] == "table":
+        return  # a table scrolls
+    for target in panel.json["targets"]:
+        if re.search(r"\{\{(connection|worker)\}\}", target.get("legendFormat", "")):
+            assert "topk(" in target["expr"], f"{panel}: a line for each of a thousand"
