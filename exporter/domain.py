@@ -205,7 +205,10 @@ class Exactness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Executions(msgspec.Struct, frozen=True, kw_only=True):
-    """The part that the ``executions`` collector publishes. ``outcomes``: others the store cannot tell."""
+    """The part that the ``executions`` collector publishes. ``outcomes``: others the store cannot tell.
+
+    ``attempts``: the profile has which attempt an execution was.
+    """
 
     counts: Counts
     exactness: Exactness
@@ -213,6 +216,7 @@ class Executions(msgspec.Struct, frozen=True, kw_only=True):
     cursor_time: float | None
     oldest_open: float | None
     outcomes: tuple[str, ...] = FINAL_STATUSES
+    attempts: bool = True
 
 
 class JobCounts(msgspec.Struct, frozen=True, kw_only=True):

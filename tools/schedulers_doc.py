@@ -57,8 +57,9 @@ With plain SQL, written apart from the profiles, the suite reads what a schedule
 ([truth](../tests/contract/truth/)) and works out what each family has to tell
 ([metrics](../tests/contract/truth/families.py), [JSON](../tests/contract/answers/)). Every series and every value has
 to be that: what the tables cannot say has to be absent, or null. Quantiles of the statistics have to be within 2% of
-what the durations in the tables give, those of a histogram in the same bucket. A job has one status, and is found by
-its id, in every state that its tables can have.
+what the durations in the tables give, those of a histogram in the same bucket. A sidecar that comes when the work is
+done has to tell the same of what it has read of history. A job has one status, and is found by its id, in every state
+that its tables can have.
 """
 
 

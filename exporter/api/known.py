@@ -134,6 +134,15 @@ class Known(msgspec.Struct, frozen=True):
         return part.value.outcomes if part is not None and isinstance(part.value, Executions) else FINAL_STATUSES
 
     @property
+    def attempts(self) -> bool:
+        """Whether executions tell which attempt they were: the profile has it, and what was counted said so."""
+        part = self.snapshot.part("executions", self.store)
+        if part is None or not isinstance(part.value, Executions):
+            return True
+        counts = part.value.counts
+        return part.value.attempts and (bool(counts.retries) or not any(map(any, counts.executions.values())))
+
+    @property
     def up(self) -> bool | None:
         """Whether the store answered when it was last asked; None before that."""
         part = self.snapshot.part("store", self.store)

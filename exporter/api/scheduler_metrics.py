@@ -15,7 +15,7 @@ from exporter.api.known import Known
 from exporter.api.scheduler_monitoring import FAMILY
 from exporter.api.system import apart, ended
 from exporter.api.wire import milliseconds, percent
-from exporter.domain import Counts, Figures, Statistics
+from exporter.domain import Figures, Statistics
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Endpoint, Query
 from exporter.jobcounts import by_state
@@ -85,7 +85,7 @@ def endpoints(context: Context) -> list[Endpoint]:
         async def build() -> MetricsAnswer:
             return (await metrics_of(context, store, period))[0]
 
-        made_of = (found, known.counts, known.workers, known.running, context.hub.current.part("process", ""))
+        made_of = (found, known.attempts, known.workers, known.running, context.hub.current.part("process", ""))
         return snapshot_response(await kept.get((store, period), made_of, build), found.end)
 
     return [
@@ -105,14 +105,14 @@ async def metrics_of(context: Context, store: str, period: str) -> tuple[Metrics
     """The answer, and when it was true. HttpError 503 before the first poll."""
     found = await statistics_of(context, store, PERIODS[period])
     known = Known(context.hub.current, store)
-    minutes = max(1.0, (found.end - found.start) / 60)
+    minutes, attempts = max(1.0, (found.end - found.start) / 60), known.attempts
     by_type = [
-        TaskTypeMetrics(**_numbers(figures, minutes, known.counts), task_type=name)
+        TaskTypeMetrics(**_numbers(figures, minutes, attempts=attempts), task_type=name)
         for name, figures in found.by_label.items()
     ]
     answer = MetricsAnswer(
         period=period,
-        executions=_overall(found, minutes, known.counts),
+        executions=_overall(found, minutes, attempts=attempts),
         by_task_type=sorted(by_type, key=lambda row: (-(row.total or 0), row.task_type)),
         workers=workers_in_short(known),
         process=_process(context),
@@ -120,19 +120,19 @@ async def metrics_of(context: Context, store: str, period: str) -> tuple[Metrics
     return answer, found.end
 
 
-def _overall(found: Statistics, minutes: float, counted: Counts | None) -> ExecutionMetrics:
+def _overall(found: Statistics, minutes: float, *, attempts: bool) -> ExecutionMetrics:
     if not found.counted:
         return ExecutionMetrics(*[None] * len(ExecutionMetrics.__struct_fields__))
-    return ExecutionMetrics(**_numbers(found.overall, minutes, counted))
+    return ExecutionMetrics(**_numbers(found.overall, minutes, attempts=attempts))
 
 
-def _numbers(figures: Figures, minutes: float, counted: Counts | None) -> dict[str, Any]:
+def _numbers(figures: Figures, minutes: float, *, attempts: bool) -> dict[str, Any]:
     total, success, _ = ended(figures.counts)
     quantiles = ((50, figures.p50), (95, figures.p95), (99, figures.p99))
     return {
         "total": total,
         "success": success,
-        **apart(figures, counted),
+        **apart(figures, attempts=attempts),
         "success_rate": percent(success, total),
         "avg_duration_ms": milliseconds(figures.mean),
         **{f"p{q}_ms": milliseconds(_within(value, figures.max)) for q, value in quantiles},

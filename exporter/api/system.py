@@ -24,7 +24,7 @@ from exporter.api.counted import statistics_of
 from exporter.api.examples import example
 from exporter.api.known import Known, job_numbers
 from exporter.api.wire import iso, milliseconds, percent
-from exporter.domain import Counts, Figures, JobCounts, Queues, Statistics
+from exporter.domain import Figures, JobCounts, Queues, Statistics
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Endpoint, Query
 
@@ -125,7 +125,7 @@ def endpoints(context: Context) -> list[Endpoint]:
         store, period = store_asked(call.params.store, context.config()), call.params.period
         found = await statistics_of(context, store, PERIODS[period])
         known = Known(context.hub.current, store)
-        made_of = (found, known.jobs, known.queues, known.counts)
+        made_of = (found, known.jobs, known.queues, known.attempts)
         body = kept.get((store, period), made_of, lambda: StatsAnswer(True, _stats(period, *made_of)))
         return snapshot_response(body, found.end)
 
@@ -164,28 +164,21 @@ def ended(counts: Sequence[int]) -> tuple[int, int, int]:
     return success + failed + timeout, success, failed + timeout
 
 
-def attempts_unknown(counted: Counts | None) -> bool:
-    """Whether the profile does not say which attempt an execution was: no task type with known ones was counted."""
-    return counted is not None and bool(counted.executions) and not counted.retries
-
-
-def apart(figures: Figures, counted: Counts | None) -> dict[str, int | None]:
-    """What was no success, by status, and retries; None is unknown."""
+def apart(figures: Figures, *, attempts: bool) -> dict[str, int | None]:
+    """What was no success, by status, and retries, where ``attempts`` are told apart; None is unknown."""
     numbers: dict[str, int | None] = dict(zip(("failed", "timeout", "cancelled"), figures.counts[1:], strict=True))
-    numbers["retries"] = None if attempts_unknown(counted) and not figures.retries else figures.retries
+    numbers["retries"] = figures.retries if attempts or figures.retries else None
     return {name: None if name in figures.unknown else number for name, number in numbers.items()}
 
 
-def _stats(
-    period: str, found: Statistics, jobs: JobCounts | None, queues: Queues | None, counted: Counts | None
-) -> Stats:
+def _stats(period: str, found: Statistics, jobs: JobCounts | None, queues: Queues | None, attempts: bool) -> Stats:
     since = found.covered_since
     return Stats(
         period=period,
         period_start=iso(found.start),
         coverage=Coverage(iso(since), since is not None and since <= found.start),
         jobs=_jobs(jobs, queues),
-        executions=_executions(found, counted),
+        executions=_executions(found, attempts=attempts),
         executions_by_task_type=_by_task_type(found),
         hourly_trend=trend_of(found),
     )
@@ -204,7 +197,7 @@ def _jobs(jobs: JobCounts | None, queues: Queues | None) -> Jobs:
     )
 
 
-def _executions(found: Statistics, counted: Counts | None) -> ExecutionFigures:
+def _executions(found: Statistics, *, attempts: bool) -> ExecutionFigures:
     if not found.counted:
         return ExecutionFigures(*[None] * len(ExecutionFigures.__struct_fields__))
     figures = found.overall
@@ -212,7 +205,7 @@ def _executions(found: Statistics, counted: Counts | None) -> ExecutionFigures:
     return ExecutionFigures(
         total=total,
         success=success,
-        **apart(figures, counted),
+        **apart(figures, attempts=attempts),
         success_rate=percent(success, total),
         avg_duration=milliseconds(figures.mean),
         max_duration=milliseconds(figures.max),

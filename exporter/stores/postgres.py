@@ -236,6 +236,7 @@ class Store:
             cursor_time=counts.upto if wrapped.cursor.kind != "id" else counts.read_at,
             oldest_open=oldest_open(state),
             outcomes=wrapped.profile.outcomes,
+            attempts="attempt" in wrapped.columns["executions"],
         )
         return Collected(value=value, load_seconds=transaction.seconds, more=more)
 
