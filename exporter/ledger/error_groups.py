@@ -85,6 +85,13 @@ class ErrorGroups:
             hour = int(at // HOUR) * HOUR
             hours[hour] = hours.get(hour, 0) + 1
 
+    def told(self) -> list[ErrorGroup]:
+        """The groups of these failures alone, the most frequent ones first."""
+        return _most_frequent_first(
+            _group(key, example, numbers[1], numbers[2], hours)
+            for key, (numbers, example, hours) in self._found.items()
+        )
+
     def write(self, db: sqlite3.Connection, store: int) -> None:
         """Add what was found to the state file."""
         for key, (numbers, found, hours) in self._found.items():
@@ -144,20 +151,25 @@ def read(db: sqlite3.Connection, store: int, since: float) -> list[ErrorGroup]:
         trend = trends.get(key)
         if trend is None:
             continue
-        example = msgspec.json.decode(data, type=_Example)
-        groups.append(
-            ErrorGroup(
-                fingerprint=key,
-                message=fingerprint(example.message, example.code)[1],
-                code=example.code,
-                count=sum(trend.values()),
-                first_seen=first,
-                last_seen=last,
-                task_types=tuple(example.task_types),
-                job_id=example.job_id,
-                execution_id=example.execution_id,
-                example=example.message,
-                trend=trend,
-            )
-        )
+        groups.append(_group(key, msgspec.json.decode(data, type=_Example), first, last, trend))
+    return _most_frequent_first(groups)
+
+
+def _most_frequent_first(groups: Iterable[ErrorGroup]) -> list[ErrorGroup]:
     return sorted(groups, key=lambda group: (-group.count, -group.last_seen))
+
+
+def _group(key: str, example: _Example, first: float, last: float, trend: dict[int, int]) -> ErrorGroup:
+    return ErrorGroup(
+        fingerprint=key,
+        message=fingerprint(example.message, example.code)[1],
+        code=example.code,
+        count=sum(trend.values()),
+        first_seen=first,
+        last_seen=last,
+        task_types=tuple(example.task_types),
+        job_id=example.job_id,
+        execution_id=example.execution_id,
+        example=example.message,
+        trend=trend,
+    )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 from exporter.config.model import Config, HttpStore
-from exporter.domain import ErrorGroup, RecentExecution, Statistics
+from exporter.domain import FINAL_STATUSES, ErrorGroup, RecentExecution, Statistics
+from exporter.ledger.batch import Failure
+from exporter.ledger.error_groups import HOUR, ErrorGroups
+from exporter.ledger.finished import FAILURES
 from exporter.ledger.jobs import JobState
 from exporter.ledger.ledger import Ledger
 from exporter.snapshot import Hub
@@ -42,8 +46,12 @@ class History:
         return self._period(store, "worker_stats" if seconds == PERIODS["24h"] else None)
 
     async def errors(self, store: str, seconds: float) -> list[ErrorGroup]:
-        """The error groups of the last ``seconds``; nobody tells them."""
-        return [] if self._tells(store) else await self._counted.errors(store, seconds)
+        """The error groups of the last ``seconds``; of a store that tells its newest executions, of those."""
+        if not self._tells(store):
+            return await self._counted.errors(store, seconds)
+        groups = ErrorGroups()
+        groups.add(_failures(await self.recent(store, limit=sys.maxsize), time.time() - seconds))
+        return groups.told()
 
     async def recent(
         self, store: str, *, limit: int, offset: int = 0, status: str | None = None, task_type: str | None = None
@@ -71,3 +79,17 @@ class History:
         part = self._hub.current.part(collector, store)
         fresh = part is not None and part.fresh(time.monotonic())
         return part.value if part is not None and fresh and isinstance(part.value, kind) else None
+
+
+def _failures(executions: Iterable[RecentExecution], since: float) -> Iterator[Failure]:
+    """Those with a message that ended in the hour of ``since`` or later."""
+    failed = {FINAL_STATUSES[index] for index in FAILURES}
+    start = since // HOUR * HOUR
+    for e in executions:
+        if (
+            e.status in failed
+            and e.error_message is not None
+            and e.completed_at is not None
+            and e.completed_at >= start
+        ):
+            yield Failure(e.completed_at, e.error_message, e.error_code, e.task_type, e.job_id, e.id)

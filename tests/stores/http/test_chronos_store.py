@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 from support import monitoring_apis
 from support.monitoring_apis import POLLED
 
+from exporter.config.model import Config
 from exporter.errors import NotTold
+from exporter.ledger.ledger import Ledger
+from exporter.stores.http.history import History
 from exporter.stores.pages import Wanted
 from exporter.stores.reads import LogFilter
 
@@ -167,3 +172,38 @@ async def test_the_newest_executions_are_those_of_the_last_poll(polled: Any) -> 
         assert [e async for page in pages.executions(Wanted(since=0, status="FAILED")) for e in page] == []
         with pytest.raises(NotTold, match="does not list jobs"):
             pages.jobs()
+
+
+async def test_the_newest_failures_are_grouped_by_their_messages(polled: Any) -> None:
+    now = time.time()
+
+    def failed(number: int, ago: float, error: Any, status: str = "FAILED") -> dict[str, Any]:
+        at = datetime.fromtimestamp(now - ago, UTC).isoformat().replace("+00:00", "Z")
+        entry = {"id": f"log_{number}", "jobId": f"job_{number}", "taskType": f"type{number % 2}", "status": status}
+        return entry | {"duration": 0, "executedAt": at, "error": error}
+
+    logs = [
+        failed(1, 60, {"message": "host 10.0.0.1 timed out after 30 s", "code": "ETIME"}),
+        failed(2, 7200, {"message": "host 10.0.0.2 timed out after 31 s", "code": "ETIME"}, "TIMEOUT"),
+        failed(3, 90, "disk full"),
+        failed(4, 86_400 * 3, "disk full"),
+        failed(5, 30, None),
+        failed(6, 30, "is no failure", "SUCCESS"),
+    ]
+    async with monitoring_apis.chronos().served() as api:
+        api.answers["/api/logs/recent"] = {"success": True, "data": {"logs": logs, "count": len(logs)}}
+        store = polled("chronos", api)
+        history = History(cast(Ledger, None), store.hub, lambda: Config(stores=(store.config,)))
+        assert await history.errors("main", 86_400) == []
+        await store.poll("recent")
+        away, full = await history.errors("main", 86_400)
+        assert (away.message, away.code, away.count, away.job_id) == (
+            "host <n> timed out after <n> s",
+            "ETIME",
+            2,
+            "job_1",
+        )
+        assert (away.task_types, away.last_seen - away.first_seen) == (("type1", "type0"), pytest.approx(7140, abs=1))
+        assert (full.message, full.count, full.execution_id) == ("disk full", 1, "log_3")
+        assert sorted(sum(group.trend.values()) for group in (away, full)) == [1, 2]
+        assert [group.count for group in await history.errors("main", 86_400 * 7)] == [2, 2]
