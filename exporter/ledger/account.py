@@ -48,7 +48,6 @@ class Account:
     def __init__(self, db: sqlite3.Connection, store: str, budget: int, retention: Retention) -> None:
         self._db = db
         self._store = store
-        self._budget = budget
         self.retention = retention
         self.tally = Tally(budget)
         self.book = JobBook(self._settled)
@@ -65,7 +64,7 @@ class Account:
 
     def set_limits(self, budget: int, retention: Retention) -> None:
         """Let another number of series in from now on, keep for another time from the next hour on."""
-        self._budget = self.tally.budget = self.rollups.budget = budget
+        self.tally.budget = self.rollups.budget = budget
         self.retention = retention
         self._pruned = 0
 
@@ -352,7 +351,7 @@ class Account:
 
     def counts(self) -> Counts:
         """What is committed, as an immutable value."""
-        return counts(self, self._budget)
+        return counts(self)
 
 
 def _planned(cursor: CursorState, horizon: float) -> BackfillState:

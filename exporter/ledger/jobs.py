@@ -155,8 +155,8 @@ class JobBook:
                 gone += [job_id for _, job_id in known[limit:]]
         return gone
 
-    def failing(self, limit: int) -> tuple[FailingJob, ...]:
-        """Jobs with a streak, longest and latest first, at most ``limit``."""
+    def failing(self) -> tuple[FailingJob, ...]:
+        """Jobs with a streak, longest and latest first."""
         rows = [(state.streak, state.last_failure, job_id) for job_id, state in self.jobs.items() if state.streak]
         rows.sort(reverse=True)
         return tuple(
@@ -167,7 +167,7 @@ class JobBook:
                 streak=streak,
                 last_failure=last_failure,
             )
-            for streak, last_failure, job_id in rows[:limit]
+            for streak, last_failure, job_id in rows
         )
 
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from exporter.ledger.account import Account
 
 
-def counts(account: Account, budget: int) -> Counts:
-    """What is committed, as an immutable value; at most ``budget`` failing jobs."""
+def counts(account: Account) -> Counts:
+    """What is committed, as an immutable value."""
     by_metric: dict[str, dict[str, list[float]]] = {}
     for (metric, label), numbers in account.tally.series.items():
         by_metric.setdefault(metric, {})[label] = numbers
@@ -24,7 +24,7 @@ def counts(account: Account, budget: int) -> Counts:
         durations=_histograms(account, "duration", by_metric),
         waits=_histograms(account, "wait", by_metric),
         workers=_whole(by_metric.get("worker", {})),
-        failing=account.book.failing(budget),
+        failing=account.book.failing(),
         dropped=account.tally.dropped(),
         newest=account.totals.newest,
         late=account.totals.late,

@@ -45,6 +45,12 @@ FAILURES: Final = _family(
     "Failed checks of the target since the start, by result.",
     "result",
 )
+FAILING: Final = _family(
+    "connection_failing",
+    "gauge",
+    "1 while the last check of the target failed, with its result; absent while checks succeed.",
+    "result",
+)
 LAST_CHECK: Final = _family(
     "connection_last_check_timestamp_seconds", "gauge", "When the last check of the target ended."
 )
@@ -130,6 +136,7 @@ def _gauges(state: ConnectionState) -> Families:
     yield from _known(LAST_CHECK, name, state.last_check)
     yield from _known(LAST_SUCCESS, name, state.last_success)
     if result is not None:
+        yield FAILING, [] if result.is_healthy else [((name, result.result), 1.0)]
         yield RESPONSE, [((name,), result.response_seconds)]
         yield STAGE, [((name, stage), state.stages[stage]) for stage in STAGES if stage in state.stages]
         yield from _known(LAST_LOGIN, name, result.last_login)

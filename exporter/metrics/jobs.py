@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Final, cast
 
 from exporter.domain import (
@@ -23,6 +24,8 @@ from exporter.metrics.family import Families, Family, Sample, View
 SCOPE: Final = "store"
 INPUTS: Final = ("jobs", "queues", "schedules", "executions", "settings")
 
+#: Names of failing jobs of which it is remembered whether they are critical: each poll asks for all of them.
+REMEMBERED: Final = 16_384
 _JOB: Final = ("store", "job_id", "job_name", "task_type")
 JOBS = Family(
     "scheduling_jobs",
@@ -78,7 +81,7 @@ def collect(view: View) -> Families:
         yield from _queues(store, queues, limit)
     executions = cast("Executions | None", view.fresh("executions"))
     if executions is not None:
-        yield FAILURES, _failures(view, executions.counts.failing[:limit])
+        yield FAILURES, _failures(view, executions.counts.failing, limit)
     if schedules is not None:
         yield from _schedules(store, schedules.jobs, limit)
     if queues is not None or schedules is not None:
@@ -113,14 +116,20 @@ def _add(a: QueueState, b: QueueState) -> QueueState:
     )
 
 
-def _failures(view: View, failing: Iterable[FailingJob]) -> list[Sample]:
+def _failures(view: View, failing: Iterable[FailingJob], limit: int) -> list[Sample]:
+    """Critical jobs come first: somebody is woken by the first failure of one, however many others fail."""
     patterns = settings(view).critical_jobs
+    marked = [(job, _critical(patterns, job.job_name, job.job_id, job.task_type)) for job in failing]
+    marked.sort(key=lambda each: not each[1])
+    return [
+        ((view.source, job.job_id, job.job_name, job.task_type, "true" if critical else "false"), job.streak)
+        for job, critical in marked[:limit]
+    ]
 
-    def critical(job: FailingJob) -> str:
-        names = (job.job_name, job.job_id, job.task_type)
-        return "true" if any(fnmatchcase(name, p) for name in names for p in patterns) else "false"
 
-    return [((view.source, job.job_id, job.job_name, job.task_type, critical(job)), job.streak) for job in failing]
+@lru_cache(maxsize=REMEMBERED)
+def _critical(patterns: tuple[str, ...], *names: str) -> bool:
+    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
 def _schedules(store: str, jobs: Iterable[RecurringJob], limit: int) -> Families:

@@ -54,6 +54,7 @@ CONNECTION_METRICS = {
     "scheduling_connection_check_lateness_seconds": ("histogram", ""),
     "scheduling_connection_checks_total": ("counter", "connection"),
     "scheduling_connection_check_failures_total": ("counter", "connection result"),
+    "scheduling_connection_failing": ("gauge", "connection result"),
     "scheduling_connection_last_check_timestamp_seconds": ("gauge", "connection"),
     "scheduling_connection_last_success_timestamp_seconds": ("gauge", "connection"),
     "scheduling_connection_last_login_timestamp_seconds": ("gauge", "connection"),

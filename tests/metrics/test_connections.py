@@ -106,6 +106,7 @@ def test_healthy() -> None:
 def test_failed() -> None:
     assert samples(NEW.after(OK).after(FAILED)) == {
         ("connection_up",): 0.0,
+        ("connection_failing", "timeout"): 1.0,
         ("connection_info", "db.example", "5432", "app", "", ""): 1.0,
         ("connection_response_seconds",): 5.0,
         ("connection_check_stage_seconds", "tcp"): 5.0,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from exporter.domain import (
     OTHER,
     Counts,
@@ -114,6 +116,18 @@ def test_failing_jobs_say_whether_they_are_critical() -> None:
     settings = StoreSettings(series_per_metric=500, critical_jobs=("billing-*",))
     found = samples(jobs, view(executions=EXECUTIONS, settings=settings))["scheduling_job_consecutive_failures"]
     assert found == {("7", "billing-eu", "bill", "true"): 4, ("8", "mail", "mail", "false"): 1}
+
+
+def test_a_critical_job_is_shown_however_many_others_fail_more_often() -> None:
+    others = [
+        FailingJob(job_id=f"o{n}", job_name="mail", task_type="mail", streak=9, last_failure=NOW) for n in range(600)
+    ]
+    critical = FailingJob(job_id="7", job_name="billing-eu", task_type="bill", streak=1, last_failure=NOW - 60)
+    known = msgspec.structs.replace(EXECUTIONS, counts=msgspec.structs.replace(COUNTS, failing=(*others, critical)))
+    settings = StoreSettings(series_per_metric=500, critical_jobs=("billing-*",))
+    found = samples(jobs, view(executions=known, settings=settings))["scheduling_job_consecutive_failures"]
+    assert found["7", "billing-eu", "bill", "true"] == 1
+    assert len(found) == 500
 
 
 def test_what_is_overdue_is_counted_and_named() -> None:
