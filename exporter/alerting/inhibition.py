@@ -26,6 +26,9 @@ _THING: Final = (
     "instance",
 )
 
+#: Other systems' alerts in the same Alertmanager are told apart by labels of which nothing is known here.
+_OURS: Final = 'alertname=~"Scheduling.+"'
+
 #: The alerts of these causes, the matchers of what they explain, the labels in which both agree.
 FOLLOWS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...]] = (
     (
@@ -85,7 +88,7 @@ def inhibit_rules() -> list[dict[str, Any]]:
         {"source_matchers": [_alerts(causes)], "target_matchers": list(explained), "equal": list(equal)}
         for causes, explained, equal in FOLLOWS
     ]
-    severities = {"source_matchers": ['severity="critical"'], "target_matchers": ['severity="warning"']}
+    severities = {"source_matchers": [_OURS, 'severity="critical"'], "target_matchers": [_OURS, 'severity="warning"']}
     return [*rules, {**severities, "equal": list(_THING)}]
 
 

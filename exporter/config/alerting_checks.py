@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Any, Final
 
 from exporter.config.problems import BROKEN, Where, quote
@@ -11,6 +12,8 @@ from exporter.config.urls import broker_place, check_page_url
 
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _MATCHER: Final = re.compile(r"\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(=~|!~|!=|=)\s*(\"(?:[^\"\\\n]|\\.)*\"|[^\s\"{},]+)\s*")
+#: Faults of an expression that Go's and Python's have in common; what is only Python's to refuse is let through.
+_FAULTS: Final = ("parenthesis", "unterminated", "nothing to repeat", "multiple repeat", "bad character range")
 _TEAM: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 #: All alerts in a group of their own, as Alertmanager has it.
 ALL_LABELS: Final = "..."
@@ -69,11 +72,31 @@ def check_team(team: Where) -> None:
     name = team.get("name")
     if name is not None and not _TEAM.fullmatch(name):
         team.problem("name", f"expected small letters, digits, - and _; got {quote(name)}")
+    elif name is not None and name.endswith("on-call"):
+        team.problem("name", f"expected another end than on-call, which receivers of on_call have; got {quote(name)}")
     _somebody(team, "slack", "email", "webhook")
     for index, matcher in enumerate(team.get("matchers") or ()):
-        if matcher is not BROKEN and not _MATCHER.fullmatch(matcher):
+        if matcher is BROKEN:
+            continue
+        if (found := _MATCHER.fullmatch(matcher)) is None:
             text = f"""expected a matcher such as store="main" or task_type=~"billing.*"; got {quote(matcher)}"""
             team.problem("matchers", text, index)
+        elif (fault := _fault(found[1], found[2])) is not None:
+            team.problem("matchers", f"expected a regular expression, but {fault}; got {quote(matcher)}", index)
+
+
+def _fault(operator: str, value: str) -> str | None:
+    """Why Alertmanager would not load the whole file because of this expression."""
+    if not operator.endswith("~") or r"\Q" in value:
+        return None
+    text = re.sub(r"\\([\"\\])", r"\1", value[1:-1]) if value.startswith('"') else value
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # [[:alpha:]] is Go's
+            re.compile(text)
+    except re.error as error:
+        return error.msg if any(fault in error.msg for fault in _FAULTS) else None
+    return None
 
 
 def check_alerting(alerting: Where) -> None:

@@ -48,6 +48,18 @@ def load(alerting: str) -> Config:
             f"{SLACK}, teams: [{{name: a, slack: {{channel: a}}, matchers: ['store main']}}]",
             'alerting.teams[0].matchers[0]: expected a matcher such as store="main"',
         ),
+        (
+            f"{SLACK}, teams: [{{name: a, slack: {{channel: a}}, matchers: ['task_type=~\"(a\"']}}]",
+            "alerting.teams[0].matchers[0]: expected a regular expression, but missing ), unterminated subpattern",
+        ),
+        (
+            f"{SLACK}, teams: [{{name: a, slack: {{channel: a}}, matchers: ['store!~*a']}}]",
+            "alerting.teams[0].matchers[0]: expected a regular expression, but nothing to repeat",
+        ),
+        (
+            f"{SLACK}, teams: [{{name: a-on-call, slack: {{channel: a}}}}]",
+            "alerting.teams[0].name: expected another end than on-call",
+        ),
         ("teams: [{name: a, slack: {channel: a}}]", "alerting.teams[0].slack.webhook_url: required, unless"),
         (
             f"{SLACK}, teams: [{{name: a, slack: {{channel: a}}, on_call: {{email: {{to: [a@b]}}}}}}]",
@@ -75,6 +87,14 @@ def test_what_is_secret_is_hidden_and_keys_have_their_names() -> None:
 
 
 def test_matchers_are_alertmanagers() -> None:
-    for matcher in ('store="main"', 'task_type=~"a|b.*"', "team != data", 'name!~"a \\"b\\""'):
+    for matcher in (
+        'store="main"',
+        'store=~"[[:alpha:]]+\\\\z"',
+        'store=~"a(?i)b|\\\\Q(\\\\E"',
+        'store="("',
+        'task_type=~"a|b.*"',
+        "team != data",
+        'name!~"a \\"b\\""',
+    ):
         team = f"name: a, slack: {{channel: a}}, matchers: ['{matcher}']"
         assert load(f"{SLACK}, teams: [{{{team}}}]").alerting.teams[0].matchers == (matcher,)
