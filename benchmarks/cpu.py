@@ -13,12 +13,10 @@ import time
 
 from benchmarks import kept
 from benchmarks.report import Row, Sizes, run, spread
-from benchmarks.sidecar import Sidecar, history_read, one_store, running, scratch, targets
+from benchmarks.sidecar import ROUND, Sidecar, history_read, one_store, running, scratch, share, targets
 from benchmarks.startup import EXECUTIONS, complete
 
 TARGETS = 100
-#: Two intervals make a round, so that each round holds the same work.
-ROUND = 30.0
 
 
 def measure(sizes: Sizes) -> list[Row]:
@@ -49,15 +47,6 @@ def measure(sizes: Sizes) -> list[Row]:
 def all_up(sidecar: Sidecar) -> bool:
     """Whether every target has been checked and is up."""
     return sidecar.value("scheduling_connection_up") == TARGETS
-
-
-def share(sidecar: Sidecar) -> float:
-    """Percent of a core during one round, with a scrape in each interval."""
-    before, began = sidecar.cpu(), time.monotonic()
-    for _ in range(2):
-        sidecar.get("/metrics")
-        time.sleep(ROUND / 2)
-    return 100 * (sidecar.cpu() - before) / (time.monotonic() - began)
 
 
 if __name__ == "__main__":

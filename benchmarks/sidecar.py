@@ -21,6 +21,8 @@ from exporter.demo.ports import free_port
 from exporter.demo.processes import Child
 
 HOST = "127.0.0.1"
+#: Seconds over which a share of a core is measured: two intervals, so that each round holds the same work.
+ROUND = 30.0
 
 
 def one_store(database: Database, **options: Any) -> dict[str, Any]:
@@ -132,6 +134,15 @@ class Sidecar:
         """Processor seconds so far."""
         times = self.process.cpu_times()
         return float(times.user + times.system)
+
+
+def share(sidecar: Sidecar) -> float:
+    """Percent of a core during one round, with a scrape in each interval."""
+    before, began = sidecar.cpu(), time.monotonic()
+    for _ in range(2):
+        sidecar.get("/metrics")
+        time.sleep(ROUND / 2)
+    return 100 * (sidecar.cpu() - before) / (time.monotonic() - began)
 
 
 def history_read(sidecar: Sidecar) -> bool:

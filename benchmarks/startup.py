@@ -20,9 +20,9 @@ COLLECTORS = 7
 STARTS = 7
 
 
-def complete(sidecar: Sidecar, sources: int = COLLECTORS) -> bool:
-    """Whether so many collectors have succeeded."""
-    return (sidecar.value("scheduling_exporter_collector_success", source="main") or 0) >= sources
+def complete(sidecar: Sidecar) -> bool:
+    """Whether every collector has succeeded."""
+    return (sidecar.value("scheduling_exporter_collector_success", source="main") or 0) >= COLLECTORS
 
 
 def measure(sizes: Sizes) -> list[Row]:

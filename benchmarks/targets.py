@@ -25,13 +25,12 @@ from typing import Any, Final
 import psycopg
 
 from benchmarks.report import Row, Sizes, run, spread
-from benchmarks.sidecar import HOST, Sidecar, running
+from benchmarks.sidecar import HOST, ROUND, Sidecar, running, share
 from exporter.connections import CHECK_BUCKETS
 from exporter.demo.ports import free_port
 from exporter.demo.postgres import PostgresServer
 from exporter.demo.processes import Child
 
-ROUND: Final = 30.0
 ROLE: Final = "scheduler_exporter"
 PASSWORD: Final = "benchmark"
 SECRET: Final = "targets"
@@ -197,15 +196,6 @@ def watching(server: PostgresServer) -> Iterator[list[int]]:
     finally:
         done.set()
         thread.join()
-
-
-def share(sidecar: Sidecar) -> float:
-    """Percent of a core during one round, with a scrape in each interval."""
-    before, began = sidecar.cpu(), time.monotonic()
-    for _ in range(2):
-        sidecar.get("/metrics")
-        time.sleep(ROUND / 2)
-    return 100 * (sidecar.cpu() - before) / (time.monotonic() - began)
 
 
 def lateness(sidecar: Sidecar) -> dict[float, float]:

@@ -75,9 +75,9 @@ def words(mapping: Mapping[str, tuple[str, str]]) -> list[Any]:
     ]
 
 
-def link(title: str, url: str, *, blank: bool = True) -> dashboard.DashboardLink:
+def link(title: str, url: str) -> dashboard.DashboardLink:
     """A link of a panel or a value."""
-    return dashboard.DashboardLink(title).type(model.DashboardLinkType.LINK).url(url).target_blank(blank)
+    return dashboard.DashboardLink(title).type(model.DashboardLinkType.LINK).url(url).target_blank(True)
 
 
 def job_links() -> tuple[dict[str, Any], ...]:

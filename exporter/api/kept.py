@@ -16,8 +16,7 @@ MOST: Final = 128
 class KeptAnswers:
     """As :class:`asking.Kept`, for answers that have to be waited for: equal requests at once wait for one."""
 
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, tuple[tuple[object, ...], asyncio.Future[bytes]]] = OrderedDict()
 
     async def get(self, key: Hashable, made_of: tuple[object, ...], build: Callable[[], Awaitable[Any]]) -> bytes:
@@ -26,7 +25,7 @@ class KeptAnswers:
         if kept is None or any(a is not b for a, b in zip(kept[0], made_of, strict=True)) or _failed(kept[1]):
             kept = self._kept[key] = (made_of, asyncio.ensure_future(_encoded(build)))
         self._kept.move_to_end(key)
-        while len(self._kept) > self._most:
+        while len(self._kept) > MOST:
             self._kept.popitem(last=False)
         return await asyncio.shield(kept[1])
 

@@ -190,7 +190,18 @@ SessionAttrs = Literal["any", "read-write", "read-only", "primary", "standby", "
 Reuse = Literal["auto", "always", "never"]
 
 
-class Target(Section, frozen=True, kw_only=True):
+class ServerLogin(Section, frozen=True, kw_only=True):
+    """How somebody logs in to a PostgreSQL server that is checked; names and meanings are libpq's."""
+
+    user: Text | None = None
+    password: Secret | None = None
+    sslmode: SslMode = "prefer"
+    sslrootcert: Text | None = None
+    sslcert: Text | None = None
+    sslkey: Text | None = None
+
+
+class Target(ServerLogin, frozen=True, kw_only=True):
     """A PostgreSQL server to check, or several (``host`` and ``port`` are lists with commas then) of which one answers.
 
     ``reuse`` overrides that of ``connections``.
@@ -202,25 +213,13 @@ class Target(Section, frozen=True, kw_only=True):
     port: Ports = 5432
     database: Text = "postgres"
     target_session_attrs: SessionAttrs = "any"
-    user: Text | None = None
-    password: Secret | None = None
     vault: VaultCredential | None = None
-    sslmode: SslMode = "prefer"
-    sslrootcert: Text | None = None
-    sslcert: Text | None = None
-    sslkey: Text | None = None
     reuse: Reuse | None = None
 
 
-class StoreTargets(Section, frozen=True, kw_only=True):
+class StoreTargets(ServerLogin, frozen=True, kw_only=True):
     """What holds for the targets in stores' tables where a row does not say it; which Vault paths a row may name."""
 
-    user: Text | None = None
-    password: Secret | None = None
-    sslmode: SslMode = "prefer"
-    sslrootcert: Text | None = None
-    sslcert: Text | None = None
-    sslkey: Text | None = None
     vault_paths: tuple[Text, ...] = ("*",)
 
 
@@ -244,7 +243,10 @@ class Connections(Section, frozen=True, kw_only=True):
 
 
 class PostgresDependency(Dependency, frozen=True, kw_only=True):
-    """A PostgreSQL server that is no target of ``connections``; the keys are those of a target."""
+    """A PostgreSQL server that is no target of ``connections``. Its keys are a target's, and a test holds them to it.
+
+    They are written again because a struct of msgspec has one base with fields.
+    """
 
     kind: Literal["postgres"]
     host: Text

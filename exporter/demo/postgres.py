@@ -51,7 +51,7 @@ class PostgresServer:
     """One server: made on the first start, kept over restarts, always on the same port.
 
     ``directory`` receives the data, the log and, where root needs them, the binaries; ``settings`` go into
-    postgresql.conf; ``port`` is any free one unless given. ``binaries`` is the directory of another PostgreSQL's initdb
+    postgresql.conf. ``binaries`` is the directory of another PostgreSQL's initdb
     and postgres, which the user that runs them can reach.
     """
 
@@ -59,7 +59,6 @@ class PostgresServer:
         self,
         directory: Path,
         *,
-        port: int | None = None,
         settings: Mapping[str, str | int] | None = None,
         binaries: Path | None = None,
     ) -> None:
@@ -67,8 +66,8 @@ class PostgresServer:
         self.data = self.directory / "data"
         self.log = self.directory / "postgres.log"
         self.settings = {**DEFAULTS, **(settings or {})}
-        self.port = port or free_port()
-        self._any_port = port is None
+        self.port = free_port()
+        self._any_port = True
         self._binaries = binaries
         self._user = unprivileged_user()
         self._password_file = self.directory / "superuser.password"
@@ -119,11 +118,11 @@ class PostgresServer:
             if not self._child.wait(timeout):
                 self._child.stop()
 
-    def restart(self, mode: Mode = "immediate", timeout: float = 60) -> None:
+    def restart(self, mode: Mode = "immediate") -> None:
         """Stop and start again; ``immediate`` looks like a crash to its clients."""
         self.stop(mode)
         self._any_port = False  # they will look for it where it was
-        self.start(timeout)
+        self.start()
 
     def _prepare(self) -> Path:
         """Make the directory, and return that of the binaries."""
@@ -163,11 +162,14 @@ class PostgresServer:
         with (self.data / "postgresql.conf").open("a") as conf:
             conf.writelines(f"{name} = '{value}'\n" for name, value in self.settings.items())
 
+    def _command(self, binaries: Path) -> list[str | Path]:
+        return [binaries / "postgres", "-D", self.data, "-p", str(self.port)]
+
     def _spawn(self, binaries: Path) -> Child:
         # SIGQUIT, not SIGKILL, when the parent is killed: the server still frees its shared memory then.
         child = Child(
             name="postgres",
-            command=[binaries / "postgres", "-D", self.data, "-p", str(self.port)],
+            command=self._command(binaries),
             log=self.log,
             directory=self.directory,
             user=self._user,

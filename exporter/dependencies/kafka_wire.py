@@ -34,8 +34,6 @@ SASL_HANDSHAKE: Final = Api("SaslHandshake", 17, 1)
 API_VERSIONS: Final = Api("ApiVersions", 18, 0)
 SASL_AUTHENTICATE: Final = Api("SaslAuthenticate", 36, 0)
 
-#: Errors that are told apart or need words.
-UNKNOWN_TOPIC, SASL_FAILED, TOPIC_DENIED, GROUP_DENIED = 3, 58, 29, 30
 _WORDS: Final = {
     3: "unknown topic or partition",
     5: "a partition has no leader",

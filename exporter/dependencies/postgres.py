@@ -14,10 +14,8 @@ from exporter.vault.references import Secrets
 
 #: Seconds for which a connection is kept at most; the check then logs in anew.
 _KEPT: Final = 300.0
-_SAME: Final = (
-    *("name", "host", "port", "database", "target_session_attrs", "user", "password"),
-    *("sslmode", "sslrootcert", "sslcert", "sslkey"),
-)
+#: What a target has of it; a credential from Vault becomes a source of logins instead.
+_SAME: Final = {*PostgresDependency.__struct_fields__} & {*Target.__struct_fields__} - {"vault"}
 
 
 class PostgresCheck:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from exporter.domain import FINAL_STATUSES, FailingJob
+from exporter.domain import FailingJob
 from exporter.ledger.finished import FAILURES, SUCCESS
 
 #: Failing one-time jobs are forgotten when they have not failed again for this long (s): nobody will retry them.
@@ -47,7 +47,6 @@ class JobState(msgspec.Struct, kw_only=True, omit_defaults=True):
     recurring: bool = False
     streak: int = 0
     unbroken: bool = False
-    last_status: str = ""
     first_finished: float | None = None
     last_finished: float = 0.0
     last_started: float | None = None
@@ -186,7 +185,7 @@ def _after(state: JobState, row: JobRow, recurring: bool) -> JobState | None:
     if row.started is not None:
         state.last_started = max(state.last_started or 0.0, row.started)
     if newest:
-        state.last_finished, state.last_status = row.ended, FINAL_STATUSES[row.status]
+        state.last_finished = row.ended
         if failed:
             state.streak, state.last_failure = state.streak + 1, row.ended
         elif succeeded:

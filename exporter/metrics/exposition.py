@@ -15,8 +15,6 @@ from typing import Final, NamedTuple, cast
 from exporter.domain import Exemplar, Histogram
 from exporter.metrics.family import Family, Sample
 
-TEXT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-OPENMETRICS_TYPE: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 EOF: Final = b"# EOF\n"
 
 _INF: Final = float("inf")

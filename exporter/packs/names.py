@@ -29,7 +29,6 @@ _RESERVED_LABELS: Final = {
     "le": "histograms have it for their buckets",
     "quantile": "summaries have it for their quantiles",
 }
-_SUFFIXES: Final = ("_bucket", "_count", "_sum", "_total", "_created", "_info", "")
 
 
 def metric_fault(name: str) -> str | None:

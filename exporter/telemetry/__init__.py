@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 @contextlib.asynccontextmanager
-async def telling(config: Config, reveal: Reveal, environ: Mapping[str, str] = os.environ) -> AsyncIterator[None]:
-    """Send errors and traces of what is done within, as far as ``config`` or ``environ`` wants them. ConfigError."""
+async def telling(config: Config, reveal: Reveal) -> AsyncIterator[None]:
+    """Send errors and traces of what is done within, as ``config`` or the environment wants them. ConfigError."""
+    environ = os.environ
     async with contextlib.AsyncExitStack() as stack:
         if config.sentry.dsn is not None or environ.get("SENTRY_DSN"):
             from exporter.telemetry.errors import reporting  # noqa: PLC0415

@@ -12,8 +12,7 @@ import msgspec
 import pytest
 from procrastinate.schema import SchemaManager
 from support.polling import until
-from support.postgres import Database
-from support.reading import execute
+from support.postgres import Database, execute
 from support.scheduler import monitor
 from support.serving import World
 from support.sidecar import Sidecar, one_store

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,7 +20,6 @@ from support.sidecar import Sidecar, one_store
 from chaos.clocks import Clock, library, tidy
 from chaos.plan import Plan
 from exporter.demo.postgres import PostgresServer
-from exporter.demo.processes import Child
 from exporter.stores.native import ddl
 
 APP, APP_PASSWORD = "app", "app-password"
@@ -42,20 +40,10 @@ class JumpingServer(PostgresServer):
         super().__init__(directory, settings={**SETTINGS, "max_prepared_transactions": 60})
         self._clock = clock
 
-    def _spawn(self, binaries: Path) -> Child:
+    def _command(self, binaries: Path) -> list[str | Path]:
         # Through env, not in the launcher's environment: what libfaketime makes while it is root, nobody cannot open.
         clock = [f"{name}={value}" for name, value in self._clock.environment.items()]
-        child = Child(
-            name="postgres",
-            command=[str(shutil.which("env")), *clock, binaries / "postgres", "-D", self.data, "-p", str(self.port)],
-            log=self.log,
-            directory=self.directory,
-            user=self._user,
-            stop_signal=signal.SIGINT,
-            kill_signal=signal.SIGQUIT,
-        )
-        child.start()
-        return child
+        return [str(shutil.which("env")), *clock, *super()._command(binaries)]
 
     def crash(self, away: float) -> None:
         """End at once, as a crash does, and come back after ``away`` seconds."""

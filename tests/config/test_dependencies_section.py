@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from exporter.config.load import load_text
-from exporter.config.model import Config, PostgresDependency, RedisDependency
+from exporter.config.model import Config, Dependency, PostgresDependency, RedisDependency, Target
 from exporter.config.redact import redacted
 from exporter.errors import ConfigError
 
@@ -105,3 +106,11 @@ def test_names_are_unique_and_may_be_those_of_stores() -> None:
     load("{name: main, kind: tcp, host: h, port: 1}")
     with pytest.raises(ConfigError, match="duplicate name"):
         load("{name: a, kind: tcp, host: h, port: 1}", "{name: a, kind: smtp, host: h}")
+
+
+def test_a_postgres_dependency_has_the_keys_of_a_target() -> None:
+    keys, target = ({f.name: f for f in msgspec.structs.fields(kind)} for kind in (PostgresDependency, Target))
+    common = {f.name for f in msgspec.structs.fields(Dependency)}
+    assert keys.keys() - common - {"kind"} == target.keys() - {"id", "name", "reuse"}
+    for name in keys.keys() & target.keys():
+        assert (keys[name].type, keys[name].default) == (target[name].type, target[name].default), name

@@ -24,7 +24,6 @@ Problems = Callable[..., list[str]]
 VAULT = "vault: {address: 'https://vault:8200', auth: {method: token, token: t}}\n"
 STORE = "stores: [{name: main, dsn: host=db, %s}]\n"
 PASSWORD = VaultReference("secret/data/db", "password")
-USER = VaultReference("secret/data/db", "user")
 
 
 def test_a_secret_keeps_where_it_comes_from(load: Load, tmp_path: Path) -> None:

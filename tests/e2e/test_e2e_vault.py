@@ -40,9 +40,7 @@ def lease(request: pytest.FixtureRequest) -> Lease:
 @pytest.fixture(scope="module")
 def openbao(postgres_server: PostgresServer) -> Iterator[VaultServer]:
     """An OpenBao that makes users on the run's PostgreSQL."""
-    with running_vault() as server:
-        server.enable_kv()
-        server.enable_database(postgres_server)
+    with running_vault(database=postgres_server) as server:
         yield server
 
 
@@ -50,9 +48,7 @@ def openbao(postgres_server: PostgresServer) -> Iterator[VaultServer]:
 def vault_server(openbao: VaultServer) -> Iterator[VaultServer]:
     """It may be sealed and stopped: afterwards it runs again."""
     yield openbao
-    if not openbao.running:
-        openbao.start()
-    openbao.unseal()
+    openbao.revive()
 
 
 def configuration(server: VaultServer, targets: list[dict[str, Any]], interval: str = "1s") -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 import pytest
-from support.postgres import Database
+from support.postgres import Database, execute
 
 from exporter.config.model import Counting, Cursor, Dsn, Duration, PostgresStore, Profile
 from exporter.domain import Counts, Queues, Running, Schedules
@@ -64,12 +64,6 @@ async def pipeline(database: Database, profile: Profile, late_window: float = 30
             )
         finally:
             await session.close()
-
-
-def execute(database: Database, *statements: str) -> None:
-    with database.connect() as admin:
-        for statement in statements:
-            admin.execute(statement)  # type: ignore[call-overload]
 
 
 #: cursor kind -> the column's type and how an end looks in it

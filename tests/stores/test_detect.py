@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from procrastinate.schema import SchemaManager
-from support.postgres import Database
+from support.postgres import Database, execute
 
 from exporter.config.model import Cursor, Dsn, PostgresStore, Profile
 from exporter.errors import ProfileError
@@ -30,12 +30,6 @@ async def asking(dsn: str) -> AsyncIterator[Transaction]:
             yield transaction
     finally:
         await session.close()
-
-
-def execute(database: Database, *statements: str) -> None:
-    with database.connect() as admin:
-        for statement in statements:
-            admin.execute(statement)  # type: ignore[call-overload]
 
 
 def install(database: Database, which: str, schema: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.postgres import Database
+from support.postgres import Database, execute
 
 from exporter.config.model import Config, Counting, Cursor, Dsn, Duration, PostgresStore, Profile
 from exporter.config.secrets import Secret
@@ -17,12 +17,6 @@ from exporter.stores.native import ddl
 
 PASSWORD = "s3ntinel-pass"
 FINISHED = "'SUCCESS' AS status"
-
-
-def execute(database: Database, *statements: str) -> None:
-    with database.connect() as admin:
-        for statement in statements:
-            admin.execute(statement)  # type: ignore[call-overload]
 
 
 async def check(dsn: str, profile: Profile | str = "auto", *, analyze: bool = False, **keys: Any) -> tuple[int, str]:

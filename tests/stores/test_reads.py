@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from support.postgres import Database
-from support.reading import Reading, execute, reading, with_native_schema
+from support.postgres import Database, execute
+from support.reading import Reading, reading, with_native_schema
 
 from exporter.config.model import Cursor, Profile
 from exporter.stores import read_queries

@@ -6,8 +6,8 @@ import asyncio
 import time
 
 import pytest
-from support.postgres import Database
-from support.reading import Reading, execute, reading, with_native_schema
+from support.postgres import Database, execute
+from support.reading import Reading, reading, with_native_schema
 from support.scheduler import backends
 
 from exporter.config.model import Profile

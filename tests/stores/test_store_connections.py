@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.directory import STATUS, Directory
-from support.postgres import Database
+from support.postgres import Database, execute
 
 from exporter.config.model import Dsn, PostgresStore, Profile
 from exporter.directory import ConnectionStatus, StatusWritten, StoreConnection
@@ -31,13 +31,6 @@ async def session(database: Database, dsn: str | None = None) -> AsyncIterator[S
         yield made
     finally:
         await made.close()
-
-
-def execute(database: Database, *statements: str) -> list[tuple[Any, ...]]:
-    with database.connect() as admin:
-        for statement in statements:
-            cursor = admin.execute(statement.encode())
-        return cursor.fetchall() if cursor.description else []
 
 
 def profile(**given: str) -> Profile:

@@ -52,7 +52,7 @@ def iso(at: float) -> str:
 class AlertmanagerServer:
     """Alertmanager of its own; ``webhook`` is one entry of its ``webhook_configs`` in YAML's flow style."""
 
-    def __init__(self, directory: Path, webhook: str = "", arguments: tuple[str, ...] = ()) -> None:
+    def __init__(self, directory: Path, webhook: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
@@ -66,7 +66,6 @@ class AlertmanagerServer:
                 f"--storage.path={directory / 'data'}",
                 f"--web.listen-address={HOST}:{self.port}",
                 "--cluster.listen-address=",
-                *arguments,
             ],
             log=directory / "alertmanager.log",
         )

@@ -60,12 +60,12 @@ def alert(name: str = "SchedulingCriticalJobFailed", *, over: bool = False, **la
     }
 
 
-def message(*alerts: dict[str, Any], receiver: str = "everybody") -> dict[str, Any]:
+def message(*alerts: dict[str, Any]) -> dict[str, Any]:
     """A notification about a group of alerts."""
     first = alerts[0]["labels"]
     common = {name: value for name, value in first.items() if all(a["labels"].get(name) == value for a in alerts)}
     return {
-        "receiver": receiver,
+        "receiver": "everybody",
         "status": "firing" if any(a["status"] == "firing" for a in alerts) else "resolved",
         "alerts": list(alerts),
         "groupLabels": {},

@@ -6,9 +6,10 @@ import contextlib
 import itertools
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -28,12 +29,12 @@ _numbers = itertools.count(1)
 
 
 @contextlib.contextmanager
-def running_server(settings: Mapping[str, str | int] | None = None) -> Iterator[PostgresServer]:
-    """A server with ``SETTINGS`` (``settings`` win), in a directory of its own that goes with it."""
+def running_server() -> Iterator[PostgresServer]:
+    """A server with ``SETTINGS``, in a directory of its own that goes with it."""
     # Not below pytest's own directory, which only its owner may enter: as root the server runs as nobody.
     with tempfile.TemporaryDirectory(prefix="scheduler-exporter-pg-", ignore_cleanup_errors=True) as directory:
         Path(directory).chmod(0o711)
-        server = PostgresServer(Path(directory, "postgres"), settings={**SETTINGS, **(settings or {})})
+        server = PostgresServer(Path(directory, "postgres"), settings=SETTINGS)
         try:
             server.start()
             yield server
@@ -60,6 +61,14 @@ class Database:
     def connect(self, **parameters: object) -> psycopg.Connection:
         """A connection of the superuser in autocommit mode; close it, or use it in a ``with``."""
         return psycopg.connect(self.dsn, **{"autocommit": True, **parameters})  # type: ignore[arg-type]
+
+
+def execute(database: Database, *statements: str) -> list[tuple[Any, ...]]:
+    """Run statements as the superuser, each for itself; returns the rows of the last one."""
+    with database.connect() as admin:
+        for statement in statements:
+            cursor = admin.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
 
 
 @contextlib.contextmanager

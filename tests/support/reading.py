@@ -62,10 +62,3 @@ def with_native_schema(database: Database) -> None:
     """Make the native schema's tables."""
     with database.connect() as connection:
         connection.execute(ddl("public").encode())
-
-
-def execute(database: Database, *statements: str) -> None:
-    """Run statements as the superuser."""
-    with database.connect() as connection:
-        for statement in statements:
-            connection.execute(statement.encode())

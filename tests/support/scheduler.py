@@ -16,25 +16,23 @@ PASSWORD = "monitor-password"
 APPLICATION = "scheduler-exporter"
 
 
-def monitor(database: Database, password: str = PASSWORD) -> str:
+def monitor(database: Database) -> str:
     """Make the role that the sidecar's documentation asks for; returns its DSN."""
     role = f"monitor_{database.name}"
     with database.connect() as connection:
-        names = {"role": sql.Identifier(role), "password": sql.Literal(password)}
+        names = {"role": sql.Identifier(role), "password": sql.Literal(PASSWORD)}
         connection.execute(sql.SQL("CREATE ROLE {role} LOGIN PASSWORD {password}").format(**names))
         connection.execute(sql.SQL("GRANT pg_monitor TO {role}").format(**names))
         connection.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}").format(**names))
-    return database.dsn_as(role, password)
+    return database.dsn_as(role, PASSWORD)
 
 
-def backends(
-    connection: psycopg.Connection[Any], application: str = APPLICATION, *, role: str | None = None
-) -> list[int]:
-    """The server processes that serve ``application``, as ``role`` if one is given."""
+def backends(connection: psycopg.Connection[Any], *, role: str | None = None) -> list[int]:
+    """The server processes that serve the sidecar, as ``role`` if one is given."""
     found = connection.execute(
         "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND usename = coalesce(%s, usename)"
         " ORDER BY backend_start",
-        [application, role],
+        [APPLICATION, role],
     )
     return [pid for (pid,) in found]
 

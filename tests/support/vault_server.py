@@ -112,6 +112,12 @@ class VaultServer:
         if self._child is not None:
             self._child.stop()
 
+    def revive(self) -> None:
+        """Have it running and unsealed, whatever a test did to it."""
+        if not self.running:
+            self.start()
+        self.unseal()
+
     def kill(self) -> None:
         """kill -9."""
         if self._child is not None:
@@ -150,9 +156,9 @@ class VaultServer:
         made = self.client().auth.token.create(policies=list(policies) or [self.write_policy()], **options)
         return str(made["auth"]["client_token"])
 
-    def enable_kv(self, *, version: int = 2, mount: str | None = None) -> str:
-        """A KV engine at ``mount`` (``secret`` or, of version 1, ``kv``), unless it is there."""
-        mount = mount or {1: "kv", 2: "secret"}[version]
+    def enable_kv(self, *, version: int = 2) -> str:
+        """A KV engine at ``secret`` or, of version 1, ``kv``, unless it is there; returns which."""
+        mount = {1: "kv", 2: "secret"}[version]
         if f"{mount}/" not in self.client().sys.list_mounted_secrets_engines()["data"]:
             self.client().sys.enable_secrets_engine("kv", path=mount, options={"version": str(version)})
         return mount
@@ -208,9 +214,9 @@ class VaultServer:
         )  # fmt: skip
         return f"{mount}/static-creds/{role}"
 
-    def rotate_static(self, role: str, *, mount: str = "database") -> None:
+    def rotate_static(self, role: str) -> None:
         """Change a static role's password now."""
-        self.client().secrets.database.rotate_static_role_credentials(name=role, mount_point=mount)
+        self.client().secrets.database.rotate_static_role_credentials(name=role)
 
     def leases(self, path: str) -> list[str]:
         """The ids of the leases that the role at ``path`` has, by the server's own list."""
@@ -222,12 +228,20 @@ class VaultServer:
 
 
 @contextlib.contextmanager
-def running_vault(*, authority: trustme.CA | None = None) -> Iterator[VaultServer]:
-    """A started server, in a directory of its own that goes with it."""
+def running_vault(
+    *, authority: trustme.CA | None = None, database: PostgresServer | None = None
+) -> Iterator[VaultServer]:
+    """A started server, in a directory of its own that goes with it.
+
+    With ``database`` it has KV version 2, and a database engine that makes users on that PostgreSQL.
+    """
     with tempfile.TemporaryDirectory(prefix="scheduler-exporter-vault-", ignore_cleanup_errors=True) as directory:
         server = VaultServer(Path(directory), authority=authority)
         try:
             server.start()
+            if database is not None:
+                server.enable_kv()
+                server.enable_database(database)
             yield server
         finally:
             server.stop()

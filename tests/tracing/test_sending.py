@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from structlog.testing import capture_logs
 from support.otlp_receiver import Collector, running_collector
 from support.ports import free_port
@@ -24,24 +25,13 @@ from exporter.telemetry.destination import Destination
 from exporter.telemetry.sending import Sender
 
 
-class Kept(SpanExporter):
-    """Keeps what is exported."""
-
-    def __init__(self) -> None:
-        self.spans: list[ReadableSpan] = []
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        self.spans += spans
-        return SpanExportResult.SUCCESS
-
-
 def batch(name: str = "poll") -> list[ReadableSpan]:
-    kept = Kept()
+    kept = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(kept))
     with provider.get_tracer("tests").start_as_current_span(name):
         pass
-    return kept.spans
+    return list(kept.get_finished_spans())
 
 
 @pytest.fixture

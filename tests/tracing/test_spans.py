@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from structlog.contextvars import bound_contextvars, get_contextvars
 
 from exporter import tracing
@@ -23,22 +23,11 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 GIVEN = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
 
 
-class Kept(SpanExporter):
-    """Keeps what is exported."""
-
-    def __init__(self) -> None:
-        self.spans: list[ReadableSpan] = []
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        self.spans += spans
-        return SpanExportResult.SUCCESS
-
-
 class Made:
     """A tracer in use, and the spans that it made, by name."""
 
     def __init__(self, ratio: float | None = None) -> None:
-        self._kept = Kept()
+        self._kept = InMemorySpanExporter()
         self._tracer = Tracing(self._kept, ratio=ratio, attributes={})
         tracing.use(self._tracer)
 
@@ -46,7 +35,7 @@ class Made:
         """All that have ended; none is made afterwards."""
         tracing.use(None)
         self._tracer.close()
-        return {span.name: span for span in self._kept.spans}
+        return {span.name: span for span in self._kept.get_finished_spans()}
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,9 +12,6 @@ from exporter.config.model import Vault as Config
 from exporter.config.model import VaultAuth
 from exporter.config.secrets import Secret
 from exporter.demo.postgres import PostgresServer
-from exporter.vault import Vault
-
-MakeVault = Callable[..., Vault]
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +26,7 @@ def vault_server() -> Iterator[VaultServer]:
 @pytest.fixture(scope="module")
 def troubled_server(postgres_server: PostgresServer) -> Iterator[VaultServer]:
     """An OpenBao for a module's tests that seal and stop it, with KV version 2 and a database engine."""
-    with running_vault() as server:
-        server.enable_kv()
-        server.enable_database(postgres_server)
+    with running_vault(database=postgres_server) as server:
         yield server
 
 
@@ -39,9 +34,7 @@ def troubled_server(postgres_server: PostgresServer) -> Iterator[VaultServer]:
 def own_vault_server(troubled_server: VaultServer) -> Iterator[VaultServer]:
     """The same, running and unsealed whatever the test before did."""
     yield troubled_server
-    if not troubled_server.running:
-        troubled_server.start()
-    troubled_server.unseal()
+    troubled_server.revive()
 
 
 def token_auth(token: str) -> VaultAuth:
