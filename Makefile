@@ -19,7 +19,7 @@ PINNED := tests/contract/schedulers
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/demo.stamp ## PostgreSQL, a scheduler at work, the sidecar and Prometheus; Ctrl-C removes them
+demo: $(VENV)/demo.stamp ## PostgreSQL, a scheduler at work, the exporter and Prometheus; Ctrl-C removes them
 	@# exec: the signals that make passes on reach the demo, not a shell in between.
 	@exec $(BIN)/python -m exporter demo $(ARGS)
 

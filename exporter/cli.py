@@ -81,7 +81,7 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
     check.set_defaults(run=_profile_check)
     detect = commands.add_parser("detect", help="tell which schedulers are in a database, and their versions")
     detect.add_argument("--dsn", default="", help="the database; what it does not say comes from libpq's PG* variables")
-    detect.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="as schema=jobs")
+    detect.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the profiles, such as schema=jobs")
     detect.add_argument("--json", dest="as_json", action="store_true", help="print what was found as JSON")
     detect.set_defaults(run=_profile_detect)
     new = commands.add_parser("new", help="print a commented skeleton of a profile of your own")
@@ -118,10 +118,10 @@ def _add_state(parser: argparse.ArgumentParser) -> None:
         ("verify", "whether it holds together; exit status 1 if not"),
     ):
         command = commands.add_parser(name, help=described, allow_abbrev=False)
-        command.add_argument("--state.path", dest="state_path", help="directory of the state")
-        command.add_argument("--config.file", dest="config_file", help="or the configuration that names it")
+        command.add_argument("--state.path", dest="state_path", help="directory of the state file")
+        command.add_argument("--config.file", dest="config_file", help="or the configuration file that names it")
         if name == "show":
-            command.add_argument("--json", dest="as_json", action="store_true", help="print it as JSON")
+            command.add_argument("--json", dest="as_json", action="store_true", help="print the summary as JSON")
         command.set_defaults(run=_state)
 
 

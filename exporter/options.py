@@ -77,7 +77,7 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 def add_serve_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = os.environ) -> None:
     """The flags of ``serve``. Each default comes from the environment: ``--log.level`` from {PREFIX}LOG_LEVEL."""
     add = _Adder(parser, environ)
-    add("--config.file", help="configuration file", default="config.yaml")
+    add("--config.file", help="configuration file (default: config.yaml)", default="config.yaml")
     parser.add_argument("--config.check", dest="config_check", action="store_true", help="check the file and exit")
     add("--web.listen-address", help="host:port to listen on; may be repeated", action="append", split=True)
     add("--web.telemetry-path", help="path of the metrics")
@@ -85,11 +85,11 @@ def add_serve_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, s
     add("--web.enable-lifecycle", help="allow POST /-/reload", switch=True)
     add("--log.level", help="debug, info, warning or error", choices=("debug", "info", "warning", "error"))
     add("--log.format", help="json, logfmt or console", choices=("json", "logfmt", "console"))
-    add("--state.path", help='directory of the ledger, or ":memory:"')
-    add("--shard", help="which share of the targets is ours, from 0", kind=int, default="0")
+    add("--state.path", help='directory of the state file, or ":memory:"')
+    add("--shard", help="which share of the targets this process checks, from 0", kind=int, default="0")
     add("--total-shards", help="into how many shares the targets are divided", kind=int, default="1")
     for name in COLLECTORS:
-        add(f"--collector.{name}", help=f"run the collector {name}", switch=True)
+        add(f"--collector.{name}", help=f"run the collector {name} (default: on)", switch=True)
     parser.add_argument("--version", action="version", version=f"scheduler-exporter {__version__}")
     parser.set_defaults(from_environment=add.from_environment)
 

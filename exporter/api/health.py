@@ -64,7 +64,7 @@ def endpoints(context: Context) -> list[Endpoint]:
             summary="The process answers",
             answers={200: Answer(kind=Health, example=example("health"))},
         ),
-        _probe("/health/ready", context.readiness, "Whether what the sidecar was told to depend on is there"),
+        _probe("/health/ready", context.readiness, "Whether what the exporter was told to depend on is there"),
         _probe("/health/live", context.liveness, "Whether nothing is wrong that a restart would mend"),
     ]
 

@@ -247,11 +247,11 @@ class TargetRunner:
             return
         name = self.state.name
         if not now.is_healthy:
-            log.warning("target down", target=name, result=now.result, stage=now.failed_stage, error=now.error_message)
+            log.warning("target is down", target=name, result=now.result, stage=now.failed_stage, error=now.error_message)
         elif before is None:
-            log.debug("target up", target=name)
+            log.debug("target is up", target=name)
         else:
-            log.info("target up again", category="errors", target=name, was=before.result)
+            log.info("target is up again", category="errors", target=name, was=before.result)
 
     def _log_hidden(self, result: CheckResult) -> None:
         """Tell once what the role may not see of the server, and when it may."""

@@ -28,7 +28,7 @@ def banner(options: Options, shop: ShopDatabase, directory: Path, seconds: float
         lines.append(f"  Prometheus    {prometheus}/  (targets: {prometheus}/targets)")
     lines += [
         f"  PostgreSQL    psql {shop.monitor_dsn}",
-        f"  Logs          {directory}/*.log (the sidecar's warnings: sidecar.log)",
+        f"  Logs          {directory}/*.log (the exporter's warnings: sidecar.log)",
         "\nCtrl-C stops everything" + (" and removes it." if options.directory is None else "."),
     ]
     return "\n".join(lines)

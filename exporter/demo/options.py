@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--listen-address",
         default=LISTEN_ADDRESS,
-        help="of the sidecar; another port when busy (default: %(default)s)",
+        help="of the exporter; another port when busy (default: %(default)s)",
     )
     add(
         "--prometheus-port",

@@ -78,7 +78,7 @@ class Stack:
 
     def start(self, since: float) -> None:
         """Start everything; print the addresses once a scrape is complete. ``since``: when it all began."""
-        say("Starting PostgreSQL, Vault, a scheduler with three workers, and the sidecar ...")
+        say("Starting PostgreSQL, Vault, a scheduler with three workers, and the exporter ...")
         server = self.start_postgres()
         shop = create_shop(server, self.directory)
         self.start_shop(shop)
@@ -187,7 +187,7 @@ class Stack:
                 return
             self.interrupts.sleep()
         raise ExporterError(
-            f"no complete scrape in {PATIENCE:.0f} s; the end of the sidecar's log:\n{sidecar.last_lines()}"
+            f"no complete scrape in {PATIENCE:.0f} s; the end of the exporter's log:\n{sidecar.last_lines()}"
         )
 
     def _check_essential(self) -> None:

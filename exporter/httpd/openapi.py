@@ -23,7 +23,7 @@ _ANY: Final = {
     400: "The request, or a parameter of it, means nothing; the text names it and says what was expected",
     401: "A credential is needed, or the one that was sent is wrong",
     429: "Too many requests of this client, or of all",
-    500: "A fault of the sidecar; the log has more under the same request id",
+    500: "A fault of the exporter; the log has more under the same request id",
     503: "What the answer needs is not there at present",
 }
 _OTHER: Final = {

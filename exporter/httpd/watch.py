@@ -74,7 +74,7 @@ class WebConfigWatch:
             return cls(None, Loaded(WebConfig(), None, (), ()))
         loaded = await asyncio.to_thread(_load, path)
         for warning in loaded.config.warnings:
-            log.warning("web configuration", detail=warning)
+            log.warning("web configuration may not be what was meant", detail=warning)
         return cls(path, loaded)
 
     @property

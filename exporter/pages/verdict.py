@@ -73,7 +73,7 @@ def of_servers(
     """What anyone may know: the probes tell it, too."""
     for check in checks:
         if not check.ok:
-            text = f"The sidecar itself: {check.name.replace('_', ' ')}" + (f" {check.detail}" if check.detail else "")
+            text = f"The exporter itself: {check.name.replace('_', ' ')}" + (f" {check.detail}" if check.detail else "")
             yield Problem(Grave.BAD if check.required else Grave.WARNING, text, "sidecar")
     for store in stores:
         yield from _of_store(store)

@@ -82,7 +82,7 @@ async def reporting(config: Config, reveal: Reveal, environ: Mapping[str, str] =
         return
     if not installed(SENTRY):
         # ``sentry.dsn`` has been refused by then: a variable may be meant for others in the same pod.
-        log.warning("no errors are reported: Sentry's client is not installed", variable=told.origin,
+        log.warning("errors are not reported: Sentry's client is not installed", variable=told.origin,
                     remedy=remedy("sentry"))  # fmt: skip
         yield
         return

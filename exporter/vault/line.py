@@ -107,12 +107,12 @@ class Line:
         if not error.away:
             self._answered(asked=True)
         elif self.circuit.failed(error):
-            log.warning("vault is away", result=error.kind, error=str(error))
+            log.warning("Vault is away", result=error.kind, error=str(error))
 
     def _answered(self, *, asked: bool) -> None:
         self.answered_at = time.monotonic()
         if self.circuit.answered(asked=asked):
-            log.info("vault is back", category="errors")
+            log.info("Vault is back", category="errors")
             self._on_back()
 
     async def _ready(self) -> Transport:

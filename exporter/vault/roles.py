@@ -184,7 +184,7 @@ class Role:
             self._failed(unexpected(fault))
         else:
             if self._error is not None and not self._error.away:
-                log.info("credentials of vault are there again", role=self.path)
+                log.info("credentials can be had from Vault again", role=self.path)
             self._error, self._pause = None, GAP
 
     async def _issue(self) -> None:
@@ -219,9 +219,9 @@ class Role:
 
     def _say(self, old: Holding | None, new: Holding) -> None:
         if new.lease_id is not None:
-            log.debug("lease of vault made", role=self.path, ttl=new.ttl, replaces=old is not None)
+            log.debug("lease from Vault made", role=self.path, ttl=new.ttl, replaces=old is not None)
         elif old is not None and old.fetched.fields.get("password") != new.fetched.fields.get("password"):
-            log.info("secret changed in vault", path=self.path)
+            log.info("secret changed in Vault", path=self.path)
 
     async def _renew(self, holding: Holding) -> None:
         assert holding.lease_id is not None  # noqa: S101 - the caller sees to that
@@ -238,16 +238,16 @@ class Role:
         self._holding = replace(
             holding, ends=started + left, next_at=due(started, left, renewable=renewable), renewable=renewable
         )
-        log.debug("lease of vault renewed", role=self.path, ttl=left)
+        log.debug("lease from Vault renewed", role=self.path, ttl=left)
         if left < NEAR_END * holding.ttl:
             await self._issue()  # no more to be had: a new one, while this one still holds
 
     async def _not_renewed(self, holding: Holding, error: VaultError) -> None:
         if error.kind == "denied":
-            log.warning("leases of vault cannot be renewed, only replaced", role=self.path, error=str(error))
+            log.warning("leases from Vault cannot be renewed, only replaced", role=self.path, error=str(error))
             self._may_renew = False
         elif error.kind in ("invalid", "not_found"):
-            log.info("lease of vault has ended early", role=self.path, error=str(error))
+            log.info("lease from Vault has ended early", role=self.path, error=str(error))
             self._holding = replace(holding, ends=time.monotonic())
         else:
             raise error
@@ -258,7 +258,7 @@ class Role:
             self._next_at = time.monotonic() + _AWAY_PAUSE
         else:
             if self._error is None or str(self._error) != str(error):
-                log.warning("credentials cannot be had from vault", role=self.path, result=error.kind, error=str(error))
+                log.warning("credentials cannot be had from Vault", role=self.path, result=error.kind, error=str(error))
             self._next_at = time.monotonic() + self._pause
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
         self._error, self._wanted = error, False

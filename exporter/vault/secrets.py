@@ -152,9 +152,9 @@ class Secrets:
         else:
             changed = entry.known is None or entry.known.fields != fields
             if changed and entry.known is not None:
-                log.info("secret changed in vault", path=path)
+                log.info("secret changed in Vault", path=path)
             if entry.error is not None and entry.known is not None:
-                log.info("secret read again", path=path)
+                log.info("secret can be read again", path=path)
             entry.gap = min(entry.gap * 2, LONGEST_GAP) if forced and not changed else GAP
             entry.next_at = time.monotonic() + entry.gap
             entry.known, entry.error, entry.stale = Fetched(fields, started), None, False

@@ -197,7 +197,7 @@ class Session:
             self._login_refused(failure)
             raise failure from None
         if self._refused is not None:
-            log.info("login to vault succeeded", method=self.config.auth.method)
+            log.info("login to Vault succeeded", method=self.config.auth.method)
         self._refused, self._refused_pause = None, FIRST_LOGIN_PAUSE
         self._confirmed_at = time.monotonic()
         if token.value == self._last:  # somebody else has renewed it: the leases that it made hold
@@ -210,13 +210,13 @@ class Session:
         if token.ours:
             now = time.monotonic()
             self._ours = [t for t in self._ours if t.ends is None or t.ends > now] + [self._token]
-        log.debug("logged in to vault", method=self.config.auth.method, ttl=token.ttl)
+        log.debug("logged in to Vault", method=self.config.auth.method, ttl=token.ttl)
         self._changed()
         return self._token
 
     def _login_refused(self, error: VaultError) -> None:
         if self._refused is None or str(self._refused) != str(error):
-            log.warning("login to vault failed", method=self.config.auth.method, result=error.kind, error=str(error))
+            log.warning("login to Vault failed", method=self.config.auth.method, result=error.kind, error=str(error))
         self._refused = error
         self._login_at = time.monotonic() + self._refused_pause
         self._refused_pause = min(self._refused_pause * 2, LONGEST_LOGIN_PAUSE)
@@ -239,7 +239,7 @@ class Session:
 
     def _drop(self, token: Token) -> None:
         if self._token is token:
-            log.info("the token of vault has ended")
+            log.info("the token for Vault has ended")
             self._token = None
             self._ours = [each for each in self._ours if each is not token]
             self._wake.set()

@@ -246,7 +246,7 @@ async def test_only_changes_are_logged(make_target: Any, database: Database, rol
             admin.execute(f'ALTER ROLE "{roles["monitor"]}" LOGIN')
             assert (await manager.check_now("target")).is_healthy  # who asks is told: the credentials rest for others
     told = [(entry["event"], entry["log_level"]) for entry in logs if entry["log_level"] != "debug"]
-    assert told == [("target down", "warning"), ("target up again", "info")]
+    assert told == [("target is down", "warning"), ("target is up again", "info")]
     assert logs[-2]["result"] == "auth"
 
 
@@ -270,7 +270,7 @@ async def test_the_password_is_nowhere(
             seen += "".join(repr(task) for task in asyncio.all_tasks())
             assert {name for name, (result, _) in outcomes(hub).items() if result == "ok"} == {"healthy"}
     assert "s3ntinel" not in seen
-    assert "target down" in seen
+    assert "target is down" in seen
 
 
 async def test_a_server_that_repeats_the_password_is_not_quoted(check: Any, password: str) -> None:

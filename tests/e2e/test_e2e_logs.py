@@ -73,7 +73,7 @@ def test_every_field_and_category_on_standard_output(native: NativeStore, start_
     assert poll["operation"] and poll["duration"] > 0
     refused = next(line for line in sidecar.events("audit") if line["result"] == "refused")
     assert (refused["operation"], refused["userId"], refused["category"]) == ("login", "anonymous", "audit")
-    down = sidecar.events("target down")[0]
+    down = sidecar.events("target is down")[0]
     assert (down["level"], down["category"], down["operation"]) == ("WARN", "errors", "check")
     process = sidecar.events("process")[-1]
     assert process["rssBytes"] > 1e6 and process["targets"] == 1 and process["targetsUp"] == 0

@@ -90,14 +90,14 @@ def test_one_target_in_trouble_delays_no_other(
     waited = metrics.value("scheduling_connection_check_stage_seconds", connection="swallows", stage="tcp")
     assert waited == pytest.approx(TIMEOUT, abs=0.5)
 
-    told = {event["target"]: (event["result"], event["stage"]) for event in sidecar.events("target down")}
+    told = {event["target"]: (event["result"], event["stage"]) for event in sidecar.events("target is down")}
     assert told == {
         "swallows": ("timeout", "tcp"),
         "refuses": ("refused", "tcp"),
         "mute": ("timeout", "auth"),
         "rejects": ("auth", "auth"),
     }
-    assert len(sidecar.events("target down")) == 4, "what stays as it is is not told again and again"
+    assert len(sidecar.events("target is down")) == 4, "what stays as it is is not told again and again"
     # One session at the target at most, and nothing is left of it at the end.
     with database.connect() as connection:
         sidecar.stop()

@@ -182,15 +182,15 @@ def test_a_sealed_vault_takes_nobody_down(
         stages = metrics.by("stage", "scheduling_connection_check_stage_seconds", connection="new")
         assert set(stages) == {"vault"}
         time.sleep(0.2)
-    assert sidecar.events("target down")[-1]["error"] == f"Vault at {vault_server.address} is sealed"
-    assert len(sidecar.events("vault is away")) == 1
+    assert sidecar.events("target is down")[-1]["error"] == f"Vault at {vault_server.address} is sealed"
+    assert len(sidecar.events("Vault is away")) == 1
     vault_server.unseal()
     began = time.monotonic()
     all_up(sidecar, 3)
     seconds = time.monotonic() - began
     assert seconds < max(interval, 10), "within one interval, and on a busy machine"
     print(f"all well {seconds:.1f} s after {sealed_for} s sealed, checked every {interval} s")
-    assert len(sidecar.events("vault is back")) == 1
+    assert len(sidecar.events("Vault is back")) == 1
     config["connections"]["targets"].pop(0)
     sidecar.configure(config)
     assert sidecar.reload().status == 200

@@ -75,7 +75,7 @@ def test_one_that_has_ended_is_news_when_it_comes_back(world: World) -> None:
 def test_others_are_not_held_back(world: World) -> None:
     log = structlog.get_logger(component="connections")
     for number in range(ALIKE):
-        log.warning("target down", target=f"db-{number}")
+        log.warning("target is down", target=f"db-{number}")
     for _ in range(10):
         log.info("not counted")
     assert len(world.lines()) == ALIKE + 10
@@ -84,7 +84,7 @@ def test_others_are_not_held_back(world: World) -> None:
 def test_a_flood_of_different_ones_is_summed_up_too(world: World) -> None:
     log = structlog.get_logger(component="connections")
     for number in range(5 * MOST):
-        log.warning("target down", target=f"db-{number}")
+        log.warning("target is down", target=f"db-{number}")
     assert len(world.lines()) == ALIKE
     world.pass_by(SHORTEST)
     assert world.lines()[-1]["repeated"] == 5 * MOST - ALIKE

@@ -196,7 +196,7 @@ async def test_every_line_leads_somewhere() -> None:
     world = busy()
     world.live = [Check("event_loop", ok=False, detail="blocked")]
     page = await visit(world)
-    assert "The sidecar itself: event loop blocked" in page.text()
+    assert "The exporter itself: event loop blocked" in page.text()
     ids = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
     assert {link[1:] for link in page.links() if link.startswith("#")} <= ids
 
