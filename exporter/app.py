@@ -40,7 +40,7 @@ from exporter.metrics import COLLECTORS, probe
 from exporter.metrics.exposure import Exposure
 from exporter.metrics.process import objectives, sample, thresholds
 from exporter.metrics.render import Renderer
-from exporter.opened import OpenStores, packs_of
+from exporter.open_stores import OpenStores, packs_of
 from exporter.options import Options
 from exporter.packs.chosen import Packs
 from exporter.pages.families import PAGES

@@ -81,7 +81,13 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
     check.set_defaults(run=_profile_check)
     detect = commands.add_parser("detect", help="tell which schedulers are in a database, and their versions")
     detect.add_argument("--dsn", default="", help="the database; what it does not say comes from libpq's PG* variables")
-    detect.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the profiles, such as schema=jobs")
+    detect.add_argument(
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a profile's, such as schema=jobs",
+    )
     detect.add_argument("--json", dest="as_json", action="store_true", help="print what was found as JSON")
     detect.set_defaults(run=_profile_detect)
     new = commands.add_parser("new", help="print a commented skeleton of a profile of your own")
@@ -167,7 +173,7 @@ def _serve(args: argparse.Namespace) -> int:
         from exporter.app import serve  # noqa: PLC0415
     from exporter.config.load import NOT_ASKED  # noqa: PLC0415
     from exporter.httpd.access import check_access  # noqa: PLC0415
-    from exporter.opened import packs_of  # noqa: PLC0415
+    from exporter.open_stores import packs_of  # noqa: PLC0415
     from exporter.vault import Vault  # noqa: PLC0415
     from exporter.vault.references import load  # noqa: PLC0415
 
@@ -215,7 +221,7 @@ def _profile_check(args: argparse.Namespace) -> int:
 def _pack_check(args: argparse.Namespace) -> int:
     from exporter import logs  # noqa: PLC0415
     from exporter.config.load import load_file  # noqa: PLC0415
-    from exporter.opened import packs_of  # noqa: PLC0415
+    from exporter.open_stores import packs_of  # noqa: PLC0415
     from exporter.packs.check import check_packs  # noqa: PLC0415
     from exporter.vault import Vault  # noqa: PLC0415
     from exporter.vault.references import Secrets, load  # noqa: PLC0415

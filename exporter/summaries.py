@@ -18,7 +18,7 @@ from exporter.config.logs import LogSettings
 from exporter.connections import COLLECTOR, ConnectionState
 from exporter.domain import FINAL_STATUSES, Executions, Running
 from exporter.instruments import ApiInstruments
-from exporter.jobcounts import overdue_count
+from exporter.job_counts import overdue_count
 from exporter.metrics.process import ProcessState
 from exporter.snapshot import NOT_OF_STORES, Hub, Part
 

@@ -35,7 +35,7 @@ HEADINGS = {
     "jobs": "Jobs and queues",
     "executions": "Executions and how they are counted",
     "running": "What runs now, workers, operations",
-    "told": "What schedulers with an API of their own tell",
+    "reported": "What schedulers with an API of their own tell",
     "connections": "PostgreSQL connections",
     "connection_checks": "All connection checks together",
     "vault": "Vault",

@@ -17,10 +17,10 @@ from exporter.api.chronos import FAMILY
 from exporter.api.counted import read_at
 from exporter.api.examples import example
 from exporter.api.from_store import from_store, reads_of
+from exporter.api.job_detail import JobView, job_view
 from exporter.api.kept import KeptAnswers
 from exporter.api.known import Known
 from exporter.api.masking import shown_error, shown_result
-from exporter.api.onejob import JobView, job_view
 from exporter.api.recurring import SUMMED_MOST, ran_as_others, recurring_log, summed_up
 from exporter.api.wire import iso, lasted, milliseconds, percent
 from exporter.domain import FINAL_STATUSES, RecentExecution

@@ -28,9 +28,9 @@ from exporter.domain import (
     StoreSettings,
     Workers,
 )
-from exporter.jobcounts import job_counts, overdue_count
+from exporter.job_counts import job_counts, overdue_count
+from exporter.reported import Health, Live, Recent
 from exporter.snapshot import NOT_OF_STORES, Part, Snapshot
-from exporter.told import Health, Live, Recent
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from exporter.httpd.endpoint import Answer, Endpoint, Family, Query
 from exporter.httpd.params import Text
 from exporter.httpd.problems import HttpError, json_response
 from exporter.httpd.roles import Role
-from exporter.jobcounts import by_state
+from exporter.job_counts import by_state
 
 FAMILY: Final = Family(
     name="nativelink",

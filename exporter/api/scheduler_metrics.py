@@ -18,7 +18,7 @@ from exporter.api.wire import milliseconds, percent
 from exporter.domain import Figures, Statistics
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Endpoint, Query
-from exporter.jobcounts import by_state
+from exporter.job_counts import by_state
 
 
 class ExecutionMetrics(msgspec.Struct, rename="camel"):

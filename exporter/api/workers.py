@@ -15,7 +15,7 @@ from exporter.api.wire import iso, milliseconds, percent
 from exporter.domain import OTHER, Running, Statistics, Workers
 from exporter.httpd.context import Context
 from exporter.httpd.endpoint import Answer, Endpoint, Query
-from exporter.jobcounts import by_state
+from exporter.job_counts import by_state
 
 #: What the table covers, in seconds.
 COVERED = 24 * HOUR

@@ -247,7 +247,9 @@ class TargetRunner:
             return
         name = self.state.name
         if not now.is_healthy:
-            log.warning("target is down", target=name, result=now.result, stage=now.failed_stage, error=now.error_message)
+            log.warning(
+                "target is down", target=name, result=now.result, stage=now.failed_stage, error=now.error_message
+            )
         elif before is None:
             log.debug("target is up", target=name)
         else:

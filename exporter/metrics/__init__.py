@@ -29,10 +29,10 @@ from exporter.metrics import (
     jobs,
     packs,
     process,
+    reported,
     running,
     sidecar,
     store,
-    told,
     vault,
 )
 from exporter.metrics.render import AnyCollector
@@ -42,7 +42,7 @@ COLLECTORS: Final[tuple[AnyCollector, ...]] = (
     jobs,
     executions,
     running,
-    told,
+    reported,
     connections,
     connection_checks,
     vault,

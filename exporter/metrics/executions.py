@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from exporter.domain import EXECUTION_BUCKETS, FINAL_STATUSES, Executions
 from exporter.metrics.family import Families, Family, Sample, View
-from exporter.told import Recent
+from exporter.reported import Recent
 
 SCOPE: Final = "store"
 INPUTS: Final = ("executions", "backfill", "recent")

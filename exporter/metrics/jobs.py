@@ -17,7 +17,7 @@ from exporter.domain import (
     RecurringJob,
     Schedules,
 )
-from exporter.jobcounts import job_counts, overdue_count
+from exporter.job_counts import job_counts, overdue_count
 from exporter.metrics.budget import folded, settings, top
 from exporter.metrics.family import Families, Family, Sample, View
 

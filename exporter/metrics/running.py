@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, cast
 
 from exporter.domain import Operations, Running, RunningByType, Workers
-from exporter.jobcounts import by_state
+from exporter.job_counts import by_state
 from exporter.metrics.budget import folded, settings, top
 from exporter.metrics.family import Families, Family, View
 

@@ -23,7 +23,7 @@ from exporter.packs.statement import Statement, columns_of, counted_metrics, cur
 from exporter.packs.telling import Complaints
 from exporter.stores import catalog
 from exporter.stores.beside import Beside
-from exporter.stores.checking.apart import apart
+from exporter.stores.checking.savepoint import savepoint
 from exporter.stores.marks import Reading
 from exporter.stores.queries import Wrapped, bounds
 from exporter.stores.reader import plan
@@ -183,7 +183,7 @@ class Counting:
         earliest = -(2**62) if statement.wrapped.cursor.kind == "id" else 0.0
         found: Also = {metric.name: set() for metric in self._metrics}
         with contextlib.suppress(StoreTooSlow):  # who has no index for it does without
-            async with apart(transaction):
+            async with savepoint(transaction):
                 parameters = bounds(statement.wrapped.cursor, earliest, reading.high)
                 for row in await transaction.fetch("packs", statement.newest_labels, *parameters):
                     for metric in self._metrics:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from exporter.httpd.endpoint import Declare
-from exporter.pages import acts, home, jobpage, live, signin
+from exporter.pages import actions, home, job_page, live, signin
 
 PAGES: Final[tuple[Declare, ...]] = (
     home.endpoints,
     live.endpoints,
-    jobpage.endpoints,
+    job_page.endpoints,
     signin.endpoints,
-    acts.endpoints,
+    actions.endpoints,
 )

@@ -16,7 +16,7 @@ from exporter.api.known import Known
 from exporter.api.system import ended
 from exporter.config.model import AnyStore, PostgresStore, StuckAfter
 from exporter.domain import OTHER, FailingJob, Figures, OverdueJob, RecentExecution, RunningExecution, Statistics
-from exporter.jobcounts import by_state, job_counts
+from exporter.job_counts import by_state, job_counts
 from exporter.pages.lists import Made
 from exporter.pages.words import share
 

@@ -11,7 +11,7 @@ from exporter.errors import StoreError
 from exporter.ledger.identity import Identity
 from exporter.poller import Collected, Collector
 from exporter.stores.queries import Wrapped
-from exporter.stores.second import GaveWay, SecondConnection
+from exporter.stores.second_connection import GaveWay, SecondConnection
 from exporter.stores.session import Transaction
 
 T = TypeVar("T")

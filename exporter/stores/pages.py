@@ -24,7 +24,7 @@ from exporter.stores.queries import RECURRING_LISTED, Wrapped, bounds
 from exporter.stores.read_queries import LOGGED_FIELDS, Conditions, job_of, logged
 from exporter.stores.reader import CLOCK
 from exporter.stores.rows import TooManyRows, Width
-from exporter.stores.second import SecondConnection
+from exporter.stores.second_connection import SecondConnection
 from exporter.stores.session import Row, Transaction
 
 #: Rows that a page of executions should have; and those of a page of jobs.

@@ -36,7 +36,7 @@ from exporter.stores.queries import RECURRING_LISTED, RUNNING_COLUMNS, WORKER_CO
 from exporter.stores.reader import Reader, oldest_open
 from exporter.stores.reads import Reads
 from exporter.stores.rows import ExecutionRows
-from exporter.stores.second import GaveWay, SecondConnection
+from exporter.stores.second_connection import GaveWay, SecondConnection
 from exporter.stores.session import Row, Session, Transaction
 from exporter.stores.trigger import JobTrigger
 from exporter.stores.up import tell_up

@@ -20,7 +20,7 @@ from exporter.stores.found import Job, JobTotals, LoggedExecution, Operation
 from exporter.stores.pages import Pages
 from exporter.stores.queries import Wrapped
 from exporter.stores.read_queries import COUNTED_MOST, SUMMED_MOST, Conditions, job_of, logged
-from exporter.stores.second import SecondConnection
+from exporter.stores.second_connection import SecondConnection
 from exporter.stores.session import Row, Transaction
 
 T = TypeVar("T")

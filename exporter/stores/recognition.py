@@ -12,8 +12,8 @@ import structlog
 from exporter.config.model import HttpTrigger, PostgresStore, Profile
 from exporter.config.problems import nearest
 from exporter.errors import ProfileError, StoreError, StoreTooSlow, StoreUnavailable
-from exporter.stores.checking.apart import apart
 from exporter.stores.checking.columns import refused
+from exporter.stores.checking.savepoint import savepoint
 from exporter.stores.profile import PLACEHOLDER, Shipped, fill, named, names, shipped, triggered_by, varied
 from exporter.stores.session import Transaction
 from exporter.stores.sql import statement
@@ -192,7 +192,7 @@ async def missing(transaction: Transaction, requires: Sequence[str]) -> list[str
     """What a profile requires and the database does not show, in words: tables, columns, privileges."""
     wanted = dict(_parse(requirement) for requirement in requires)
     try:
-        async with apart(transaction):
+        async with savepoint(transaction):
             rows = await transaction.fetch("detect", statement("relations"), list(wanted))
     except (StoreUnavailable, StoreTooSlow):
         raise
@@ -215,7 +215,7 @@ async def schema_version(transaction: Transaction, profile: Profile) -> Schema:
     if asked is None:
         return Schema()
     try:
-        async with apart(transaction):
+        async with savepoint(transaction):
             rows = await transaction.fetch("detect", asked.select)
     except (StoreUnavailable, StoreTooSlow):
         raise

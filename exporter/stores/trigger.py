@@ -24,7 +24,7 @@ from exporter.errors import (
 )
 from exporter.stores.queries import Wrapped
 from exporter.stores.reads import Reads
-from exporter.stores.second import SecondConnection
+from exporter.stores.second_connection import SecondConnection
 from exporter.stores.session import Row, Transaction
 
 #: An execution's id as the store gave it: a number where it is one; None where it gave none.

@@ -14,7 +14,7 @@ from exporter.config.model import Profile
 from exporter.domain import JobCounts
 from exporter.errors import StoreError, StoreTooSlow, StoreUnavailable
 from exporter.stores.flights import Flights
-from exporter.stores.second import GIVES_WAY
+from exporter.stores.second_connection import GIVES_WAY
 
 #: Counting every job takes so many seconds; looking one up takes none.
 COUNTING = 1.5

@@ -13,7 +13,7 @@ import psycopg
 from exporter.config.model import Profile
 from exporter.config.problems import nearest
 from exporter.errors import StoreError, StoreTooSlow, StoreUnavailable
-from exporter.stores.checking.apart import apart
+from exporter.stores.checking.savepoint import savepoint
 from exporter.stores.profile import ENTITIES
 from exporter.stores.queries import COLUMNS, CURSOR_TYPES, NUMBERS, REQUIRED, TIMESTAMPS, Wrapped, type_name
 from exporter.stores.session import Transaction
@@ -86,7 +86,7 @@ async def describe(transaction: Transaction, profile: Profile, entities: Sequenc
         if sql is None:
             continue
         try:
-            async with apart(transaction):
+            async with savepoint(transaction):
                 found = await transaction.describe("describe", sql)
         except (StoreUnavailable, StoreTooSlow):
             raise
@@ -106,7 +106,7 @@ async def describe(transaction: Transaction, profile: Profile, entities: Sequenc
 
 async def _id_fault(transaction: Transaction, name: str, sql: str) -> list[SqlFault]:
     try:
-        async with apart(transaction):
+        async with savepoint(transaction):
             columns = await transaction.describe("describe", sql)
     except (StoreUnavailable, StoreTooSlow):
         raise

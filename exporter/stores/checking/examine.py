@@ -12,12 +12,12 @@ from exporter.errors import ProfileError, StoreError, StoreUnavailable
 from exporter.instruments import QueryInstruments
 from exporter.stores import catalog, recognition
 from exporter.stores.checking.absent import NOT_MAPPED, without
-from exporter.stores.checking.apart import apart
 from exporter.stores.checking.columns import Described, SqlFault, describe
 from exporter.stores.checking.explain import Explainer
 from exporter.stores.checking.hidden import hidden
 from exporter.stores.checking.report import EntityReport, Finding, StoreReport, fault, warning
 from exporter.stores.checking.sample import sample
+from exporter.stores.checking.savepoint import savepoint
 from exporter.stores.checking.statements import asked
 from exporter.stores.credentials import StoreCredentials
 from exporter.stores.profile import ENTITIES, OPTIONAL
@@ -121,7 +121,7 @@ async def _entity(
         report.findings += [warning(f"column {name!r} is not read; did you mean {meant!r}?") for meant in close]
     if not report.findings:
         sql = f"EXPLAIN (FORMAT JSON) SELECT * FROM ({getattr(described.profile, entity)}\n) q"
-        async with apart(transaction):
+        async with savepoint(transaction):
             rows = await transaction.fetch("explain", sql)
         report.rows = int(rows[0][0][0]["Plan"]["Plan Rows"])
     return report
@@ -151,7 +151,7 @@ async def _greatest(transaction: Transaction, wrapped: Wrapped) -> int:
     if not wrapped.has("executions") or wrapped.cursor.position is None:
         return 0
     try:
-        async with apart(transaction):
+        async with savepoint(transaction):
             return int((await transaction.fetch("position", wrapped.cursor.position))[0][0] or 0)
     except StoreUnavailable:
         raise

@@ -11,9 +11,9 @@ from exporter.config.durations import format_duration
 from exporter.config.model import PostgresStore
 from exporter.errors import StoreError, StoreTooSlow, StoreUnavailable
 from exporter.stores.checking import plans
-from exporter.stores.checking.apart import apart
 from exporter.stores.checking.plans import Node
 from exporter.stores.checking.report import Finding, StatementReport, fault, warning
+from exporter.stores.checking.savepoint import savepoint
 from exporter.stores.checking.scans import Relation, Relations, judge, suspects
 from exporter.stores.checking.statements import Asked
 from exporter.stores.session import Session, Transaction
@@ -89,7 +89,7 @@ async def _explain(
     transaction: Transaction, asked: Asked, *, analyze: bool = False, scans: bool = True
 ) -> dict[str, Any]:
     options = "ANALYZE, BUFFERS, VERBOSE, FORMAT JSON" if analyze else "VERBOSE, FORMAT JSON"
-    async with apart(transaction):
+    async with savepoint(transaction):
         if not scans:
             await transaction.fetch("explain", "SELECT set_config('enable_seqscan', 'off', true)")
         # The line's end: the statement may end with a comment.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from exporter.stores.checking.apart import apart
+from exporter.stores.checking.savepoint import savepoint
 from exporter.stores.queries import Wrapped
 from exporter.stores.session import Transaction
 from exporter.stores.sql import statement
@@ -14,7 +14,7 @@ async def hidden(transaction: Transaction, wrapped: Wrapped, entities: Iterable[
     """Relations of which rows may be hidden, each with those of ``entities`` that read it."""
     found: dict[str, list[str]] = {}
     for entity in entities:
-        async with apart(transaction):  # so that the locks held are those of this SELECT
+        async with savepoint(transaction):  # so that the locks held are those of this SELECT
             await transaction.describe("check", wrapped.source(entity))
             for relation, hides in await transaction.fetch("check", statement("locked_relations")):
                 if hides:

@@ -11,8 +11,8 @@ import psycopg
 
 from exporter.domain import FINAL_STATUSES, JOB_STATUSES, JOB_TYPES, OPERATION_STAGES
 from exporter.errors import StoreError, StoreTooSlow, StoreUnavailable
-from exporter.stores.checking.apart import apart
 from exporter.stores.checking.report import Finding, fault, note, warning
+from exporter.stores.checking.savepoint import savepoint
 from exporter.stores.queries import COLUMNS, Wrapped, quoted
 from exporter.stores.session import Row, Transaction
 
@@ -36,7 +36,7 @@ async def sample(transaction: Transaction, wrapped: Wrapped, entity: str, *, new
         # Without a cursor's value a row is never read, so it need not make sense.
         narrowed = f"WHERE q.{cursor} IS NOT NULL" + (f" ORDER BY q.{cursor} DESC" if newest else "")
     try:
-        async with apart(transaction):
+        async with savepoint(transaction):
             rows = await transaction.fetch("sample", wrapped.select(entity, names, f"{narrowed} LIMIT {SAMPLED}"))
     except StoreUnavailable:
         raise

@@ -7,8 +7,8 @@ import contextlib
 import time
 from typing import Final, TypeVar
 
+from exporter.reported import Health
 from exporter.snapshot import Hub
-from exporter.told import Health
 
 T = TypeVar("T")
 

@@ -22,6 +22,7 @@ from exporter.domain import (
     Workers,
 )
 from exporter.poller import Collected
+from exporter.reported import PERIODS, Health, Live, Period, Recent, period_part
 from exporter.stores.http import chronos_wire as wire
 from exporter.stores.http import figures
 from exporter.stores.http.around import Around
@@ -29,7 +30,6 @@ from exporter.stores.http.chronos_reads import ChronosReads, execution_of
 from exporter.stores.http.client import LARGEST_LIST, Client
 from exporter.stores.http.figures import moment, seconds
 from exporter.stores.http.store import Question
-from exporter.told import PERIODS, Health, Live, Period, Recent, period_part
 
 #: The newest executions that are asked for: as many as the API gives at most.
 RECENT: Final = 100

@@ -11,6 +11,7 @@ import msgspec
 
 from exporter.domain import FINAL_STATUSES, RecentExecution
 from exporter.errors import NotTold, StoreTooSlow
+from exporter.reported import Recent
 from exporter.stores.asked import KnowsNothing
 from exporter.stores.flights import Flights
 from exporter.stores.found import Job, JobTotals, LoggedExecution
@@ -20,7 +21,6 @@ from exporter.stores.http.client import LARGEST_LIST, Client, Missing, segment
 from exporter.stores.http.figures import moment, seconds
 from exporter.stores.pages import Wanted
 from exporter.stores.reads import DEADLINE_PATIENCE, LogFilter, LogPage
-from exporter.told import Recent
 
 T = TypeVar("T")
 

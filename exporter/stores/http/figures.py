@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from exporter.domain import Figures, Statistics, TrendHour
+from exporter.reported import LIVE_SECONDS, PERIODS
 from exporter.stores.http import chronos_wire as wire
 from exporter.stores.http.client import AnswerError
-from exporter.told import LIVE_SECONDS, PERIODS
 
 _OTHERS: Final = frozenset({"failed", "timeout", "cancelled", "retries"})
 _SHARE: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)\s*%")

@@ -14,8 +14,8 @@ from exporter.ledger.error_groups import HOUR, ErrorGroups
 from exporter.ledger.finished import FAILURES
 from exporter.ledger.jobs import JobState
 from exporter.ledger.ledger import Ledger
+from exporter.reported import LIVE_SECONDS, PERIODS, Live, Period, Recent, period_part
 from exporter.snapshot import Hub
-from exporter.told import LIVE_SECONDS, PERIODS, Live, Period, Recent, period_part
 
 T = TypeVar("T")
 

@@ -26,6 +26,7 @@ from exporter.domain import (
     Workers,
 )
 from exporter.poller import Collected
+from exporter.reported import Health
 from exporter.stores.asked import KnowsNothing
 from exporter.stores.flights import Flights
 from exporter.stores.found import Operation
@@ -33,7 +34,6 @@ from exporter.stores.http import nativelink_wire as wire
 from exporter.stores.http.around import Around
 from exporter.stores.http.client import LARGEST_LIST, Client, Missing, segment
 from exporter.stores.http.store import Question
-from exporter.told import Health
 
 #: Operations that one answer lists: what the API lists by default.
 LISTED: Final = 1_000

@@ -10,9 +10,9 @@ from exporter.stores.session import Transaction
 
 
 @asynccontextmanager
-async def apart(transaction: Transaction) -> AsyncIterator[None]:
+async def savepoint(transaction: Transaction) -> AsyncIterator[None]:
     """What is asked inside leaves no trace: no failed transaction, no lock, no setting. Its StoreError goes on."""
-    await transaction.end("SAVEPOINT apart")
+    await transaction.end("SAVEPOINT piece")
     try:
         yield
     except StoreUnavailable:
@@ -24,4 +24,4 @@ async def apart(transaction: Transaction) -> AsyncIterator[None]:
 
 
 async def _undo(transaction: Transaction) -> None:
-    await transaction.end("ROLLBACK TO SAVEPOINT apart; RELEASE SAVEPOINT apart")
+    await transaction.end("ROLLBACK TO SAVEPOINT piece; RELEASE SAVEPOINT piece")

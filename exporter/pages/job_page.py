@@ -17,9 +17,9 @@ from msgspec import Meta
 
 from exporter.api.asking import StoreAsked, store_asked
 from exporter.api.from_store import reads_of, unavailable
+from exporter.api.job_detail import JobView, job_view
 from exporter.api.known import Known
 from exporter.api.masking import shown_error, shown_result
-from exporter.api.onejob import JobView, job_view
 from exporter.api.recurring import recurring_log
 from exporter.api.wire import lasted
 from exporter.domain import RecentExecution

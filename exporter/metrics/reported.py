@@ -8,7 +8,7 @@ from typing import Final, cast
 from exporter.domain import Figures, Statistics
 from exporter.metrics.budget import settings, top
 from exporter.metrics.family import Families, Family, View
-from exporter.told import PERIODS, Health, Live, Period, period_part
+from exporter.reported import PERIODS, Health, Live, Period, period_part
 
 SCOPE: Final = "store"
 INPUTS: Final = ("health", "live", "settings", *(period_part(period) for period in PERIODS))
