@@ -9,10 +9,11 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from exporter import __version__
 from exporter.errors import ConfigError, ExporterError
-from exporter.options import add_serve_arguments, options_from
+from exporter.options import SERVE, add_serve_arguments, options_from
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+_CONFIG_FILE: Final = "configuration file (default: config.yaml)"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scheduler-exporter",
@@ -45,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"scheduler-exporter {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
-    serve = commands.add_parser("serve", help="run the exporter", allow_abbrev=False)
+    serve = commands.add_parser("serve", help="run the exporter", description=SERVE, allow_abbrev=False)
     add_serve_arguments(serve)
     serve.set_defaults(run=_serve)
     _add_demo(commands.add_parser("demo", help="run a scheduler, the exporter and Prometheus to look at"))
@@ -74,7 +78,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 def _add_profile(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="action")
     check = commands.add_parser("check", help="run each store's profile against its database and explain it")
-    check.add_argument("--config.file", dest="config_file", default="config.yaml")
+    check.add_argument("--config.file", dest="config_file", default="config.yaml", metavar="FILE", help=_CONFIG_FILE)
     check.add_argument("store", nargs="*", help="only these stores")
     check.add_argument("--analyze", action="store_true", help="run the polls' statements too: time, buffers, rows")
     check.add_argument("--json", dest="as_json", action="store_true", help="print the report as JSON")
@@ -99,7 +103,7 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
 def _add_pack(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="action")
     check = commands.add_parser("check", help="run each query of each pack once on its store; counts nothing")
-    check.add_argument("--config.file", dest="config_file", default="config.yaml")
+    check.add_argument("--config.file", dest="config_file", default="config.yaml", metavar="FILE", help=_CONFIG_FILE)
     check.add_argument("store", nargs="*", help="only these stores")
     check.add_argument("--json", dest="as_json", action="store_true", help="print the report as JSON")
     check.set_defaults(run=_pack_check)
@@ -111,7 +115,7 @@ def _add_targets(parser: argparse.ArgumentParser) -> None:
         "check", help="check targets once, stage by stage; exit status 1 if one fails", allow_abbrev=False
     )
     check.add_argument("name", nargs="*", metavar="NAME", help="only these targets, by name or id")
-    check.add_argument("--config.file", dest="config_file", help="configuration file (default: config.yaml)")
+    check.add_argument("--config.file", dest="config_file", metavar="FILE", help=_CONFIG_FILE)
     check.add_argument("--json", dest="as_json", action="store_true", help="print the results as JSON")
     check.set_defaults(run=_targets_check)
 
@@ -124,15 +128,17 @@ def _add_state(parser: argparse.ArgumentParser) -> None:
         ("verify", "whether it holds together; exit status 1 if not"),
     ):
         command = commands.add_parser(name, help=described, allow_abbrev=False)
-        command.add_argument("--state.path", dest="state_path", help="directory of the state file")
-        command.add_argument("--config.file", dest="config_file", help="or the configuration file that names it")
+        command.add_argument("--state.path", dest="state_path", metavar="DIR", help="directory of the state file")
+        command.add_argument(
+            "--config.file", dest="config_file", metavar="FILE", help="or the configuration file that names it"
+        )
         if name == "show":
             command.add_argument("--json", dest="as_json", action="store_true", help="print the summary as JSON")
         command.set_defaults(run=_state)
 
 
 def _add_alertmanager_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config.file", dest="config_file", help="configuration file (default: config.yaml)")
+    parser.add_argument("--config.file", dest="config_file", metavar="FILE", help=_CONFIG_FILE)
     parser.add_argument(
         "--output",
         default="alertmanager",

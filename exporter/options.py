@@ -18,6 +18,11 @@ from exporter.config.model import Config, LogFormat, LogLevel
 from exporter.errors import ConfigError
 
 PREFIX: Final = "SCHEDULER_EXPORTER_"
+#: What ``serve`` says of itself and of its flags.
+SERVE: Final = (
+    "Run the exporter. A flag wins over its environment variable, and that over the configuration file. A flag without"
+    " a value, such as --collector.jobs, is turned off by --no-: --no-collector.jobs."
+)
 COLLECTORS: Final = (
     "executions",
     "running",
@@ -77,17 +82,23 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 def add_serve_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = os.environ) -> None:
     """The flags of ``serve``. Each default comes from the environment: ``--log.level`` from {PREFIX}LOG_LEVEL."""
     add = _Adder(parser, environ)
-    add("--config.file", help="configuration file (default: config.yaml)", default="config.yaml")
+    add("--config.file", help="configuration file (default: config.yaml)", default="config.yaml", metavar="FILE")
     parser.add_argument("--config.check", dest="config_check", action="store_true", help="check the file and exit")
-    add("--web.listen-address", help="host:port to listen on; may be repeated", action="append", split=True)
-    add("--web.telemetry-path", help="path of the metrics")
-    add("--web.config.file", help="exporter-toolkit web configuration: TLS, client certificates, users")
+    add(
+        "--web.listen-address",
+        help="where to listen; may be repeated",
+        action="append",
+        split=True,
+        metavar="HOST:PORT",
+    )
+    add("--web.telemetry-path", help="path of the metrics", metavar="PATH")
+    add("--web.config.file", help="exporter-toolkit web configuration: TLS, client certificates, users", metavar="FILE")
     add("--web.enable-lifecycle", help="allow POST /-/reload", switch=True)
-    add("--log.level", help="debug, info, warning or error", choices=("debug", "info", "warning", "error"))
-    add("--log.format", help="json, logfmt or console", choices=("json", "logfmt", "console"))
-    add("--state.path", help='directory of the state file, or ":memory:"')
-    add("--shard", help="which share of the targets this process checks, from 0", kind=int, default="0")
-    add("--total-shards", help="into how many shares the targets are divided", kind=int, default="1")
+    add("--log.level", help="what is less severe is not logged", choices=("debug", "info", "warning", "error"))
+    add("--log.format", help="the form of each line", choices=("json", "logfmt", "console"))
+    add("--state.path", help='directory of the state file, or ":memory:"', metavar="DIR")
+    add("--shard", help="which share of the targets this process checks, from 0", kind=int, default="0", metavar="N")
+    add("--total-shards", help="into how many shares the targets are divided", kind=int, default="1", metavar="N")
     for name in COLLECTORS:
         add(f"--collector.{name}", help=f"run the collector {name} (default: on)", switch=True)
     parser.add_argument("--version", action="version", version=f"scheduler-exporter {__version__}")
@@ -113,6 +124,7 @@ class _Adder:
         kind: Callable[[str], Any] = str,
         choices: tuple[str, ...] | None = None,
         action: str = "store",
+        metavar: str | None = None,
     ) -> None:
         name = flag.removeprefix("--")
         variable = PREFIX + name.replace(".", "_").replace("-", "_").upper()
@@ -132,8 +144,10 @@ class _Adder:
             # argparse would add flags to a default list; a flag replaces its variable.
             self.from_environment[dest] = tuple(i.strip() for i in (text or "").split(",") if i.strip())
             given = None
-        extra = {"type": kind, "choices": choices} if action == "store" else {}
-        self._parser.add_argument(flag, dest=dest, action=action, default=given, help=described, **extra)  # type: ignore[arg-type]
+        extra: dict[str, Any] = {"type": kind, "choices": choices} if action == "store" else {}
+        self._parser.add_argument(
+            flag, dest=dest, action=action, default=given, help=described, metavar=metavar, **extra
+        )
 
 
 def _boolean(text: str, variable: str) -> bool:

@@ -25,13 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--listen-address",
         default=LISTEN_ADDRESS,
-        help="of the exporter; another port when busy (default: %(default)s)",
+        help="address of the exporter; another port when busy (default: %(default)s)",
     )
     add(
         "--prometheus-port",
         type=int,
         default=PROMETHEUS_PORT,
-        help="another one when busy (default: %(default)s)",
+        help="Prometheus' port; another one when busy (default: %(default)s)",
     )
     add("--no-prometheus", action="store_true", help="do not start Prometheus even where it is installed")
     add(

@@ -66,5 +66,7 @@ def test_the_provisioning_that_the_documents_show_has_what_grafana_asks_for() ->
 
 def test_the_documents_name_every_dashboard() -> None:
     text = (ROOT / "docs" / "dashboards.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ([\w ]+) \| `(\w+)\.json`, `([\w-]+)` \|", text, re.MULTILINE)
-    assert rows == [(BOARDS[name]["title"], name, BOARDS[name]["uid"]) for name in NAMES]
+    rows = re.findall(
+        r"^\| \[([\w ]+)\]\(img/dashboard-(\w+)\.png\) \| `(\w+)\.json`, `([\w-]+)` \|", text, re.MULTILINE
+    )
+    assert rows == [(BOARDS[name]["title"], name, name, BOARDS[name]["uid"]) for name in NAMES]

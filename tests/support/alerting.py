@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from exporter.config.secrets import Secret
 from exporter.demo.processes import Child
 from support.polling import until
 from support.ports import free_port
+from support.prometheus_server import Prometheus
 from support.sidecar import HOST, request
 
 ROUTE = """\
@@ -97,41 +97,22 @@ class AlertmanagerServer:
             return list(await answer.json())
 
 
-class RuledPrometheus:
-    """Prometheus with a rule that fires at once, and one that is pending."""
+class RuledPrometheus(Prometheus):
+    """Prometheus with a rule that fires at once, and one that is pending; what it scrapes is not there."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
-        self.url = f"http://{HOST}:{self.port}"
-        (directory / "rules.yml").write_text(RULES)
-        config = directory / "prometheus.yml"
-        config.write_text("global: {evaluation_interval: 1s}\nrule_files: [rules.yml]\n")
-        self._child = Child(
-            name="prometheus",
-            command=[
-                "prometheus",
-                f"--config.file={config}",
-                f"--storage.tsdb.path={directory / 'data'}",
-                f"--web.listen-address={HOST}:{self.port}",
-            ],
-            log=directory / "prometheus.log",
-        )
+        rules = directory / "rules.yml"
+        rules.write_text(RULES)
+        super().__init__(directory, free_port(), [rules])
 
     def start(self) -> None:
         """Start it, and return once its rules were evaluated."""
-        self._child.start()
+        super().start()
         until(self._fires, 30, "Prometheus' rule fires")
 
     def _fires(self) -> bool:
-        answer = request(self.port, "/api/v1/alerts")
-        assert answer.status == 200
-        alerts = json.loads(answer.body)["data"]["alerts"]
-        return {alert["state"] for alert in alerts} == {"firing", "pending"}
-
-    def stop(self) -> None:
-        """End it."""
-        self._child.stop()
+        return {alert["state"] for alert in self.api("alerts")["alerts"]} == {"firing", "pending"}
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 from exporter.demo.processes import Child
 from support.polling import until
 from support.ports import free_port
-from support.sidecar import request
+from support.sidecar import HOST, request
 
 CONFIG = """\
 global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
@@ -27,6 +27,7 @@ class Prometheus:
 
     def __init__(self, directory: Path, sidecar_port: int, rules: Sequence[Path] = ()) -> None:
         self.port = free_port()
+        self.url = f"http://{HOST}:{self.port}"
         directory.mkdir(parents=True, exist_ok=True)
         config = directory / "prometheus.yml"
         config.write_text(CONFIG % (json.dumps([str(file) for file in rules]), sidecar_port))
@@ -36,7 +37,7 @@ class Prometheus:
                 "prometheus",
                 f"--config.file={config}",
                 f"--storage.tsdb.path={directory / 'data'}",
-                f"--web.listen-address=127.0.0.1:{self.port}",
+                f"--web.listen-address={HOST}:{self.port}",
                 # It keeps exemplars only of OpenMetrics pages: their presence tells what was negotiated.
                 "--enable-feature=exemplar-storage",
             ],
