@@ -52,9 +52,12 @@ def inspect(directory: str) -> Iterator[Inspected]:
     if directory == MEMORY:
         raise LedgerError('state.path is ":memory:": there is no state file to look at')
     path = Path(directory).absolute() / FILE_NAME
-    size = file_size(path)
+    try:
+        size = file_size(path)
+        found = "does not exist" if size is None else "is empty: something truncated it"
+    except OSError as e:  # no directory, or one that this user may not enter
+        size, found = None, f"cannot be looked at: {e.strerror}"
     if not size:
-        found = "is empty: something truncated it" if size == 0 else "does not exist"
         raise LedgerError(f"state file {str(path)!r} {found}; --state.path is the directory that holds it")
     holder = _holder(path)
     # A file that nobody writes and that has no log is read as it lies: that needs no companion files beside it.

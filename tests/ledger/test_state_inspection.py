@@ -97,6 +97,9 @@ def test_what_cannot_be_looked_at_is_said(action: str, tmp_path: Path, capsys: p
     assert "is empty" in told()
     (tmp_path / FILE_NAME).write_bytes(b"junk" * 1000)
     assert "cannot be read: file is not a database" in told()
+    status, out, err = run(capsys, action, f"--state.path={tmp_path / FILE_NAME}")  # the file in place of its directory
+    assert (status, out) == (1, "")
+    assert "cannot be looked at: Not a directory; --state.path is the directory that holds it" in err
     assert run(capsys, action, "--state.path=:memory:")[2].endswith("there is no state file to look at\n")
     assert [f.name for f in tmp_path.iterdir()] == [FILE_NAME], "nothing is made"
 
