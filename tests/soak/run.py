@@ -13,7 +13,7 @@ import psutil
 from support.scheduler import clock
 
 from soak import workload
-from soak.curves import LIMITS, MIB, SHORT, Found, Kept, Limit, Sample, judge, told
+from soak.curves import LIMITS, MIB, MINUTES, SHORT, Found, Kept, Limit, Sample, judge, told
 from soak.visitors import Disturber, Reader, Repeated, Scraper
 from soak.world import World, connect, size, soaked
 
@@ -40,7 +40,9 @@ class Plan:
     @property
     def limits(self) -> Mapping[str, Limit]:
         """How the curves may go."""
-        return LIMITS if self.seconds >= 300 else SHORT
+        if self.seconds < 300:
+            return SHORT
+        return MINUTES if self.seconds < 600 else LIMITS
 
     @property
     def disturbed_every(self) -> float:
