@@ -36,6 +36,7 @@ from exporter.ledger.alerts import AlertHistory
 from exporter.ledger.audit import AuditTrail
 from exporter.ledger.idempotency import Idempotency
 from exporter.ledger.ledger import Ledger, Opened
+from exporter.memory import prepare_memory, trim_memory
 from exporter.metrics import COLLECTORS, probe
 from exporter.metrics.exposure import Exposure
 from exporter.metrics.process import objectives, sample, thresholds
@@ -54,7 +55,7 @@ from exporter.summaries import Summaries
 from exporter.telemetry import telling
 from exporter.vault import Vault
 from exporter.vault.references import Secrets, load
-from exporter.vitals import LoopClock, Vitals, prepare_memory, trim_memory
+from exporter.vitals import LoopClock, Vitals
 
 log = structlog.get_logger(component="app")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import gc
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -20,9 +18,6 @@ from exporter.metrics.process import ProcessState
 from exporter.poller import Poller
 from exporter.snapshot import Hub
 
-_LIBC: Final = ctypes.CDLL(None)
-#: The number of glibc's arenas, as mallopt(3) knows it.
-_M_ARENA_MAX: Final = -8
 #: Seconds between two looks at the loop's clock.
 BEAT: Final = 0.5
 #: The event loop counts as blocked when it was this late (s) within the last BLOCKED_WITHIN seconds.
@@ -30,38 +25,6 @@ BLOCKED: Final = 10.0
 BLOCKED_WITHIN: Final = 60.0
 #: An unexpected error matters to the live check for so long (s).
 CRASH_MATTERS: Final = 300.0
-#: Allocations between two looks at the youngest objects, and how many of those there are before older ones' turn; the
-#: last is ten times Python's own. What is in no cycle goes at once anyhow.
-_COLLECT: Final = (700, 10, 100)
-
-
-def prepare_memory() -> None:
-    """Have all threads allocate from one arena, where the C library has several (glibc): what one frees, all can use.
-
-    To be called before there are threads. They seldom allocate at the same time: the interpreter's lock is one. And
-    what has been imported is never looked through again by the garbage collector, the rest as a whole more seldom: that
-    stops every answer for 30 ms.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_COLLECT)
-    choose = getattr(_LIBC, "mallopt", None)
-    if choose is not None:
-        choose(_M_ARENA_MAX, 1)
-
-
-def trim_memory() -> None:
-    """Free what only cycles hold, and give memory that is free within the process back to the system, where the C
-    library can (glibc).
-
-    Each connection that was closed is a cycle (asyncio's transports hold themselves), each error of a cut one, each
-    target that was removed; the collector's own turn comes after so many objects, minutes or hours later. And a
-    backfill or a catch-up leaves megabytes between what is still in use; by itself that would stay for ever.
-    """
-    gc.collect()
-    trim = getattr(_LIBC, "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 class LoopClock(msgspec.Struct):

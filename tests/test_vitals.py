@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
-import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +12,7 @@ from support.parts import part
 
 from exporter import vitals
 from exporter.snapshot import Hub
-from exporter.vitals import LoopClock, Vitals, trim_memory
+from exporter.vitals import LoopClock, Vitals
 
 
 def watched(**given: Any) -> Vitals:
@@ -44,21 +42,6 @@ def test_memory_has_a_limit() -> None:
 def test_an_unexpected_error_matters_for_five_minutes() -> None:
     assert failing(watched(crashed=[299])) == {"core_loops": "failed unexpectedly within five minutes"}
     assert failing(watched(crashed=[301])) == {}
-
-
-def test_what_only_a_cycle_holds_is_freed_with_the_memory_that_is_given_back() -> None:
-    class Cycle:
-        def __init__(self) -> None:
-            self.own = self
-
-    gc.disable()
-    try:
-        cycle = weakref.ref(Cycle())
-        assert cycle() is not None
-        trim_memory()
-        assert cycle() is None
-    finally:
-        gc.enable()
 
 
 async def test_an_event_loop_that_is_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
