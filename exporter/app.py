@@ -119,6 +119,7 @@ class App:
             check=self._connections.check_now,
             reveal=self._secrets.value,
             audit=self._audit,
+            history=AlertHistory(self._ledger),
         )
         self._reloading = asyncio.Lock()
         self._reload_ok = True

@@ -22,6 +22,7 @@ from exporter.config.remediation import CheckRemedy, HttpRemedy, RemediationRule
 from exporter.domain import Alert, AuditEntry
 from exporter.errors import ActionRefused, ActionUnavailable, ExporterError, LedgerError, OutcomeUnknown
 from exporter.instruments import RemediationInstruments
+from exporter.ledger.alerts import AlertHistory
 from exporter.ledger.audit import AuditTrail
 from exporter.outbound import RemoteUnavailable, Reveal, ask
 
@@ -46,13 +47,21 @@ class Remediation:
     """Takes what Alertmanager tells; ``run`` acts, one after the other."""
 
     def __init__(
-        self, *, config: Callable[[], Config], actions: Actions, check: Check, reveal: Reveal, audit: AuditTrail
+        self,
+        *,
+        config: Callable[[], Config],
+        actions: Actions,
+        check: Check,
+        reveal: Reveal,
+        audit: AuditTrail,
+        history: AlertHistory,
     ) -> None:
         self._config = config
         self._actions = actions
         self._check = check
         self._reveal = reveal
         self._audit = audit
+        self._history = history
         self._instruments = RemediationInstruments()
         self._waiting: asyncio.Queue[tuple[RemediationRule, Alert]] = asyncio.Queue(WAITING)
 
@@ -111,9 +120,12 @@ class Remediation:
             if target is None:
                 raise HeldBackError("the alert has no label that says what to act on; name it in the rule")
             try:
+                over = await self._history.over(alert)
                 before = await self._audit.done(actor, time.time() - max(HOUR, rule.cooldown))
             except LedgerError as e:
                 raise HeldBackError(f"nobody can tell how often it was done: {e}") from e
+            if over:  # it ended while it waited for its turn, or somebody sends an old notification again
+                raise HeldBackError("the alert is over")
             hold_back(rule, target, before, time.time())
         except HeldBackError as e:
             self._audit.record(

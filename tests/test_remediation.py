@@ -14,6 +14,7 @@ from exporter.config.model import Alerting, Config
 from exporter.config.remediation import CheckRemedy, HttpRemedy, RemediationRule, TriggerRemedy
 from exporter.config.remediation import Remediation as Section
 from exporter.domain import Alert, AuditEntry
+from exporter.ledger.alerts import AlertHistory
 from exporter.ledger.audit import AuditTrail
 from exporter.ledger.idempotency import Idempotency
 from exporter.ledger.ledger import Ledger
@@ -74,6 +75,17 @@ CONFIG = Config(alerting=Alerting(remediation=Section(enabled=True, rules=RULES)
 AUDITED = "SELECT json_extract(data, '$.target'), result FROM audit ORDER BY id"
 
 
+def told(fingerprint: str, ends_at: float | None = None) -> Alert:
+    return Alert(
+        fingerprint=fingerprint,
+        labels={"alertname": "Down", "connection": fingerprint},
+        annotations={},
+        state="firing" if ends_at is None else "resolved",
+        starts_at=1.0,
+        ends_at=ends_at,
+    )
+
+
 def test_what_was_done_before_a_restart_counts_and_a_fault_of_ours_ends_nothing(tmp_path: Path) -> None:
     checked: list[str] = []
 
@@ -87,25 +99,19 @@ def test_what_was_done_before_a_restart_counts_and_a_fault_of_ours_ends_nothing(
         async with Ledger(str(tmp_path), budget=500) as ledger:
             audit = AuditTrail(ledger)
             actions = Actions(store=lambda _: None, reveal=revealed, audit=audit, keys=Idempotency(ledger))
-            remediation = Remediation(config=lambda: CONFIG, actions=actions, check=check, reveal=revealed, audit=audit)
+            history = AlertHistory(ledger)
+            remediation = Remediation(
+                config=lambda: CONFIG, actions=actions, check=check, reveal=revealed, audit=audit, history=history
+            )
             await audit.kept(
                 AuditEntry(at=time.time() - 60, action="check", actor="remediation r", result="failed", target="old")
             )
-            remediation.told(
-                Alert(
-                    fingerprint=f,
-                    labels={"alertname": "Down", "connection": f},
-                    annotations={},
-                    state="firing",
-                    starts_at=1.0,
-                    ends_at=None,
-                )
-                for f in ("old", "odd", "new", "one-more")
-            )
+            await history.tell([told("ended", ends_at=2.0)])
+            remediation.told(told(f) for f in ("old", "ended", "odd", "new", "one-more"))
             task = asyncio.create_task(remediation.run())
             rows: list[tuple[str, str]] = []
             async with asyncio.timeout(20):
-                while len(rows) < 5:
+                while len(rows) < 6:
                     await asyncio.sleep(0.02)
                     await audit.done("nobody", 0)  # what was recorded is written
                     rows = await ledger.read(lambda db: db.execute(AUDITED).fetchall())
@@ -114,6 +120,7 @@ def test_what_was_done_before_a_restart_counts_and_a_fault_of_ours_ends_nothing(
 
     rows = asyncio.run(run())
     assert rows == [
-        ("old", "failed"), ("old", "refused"), ("odd", "unknown"), ("new", "failed"), ("one-more", "refused"),
+        ("old", "failed"), ("old", "refused"), ("ended", "refused"), ("odd", "unknown"),
+        ("new", "failed"), ("one-more", "refused"),
     ]  # fmt: skip
     assert checked == ["odd", "new"]

@@ -54,6 +54,12 @@ class AlertHistory:
 
         return await self._ledger.write(write)
 
+    async def over(self, alert: Alert) -> bool:
+        """Whether this time that the alert fired is known to have ended."""
+        key = (alert.fingerprint, alert.starts_at)
+        query = "SELECT 1 FROM alert WHERE fingerprint = ? AND starts_at = ? AND ends_at IS NOT NULL"
+        return await self._ledger.read(lambda db: db.execute(query, key).fetchone() is not None)
+
     async def read(self, *, limit: int, offset: int = 0) -> tuple[list[Alert], int]:
         """Alerts of the history, those that fired last first, and how many there are in all."""
         bound = (time.time() - self._ledger.retention.alerts,)
