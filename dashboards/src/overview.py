@@ -224,7 +224,7 @@ def worst() -> list[Any]:
             "Each worker: what it runs now, what it finished within 24 hours and how much of that succeeded, and its "
             "last heartbeat. Red without a heartbeat for two minutes, the default of worker_lost_after.",
             [
-                p.Column("worker", "Worker"),
+                p.Column("worker", "Worker", width=130),
                 p.Column("store", "Store", width=75),
                 p.Column("Value #A", "Ended, 24 h", unit="locale", decimals=0, width=145),
                 p.Column(

@@ -12,6 +12,8 @@ WORKERS = "scheduling_workers"
 FINISHED = "scheduling_worker_executions_total"
 RUNNING = "scheduling_worker_running"
 SEEN = "scheduling_worker_last_seen_timestamp_seconds"
+#: Workers whose load can be told apart: it goes up and down with each execution.
+FEW = 10
 COUNTED, BAD = 'status!="cancelled"', 'status=~"failed|timeout"'
 STATES = {"active": p.GOOD, "paused": p.WARN, "draining": p.CALM, "lost": p.BAD}
 STAGES = {"queued": p.WARN, "cache_check": p.CALM, "executing": "purple", "completed": p.GOOD}
@@ -125,9 +127,11 @@ def work() -> list[Any]:
         ),
         p.graph(
             "Running by worker",
-            f"Executions that run, of the {MANY} workers that ran most at once.",
+            f"Executions that run, of the {FEW} workers that ran most at once.",
             "short",
-            Query(first(total(select(RUNNING), "worker"), "worker", peak(RUNNING, "worker")), "{{worker}}"),
+            Query(
+                first(total(select(RUNNING), "worker"), "worker", peak(RUNNING, "worker"), most_of=FEW), "{{worker}}"
+            ),
             stack=True,
             legend="right",
             decimals=0,
