@@ -167,7 +167,8 @@ def _alerts(listed: Iterable[Alert], total: int) -> str:
 
 def _which(names: Iterable[str], total: int, *, told: int | None = None) -> str:
     """The first of ``names``, and how many of ``total`` they leave out; ``told``: how many they stand for."""
-    named = list(islice(names, NAMED))
+    # What is stuck by now may be more than was counted by the poll.
+    named = list(islice(names, min(NAMED, total)))
     rest = total - (len(named) if told is None else told)
     return "" if not named else ": " + ", ".join(named) + (f", and {rest:,} more" if rest > 0 else "")
 

@@ -174,6 +174,8 @@ async def test_the_worst_of_many_are_named() -> None:
     assert "5 executions are stuck: job 4 for 2 h, job 3 for 2 h, job 2 for 2 h, and 2 more" in lines
     assert "5 executions have lost their worker: job 4, job 3, job 2, and 2 more" in lines
     assert "2 workers are lost: gone, lost" in lines
+    world.hub.publish(part("running", replace(long, by_task_type={"mail": replace(stuck, stuck=1)})))
+    assert "1 execution is stuck: job 4 for 2 h ✗ 5 executions have" in (await visit(world)).text("page")
 
 
 def test_dependencies_that_are_down_share_a_line() -> None:
