@@ -81,7 +81,7 @@ async def exactness(transaction: Transaction, wrapped: Wrapped, server: Server, 
             f"the scheduler deletes what finished after {format_duration(retention)}, and it is asked every"
             f" {format_duration(store.interval)}: what comes and goes in between is not counted. Lower `interval`"
         )
-    if not wrapped.cursor.at_end and wrapped.cursor.unfinished is None:
+    if not (wrapped.cursor.at_end or wrapped.cursor.unfinished is not None or wrapped.watches_running):
         reasons.append(
             "the cursor is not set when the execution ends: what was long running is behind it by then. Take a column"
             " that the end sets"

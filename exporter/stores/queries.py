@@ -156,6 +156,12 @@ class Wrapped(msgspec.Struct, frozen=True):
         return self.profile.cursor
 
     @property
+    def watches_running(self) -> bool:
+        """Whether stamps are those of the start, and what runs is known with its: nothing is missed then."""
+        started = self.has("running") and "started_at" in self.columns["running"]
+        return started and not self.cursor.at_end and self.cursor.kind != "id"
+
+    @property
     def granularity(self) -> float:
         """How long one value of the cursor stands for, in seconds: a whole second, a millisecond; else 0."""
         if self.columns["executions"][self.cursor.column] not in WHOLE:

@@ -31,6 +31,8 @@ log = structlog.get_logger(component="reader")
 CLOCK: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
 #: The mark of the lowest id that has not finished stands among those of open transactions under this name.
 UNFINISHED: Final = "unfinished"
+#: The marks of executions that run now stand there under names that begin so.
+RUNNING: Final = "running"
 #: Rows that a slice should give; its width is doubled or halved to stay near.
 SLICE_ROWS: Final = (5_000, 14_000)
 #: A poll gives way to the store's other questions after so many seconds of slices.
@@ -54,7 +56,20 @@ async def plan(
     sessions = [Session(*row) for row in rows]
     if position is not None:
         return await _unfinished(transaction, wrapped, plan_ids(state, now, greatest, sessions, late_window))
+    if wrapped.watches_running:
+        sessions += await _running(transaction, wrapped)
     return plan_times(state, now, sessions, late_window)
+
+
+async def _running(transaction: Transaction, wrapped: Wrapped) -> list[Session]:
+    """What runs now, as what may still make rows appear from its start on, where stamps are those of the start.
+
+    It costs nothing until it ends, as an open transaction does: then it is read again from there.
+    """
+    rows = await transaction.fetch("running", wrapped.select("running", ("id", "attempt", "started_at")))
+    return [
+        Session(f"{RUNNING} {one}/{attempt}", began, began, None) for one, attempt, began in rows if began is not None
+    ]
 
 
 async def _unfinished(transaction: Transaction, wrapped: Wrapped, reading: Reading) -> Reading:
@@ -220,4 +235,4 @@ class Reader:
 def oldest_open(state: CursorState | None) -> float | None:
     """Since when (Unix seconds) the oldest transaction is open that was so at the last poll; None without one."""
     opened = () if state is None else state.open
-    return min((x.since for x in opened if x.ident != UNFINISHED), default=None)
+    return min((x.since for x in opened if not x.ident.startswith((UNFINISHED, RUNNING))), default=None)

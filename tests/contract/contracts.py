@@ -82,6 +82,11 @@ AIRFLOW: Final = Contract(
 #: All that are tried at work.
 AT_WORK: Final = (*LIVE, APSCHEDULER, PG_CRON, AIRFLOW)
 
+QUARTZ: Final = Contract(
+    name="quartz", title="Quartz", profile="quartz", tried="2.5.2, 2.3.2",
+    variant="with simple triggers",
+    recurs="next and last run", workers=True,
+)  # fmt: skip
 #: Those that cannot be installed here: made and written as their own migrations and statements do it (scripts.py).
 SCHEMA_ONLY: Final = (
     # Every run of the tests has its schema; make contract has it at work.
@@ -102,8 +107,5 @@ SCHEMA_ONLY: Final = (
         name="solid_queue", title="Solid Queue", profile="solid-queue", tried="1.5", recurs="cron, last run",
         workers=True,
     ),
-    Contract(
-        name="quartz", title="Quartz", profile="quartz", tried="sources of August 2026",
-        recurs="next and last run", workers=True,
-    ),
+    QUARTZ,
 )  # fmt: skip

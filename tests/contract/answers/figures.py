@@ -132,7 +132,7 @@ def workers(get: Get, told: Told) -> Pair:
     seen = {worker.id: worker.seen for worker in told.workers or ()}
     ran_by = families.by_worker(told) or {}
     busy = Counter(one.worker for one in told.running or () if one.worker is not None)
-    tells = bool(ran_by) or not told.runs
+    tells = bool(ran_by) or told.runs == []
     names = {*seen, *busy, *(name for (name, _), n in ran_by.items() if isinstance(n, Between) and n.high)}
     active = None if told.workers is None else sum(w.state(told.now) == "active" for w in told.workers)
 

@@ -46,9 +46,9 @@ def history(get: Get, told: Told) -> Pair:
 
 
 def errors(get: Get, told: Told) -> Pair:
-    """Groups are made of messages: that a scheduler keeps none is the truth module's business to say."""
+    """Groups are made of messages: what has none is in none."""
     items = get("/api/scheduler-monitoring/errors?period=24h&limit=100")["items"]
-    failed = [run for run in told.runs or () if run.failed]
+    failed = [run for run in told.runs or () if run.failed and run.said]
     return {"count": len(failed), "last": max((run.ended for run in failed), default=None)}, {
         "count": sum(group["count"] for group in items),
         "last": max((moment(group["lastSeen"]) for group in items), default=None),  # type: ignore[type-var]

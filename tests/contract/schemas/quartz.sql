@@ -1,4 +1,5 @@
--- Quartz's tables for PostgreSQL as its sources of August 2026 have them: triggers, what runs and who schedules.
+-- Quartz's tables for PostgreSQL as 2.5.2 has them, the same as in 2.3.2 and in the sources of August 2026: triggers,
+-- what runs and who schedules.
 CREATE TABLE qrtz_triggers (
   sched_name varchar(120) NOT NULL, trigger_name varchar(200) NOT NULL, trigger_group varchar(200) NOT NULL,
   job_name varchar(200) NOT NULL, job_group varchar(200) NOT NULL, description varchar(250), next_fire_time bigint,
@@ -13,3 +14,8 @@ CREATE TABLE qrtz_fired_triggers (
 CREATE TABLE qrtz_scheduler_state (
   sched_name varchar(120) NOT NULL, instance_name varchar(200) NOT NULL, last_checkin_time bigint NOT NULL,
   checkin_interval bigint NOT NULL, PRIMARY KEY (sched_name, instance_name));
+CREATE TABLE qrtz_simple_triggers (
+  sched_name varchar(120) NOT NULL, trigger_name varchar(200) NOT NULL, trigger_group varchar(200) NOT NULL,
+  repeat_count bigint NOT NULL, repeat_interval bigint NOT NULL, times_triggered bigint NOT NULL,
+  PRIMARY KEY (sched_name, trigger_name, trigger_group),
+  FOREIGN KEY (sched_name, trigger_name, trigger_group) REFERENCES qrtz_triggers);

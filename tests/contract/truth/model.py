@@ -34,6 +34,7 @@ class Between:
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """A finished execution. ``retry``: it was not the first attempt; ``recurs`` is the recurring job that it was of.
+    ``said``: a failure has a message.
 
     ``passing`` names the fields that the tables tell only until the job runs again: who looks too late sees none of
     them. Of those, ``began`` is the earliest that it can have been.
@@ -49,6 +50,7 @@ class Run:
     worker: str | None = None
     passing: frozenset[str] = frozenset()
     recurs: str | None = None
+    said: bool = True
 
     @property
     def failed(self) -> bool:

@@ -1,0 +1,108 @@
+"""Schedulers that cannot be installed here: what a sidecar tells while their scripts are written, against plain SQL.
+
+Every family of the metrics and of the JSON, each job by its id; then what is retried, pruned or left by a dead worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+from support.polling import until
+from support.sidecar import Sidecar
+
+from contract.answers import ANSWERS, OTHERWISE
+from contract.answers.asking import Get, differing
+from contract.conftest import watched
+from contract.contracts import AIRFLOW, QUARTZ, SCHEMA_ONLY
+from contract.scripts import SCRIPTS
+from contract.test_schema_only import SCHEMAS
+from contract.truth import SECONDS, WRITTEN, compare, tables_say
+from contract.truth.families import FAMILIES
+from exporter.demo.postgres import PostgresServer
+
+NAMES = [contract.name for contract in SCHEMA_ONLY]
+#: Airflow's are compared at work, too (test_airflow). Here its task instances are counted, and no jobs to be asked for.
+ASKED = [(name, family) for name in NAMES for family in ANSWERS if name != AIRFLOW.name]
+
+
+@dataclass(frozen=True)
+class Written:
+    """Each scheduler's database, and the sidecar that has watched all of them from the beginning."""
+
+    dsns: dict[str, str]
+    sidecar: Sidecar
+
+    def write(self, name: str, statements: tuple[str, ...]) -> None:
+        with psycopg.connect(self.dsns[name], autocommit=True) as db:
+            for statement in statements:
+                db.execute(statement)  # type: ignore[call-overload]
+
+
+@pytest.fixture(scope="module")
+def written(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
+    with psycopg.connect(postgres_server.dsn(), autocommit=True) as admin:
+        for name in NAMES:
+            admin.execute(f"CREATE DATABASE written_{name} TEMPLATE template0")  # type: ignore[call-overload]
+    dsns = {name: postgres_server.dsn(f"written_{name}") for name in NAMES}
+    stores = [{"name": name, "dsn": dsn} for name, dsn in dsns.items()]
+    for name, dsn in dsns.items():
+        with psycopg.connect(dsn, autocommit=True) as db:
+            db.execute((SCHEMAS / SCRIPTS[name].schema).read_text())  # type: ignore[call-overload]
+            for statement in SCRIPTS[name].before:
+                db.execute(statement)  # type: ignore[call-overload]
+    with watched(tmp_path_factory.mktemp("written"), *stores, history=False) as sidecar:
+        for name in NAMES:
+            if name != QUARTZ.name:
+                until(lambda name=name: sidecar.read_upto(name) > 0, 60, f"a first poll of {name}")
+        found = Written(dsns, sidecar)
+        for name in NAMES:
+            found.write(name, SCRIPTS[name].steps)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def compared(written: Written) -> dict[str, dict[str, list[str]]]:
+    """The differences by scheduler and family."""
+    return {name: compare(name, written.dsns[name], written.sidecar) for name in NAMES}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_family_is_what_the_tables_say(name: str, family: str, compared: dict[str, dict[str, list[str]]]) -> None:
+    assert not compared[name][family], "\n".join(compared[name][family])
+
+
+@pytest.mark.parametrize(("name", "family"), ASKED)
+def test_an_answer_is_what_the_tables_say(
+    name: str, family: str, written: Written, compared: dict[str, dict[str, list[str]]]
+) -> None:
+    ask = OTHERWISE.get((name, family), ANSWERS[family])
+
+    def agrees() -> bool:
+        expected, shown = ask(Get(written.sidecar, name), tables_say(name, written.dsns[name]))
+        different = "\n".join(differing(expected, shown))
+        assert not different, different
+        return True
+
+    until(agrees, SECONDS, every=0.5)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if SCRIPTS[name].later])
+def test_what_is_retried_and_deleted_stays_counted(
+    name: str, written: Written, compared: dict[str, dict[str, list[str]]]
+) -> None:
+    earlier = tables_say(name, written.dsns[name])
+    written.write(name, SCRIPTS[name].later[:-1])
+    before = tables_say(name, written.dsns[name], earlier)
+    differences = compare(name, written.dsns[name], written.sidecar, earlier)
+    assert not {family: lines for family, lines in differences.items() if lines}
+    written.write(name, SCRIPTS[name].later[-1:])
+    differences = compare(name, written.dsns[name], written.sidecar, before)
+    assert not {family: lines for family, lines in differences.items() if lines}
+
+
+def test_no_scheduler_is_forgotten() -> None:
+    assert WRITTEN.keys() == set(NAMES)
