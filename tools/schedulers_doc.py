@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from contract.answers import ANSWERS, OTHERWISE  # noqa: E402
 from contract.contracts import AT_WORK, SCHEMA_ONLY  # noqa: E402
-from contract.truth import TRUTHS  # noqa: E402
+from contract.truth import TRUTHS, WRITTEN  # noqa: E402
 from contract.truth.families import FAMILIES  # noqa: E402
 from support.schedulers import Contract  # noqa: E402
 
@@ -35,14 +35,14 @@ Each row is what the [contract suite](../tests/contract/) runs.
   what has to be counted. `make schedulers` installs them, every run of the tests has them; those marked with a star
   run with `make contract`, and their schema in every run.
 - **schema**: the scheduler cannot be installed here. Its tables are made as its own migrations make them, and written
-  as its own statements write them.
+  as its own statements write them (successes, failures, retries, snoozes, jobs for later, what recurs, cancelled and
+  discarded ones, a worker that is lost, pruning), with a sidecar that watches.
 
 *Attempts*: `each` one is kept and counted, or a job's `last` one, or `none`. *Exact*: nothing stands against counting
 each execution that is kept once. *Index*: `own` where one of the scheduler's own serves each poll; `to add` where
 `profile check` prints the one that would. *Recurring*: what is known of recurring jobs. *Trigger*: whether a job is
 triggered by SQL (`stores[].trigger` has other ways). *Compared*: how many families of metrics and of JSON are held
-[against its own tables](#what-is-compared); `script`: what its script has written is held against what was counted and
-what is told of jobs, runs, workers and schedules.
+[against its own tables](#what-is-compared).
 
 Each profile begins with what is exact and what cannot be known:
 [exporter/stores/profiles/](../exporter/stores/profiles/).
@@ -88,7 +88,7 @@ def row(contract: Contract, *, live: bool) -> str:
         "yes" if profile.workers is not None else "no",
         contract.recurs,
         "yes" if profile.trigger is not None else "no",
-        f"{len(FAMILIES)} + {len(ANSWERS)}" if contract.name in TRUTHS else "script",
+        f"{len(FAMILIES)} + {len(ANSWERS)}" if contract.name in {**TRUTHS, **WRITTEN} else "-",
     )
     return "| " + " | ".join(cells) + " |"
 

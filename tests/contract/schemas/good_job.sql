@@ -1,4 +1,5 @@
 -- GoodJob's tables as 4.19 installs them with Rails (datetime: timestamp(6), in UTC), as far as anything uses them.
+-- 4.0 has no lock_type in good_jobs; nothing else here differs.
 CREATE TABLE good_jobs (
   id uuid PRIMARY KEY DEFAULT gen_random_uuid(), queue_name text, priority int, serialized_params jsonb,
   scheduled_at timestamp(6), performed_at timestamp(6), finished_at timestamp(6), error text,

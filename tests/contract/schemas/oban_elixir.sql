@@ -1,4 +1,5 @@
--- Oban's table after the migration 14 of its Elixir edition (2.23), as far as anything reads or writes it.
+-- Oban's table after the migration 14 of its Elixir edition (2.21 to 2.23), as far as anything reads or writes it.
+-- After migration 13 (2.20) a type made then has no 'suspended'; nothing else here differs.
 CREATE TYPE oban_job_state AS ENUM
   ('available', 'suspended', 'scheduled', 'executing', 'retryable', 'completed', 'discarded', 'cancelled');
 CREATE TABLE oban_jobs (

@@ -1,4 +1,5 @@
--- River's tables after its migration 7 (0.43), as far as anything reads or writes them: columns, types, indexes.
+-- River's tables after its migration 7 (0.40 to 0.43), as far as anything reads or writes them: columns, types, indexes.
+-- After migration 6 (0.12 to 0.39) max_attempts and river_queue.updated_at have no default; nothing else here differs.
 CREATE TYPE river_job_state AS ENUM
   ('available', 'cancelled', 'completed', 'discarded', 'pending', 'retryable', 'running', 'scheduled');
 CREATE TABLE river_job (

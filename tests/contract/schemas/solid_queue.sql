@@ -1,4 +1,5 @@
 -- Solid Queue's tables as 1.5 installs them with Rails (datetime: timestamp(6), in UTC), as far as anything uses them.
+-- 1.0 installs the same.
 CREATE TABLE solid_queue_jobs (
   id bigserial PRIMARY KEY, queue_name varchar NOT NULL, class_name varchar NOT NULL, arguments text,
   priority int NOT NULL DEFAULT 0, active_job_id varchar, scheduled_at timestamp(6), finished_at timestamp(6),
