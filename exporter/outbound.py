@@ -28,6 +28,8 @@ Reveal = Callable[[Secret], Awaitable[str]]
 #: Bytes of an answer; a longer one is not read to its end.
 LARGEST: Final = 16 * 1024 * 1024
 _CHUNK: Final = 64 * 1024
+#: A pause of more digits is no number of seconds.
+_PAUSE_DIGITS: Final = 9
 
 
 #: Why there is no answer, in a word. ``vault``: there are no credentials to show.
@@ -48,11 +50,15 @@ class _TooLarge(aiohttp.ClientPayloadError):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came back. ``encoding`` is how the body is packed, where whoever asked has to unpack it."""
+    """What came back. ``encoding`` is how the body is packed, where whoever asked has to unpack it.
+
+    ``retry_after``: seconds for which we are not to ask again, where the answer tells them.
+    """
 
     status: int
     body: bytes
     encoding: str | None = None
+    retry_after: int | None = None
 
     @property
     def ok(self) -> bool:
@@ -135,7 +141,9 @@ async def _answer(
             session.request(method, where, data=data, headers=headers, allow_redirects=False) as response,
         ):
             encoding = None if packed else response.headers.get("Content-Encoding")
-            return Answer(response.status, await _read(response, largest), encoding)
+            pause = response.headers.get("Retry-After", "").strip()
+            retry_after = int(pause) if pause.isdecimal() and len(pause) <= _PAUSE_DIGITS else None
+            return Answer(response.status, await _read(response, largest), encoding, retry_after)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as e:
         text = f"no connection to {_place(where)}: {_reason(e)}"
         raise RemoteUnavailable(text, sent=False, reason=_word(e)) from e
@@ -210,14 +218,16 @@ def _reason(error: Exception) -> str:
             return str(error.certificate_error)
         case aiohttp.ClientConnectorError():
             return in_words(error.os_error)
-    return type(error).__name__
+    return "what answers speaks no HTTP" if isinstance(error, aiohttp.ClientResponseError) else type(error).__name__
 
 
 def in_words(error: OSError) -> str:
     """What the system says of a connection that failed; asyncio's own words name the address once more."""
+    if isinstance(error, ssl.SSLError):  # its numbers are not the system's
+        return f"TLS failed: {error.reason or 'it broke off'}"
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
-    return error.strerror or str(error)
+    return error.strerror or str(error) or "it broke off"
 
 
 #: The first that fits counts: most are ClientErrors, or OSErrors.

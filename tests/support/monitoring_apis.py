@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import json
 import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +42,13 @@ POLLED: Final = {
 }
 #: 100 MB, as one body.
 HUGE: Final = 100 * 1024 * 1024
+
+
+@cache
+def packed_blanks() -> bytes:
+    """100 MB of blanks. Once for all requests: packing them is dear."""
+    return gzip.compress(b" " * HUGE, 1)
+
 
 Trouble = Callable[[web.Request, bytes], Awaitable[web.StreamResponse]]
 
@@ -125,9 +134,7 @@ class MonitoringApi:
 
     async def bomb(self, request: web.Request, body: bytes) -> web.StreamResponse:
         """100 MB of blanks, packed into 100 kB, which nobody asked for."""
-        import gzip  # noqa: PLC0415
-
-        packed = await asyncio.to_thread(gzip.compress, b" " * HUGE, 1)
+        packed = await asyncio.to_thread(packed_blanks)
         return web.Response(body=packed, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
 
     async def _huge(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:

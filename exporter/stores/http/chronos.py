@@ -93,8 +93,9 @@ class Chronos:
     async def _recent(self) -> Collected:
         query = [("limit", str(RECENT))]
         told = (await self._client.get("/api/logs/recent", wire.RecentAnswer, query=query, largest=LARGEST_LIST)).data
-        ended = tuple(execution_of(entry) for entry in told.logs if entry.status in FINAL_STATUSES)
-        return Collected(value=Recent(executions=ended))
+        # Once each, and no more than were asked for.
+        ended = {(entry.id, entry.attempt): entry for entry in told.logs[:RECENT] if entry.status in FINAL_STATUSES}
+        return Collected(value=Recent(executions=tuple(map(execution_of, ended.values()))))
 
     async def _jobs(self) -> Collected:
         told = await self._stats(_MAIN)

@@ -6,6 +6,7 @@ Belongs here: bounds, statuses, JSON, instruments. Does not: how a request is ma
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Final, TypeVar
 from urllib.parse import quote
@@ -25,6 +26,9 @@ LARGEST_LIST: Final = 4 * 1024 * 1024
 _GONE: Final = frozenset({301, 302, 303, 307, 308})
 _REFUSED: Final = frozenset({401, 403})
 _NOT_FOUND: Final = 404
+_TOO_MANY: Final = 429
+#: Seconds for which a store that is asked too often is left alone at most, whatever it says.
+LONGEST_PAUSE: Final = 300.0
 
 
 class AnswerError(StoreError):
@@ -46,6 +50,7 @@ class Client:
         self._config = config
         self._reveal = reveal
         self._instruments = instruments
+        self._resting_until = 0.0
 
     async def get(
         self,
@@ -61,9 +66,15 @@ class Client:
 
         StoreUnavailable when there is none, AnswerError when it is not what it should be. Texts are safe to show.
         """
+        if (left := self._resting_until - time.monotonic()) > 0:
+            raise AnswerError(
+                f"{endpoint}: HTTP status 429; asked again in {left:.0f} s, as the API wants it", "status"
+            )
         result = "ok"
         try:
             answer = await self._ask(path or endpoint, query, largest)
+            if answer.status == _TOO_MANY:
+                self._resting_until = time.monotonic() + min(answer.retry_after or 0, LONGEST_PAUSE)
             return _decoded(answer, kind, path or endpoint, accept)
         except RemoteUnavailable as e:
             result = e.reason

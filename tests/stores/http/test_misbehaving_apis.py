@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import trustme
+from aiohttp import web
 from support import monitoring_apis
 from support.monitoring_apis import HUGE, MonitoringApi
 
@@ -284,3 +285,35 @@ async def test_tls(polled: Any, authority: trustme.CA, tmp_path: Path) -> None:
             store = polled("chronos", api, **options)
             await store.poll("running")
             assert store.results() == {("/api/system/stats/live", result): 1.0}, options
+
+
+async def test_an_api_that_is_asked_too_often_is_left_alone(polled: Any) -> None:
+    pauses = {"3600": True, "Wed, 21 Oct 2026 07:28:00 GMT": False, "9" * 5000: False}
+    now: list[str] = []
+
+    async def too_many(_request: web.Request, _body: bytes) -> web.StreamResponse:
+        return web.Response(status=429, headers={"Retry-After": now[-1]})
+
+    async with monitoring_apis.chronos().served() as api:
+        api.trouble[""] = too_many
+        for pause, left_alone in pauses.items():
+            now.append(pause)
+            store = polled("chronos", api)
+            await store.poll("health")
+            asked = len(api.asked)
+            await store.poll("running")
+            assert (len(api.asked) == asked) is left_alone
+            assert "HTTP status 429" in store.error("running")
+            assert ("asked again in" in store.error("running")) is left_alone
+
+
+async def test_an_execution_that_is_listed_twice_is_one(polled: Any) -> None:
+    async with monitoring_apis.chronos().served() as api:
+        entry = {"id": "log_1", "status": "FAILED", "attempt": 0, "error": "disk full"}
+        logs = [entry, entry, entry | {"attempt": 1}, *({"id": n, "status": "SUCCESS"} for n in range(500))]
+        api.answers["/api/logs/recent"] = {"success": True, "data": {"logs": logs}}
+        store = polled("chronos", api)
+        await store.poll("recent")
+        ended = store.value("recent").executions
+        assert [(e.id, e.attempt) for e in ended[:2]] == [("log_1", 0), ("log_1", 1)]
+        assert len(ended) == 99
