@@ -97,6 +97,21 @@ async def test_http_and_tcp_over_tls(authority: trustme.CA, ca_file: str) -> Non
             assert {name: (await watched.checked(name)).result for name in expected} == expected
 
 
+async def test_what_speaks_something_else_is_told_as_that() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example ESMTP\r\n")
+        await reader.read(1)
+        writer.close()
+
+    async with page() as url, await asyncio.start_server(greet, HOST, 0) as mail:
+        port = mail.sockets[0].getsockname()[1]
+        over_tls = http(url.replace("http", "https") + "/200")
+        async with watching(over_tls, http(f"http://{HOST}:{port}/", name="mail")) as watched:
+            state = await watched.checked("api")
+            assert (state.result, "TLS failed: " in str(state.message)) == ("tls", True)
+            assert "speaks no HTTP" in str((await watched.checked("mail")).message)
+
+
 async def test_tcp_failures() -> None:
     async with watching(tcp(free_port()), tcp(1, name="name", host="nowhere.invalid")) as watched:
         state = await watched.checked("port")
