@@ -18,8 +18,7 @@ def ran(name, outcome, ti):
 
 
 @dag(
-    # Once, and not again while it is looked at: what has come to rest can be compared.
-    schedule=timedelta(minutes=10),
+    schedule=timedelta(minutes=1),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     is_paused_upon_creation=False,
