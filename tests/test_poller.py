@@ -175,22 +175,26 @@ async def test_one_answer_may_make_several_parts_which_share_its_age_and_result(
     hub = Hub()
     answers: list[Collected | Exception] = [Collected(value=1, also={"b": 2, "c": 3}), StoreError("gone")]
 
+    seen: list[dict[str, tuple[object, bool]]] = []
+    turn = asyncio.Semaphore(1)  # the next answer comes when the last one was seen
+
     async def collect() -> Collected:
+        await turn.acquire()
         answer = answers.pop(0) if answers else Collected(value=4, also={"b": 5})
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     collector = Collector(
-        name="a", source="s", collect=collect, interval=0.01, deadline=1, staleness=60, also=("b", "c")
+        name="a", source="s", collect=collect, interval=0.01, deadline=60, staleness=60, also=("b", "c")
     )  # fmt: skip
-    seen: list[dict[str, tuple[object, bool]]] = []
     task = asyncio.create_task(Poller(hub).run(collector))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(seen) < 3:
             now = {name: (p.value, p.success) for name in "abc" if (p := hub.current.part(name, "s")) is not None}
             if now and (not seen or now != seen[-1]):
                 seen.append(now)
+                turn.release()
             await asyncio.sleep(0.001)
     task.cancel()
     assert seen == [
