@@ -75,8 +75,7 @@ GOOD_JOB: Final = Script(
             DELETE FROM good_job_processes WHERE id = {_LOST}""",
         f"""UPDATE good_job_executions SET finished_at = {UTC}, error_event = 0,
               error = 'GoodJob::InterruptedError: Interrupted after starting perform'
-            WHERE active_job_id = {_ident(7)} AND finished_at IS NULL;
-            SELECT pg_sleep(0.01)""",  # no two ends of a job in one millisecond
+            WHERE active_job_id = {_ident(7)} AND finished_at IS NULL""",
         *good_performs(7, None),
         # Discarded by hand before it ran; taken by a worker that has not begun with it.
         f"""UPDATE good_jobs SET finished_at = {UTC}, error_event = 5,
