@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec.structs import replace
 
@@ -56,7 +58,7 @@ async def job_view(context: Context, store: str, job_id: str) -> JobView:
     if remembered is not None:
         runs += [remembered.last_started] if remembered.last_started else []
         successes += [remembered.last_success] if remembered.last_success else []
-    streak = _streak(latest)
+    streak = streak_of(latest)
     if remembered is not None and (streak is None or streak == len(latest)):
         streak = remembered.streak
     view = _described(job_id, job, recurring, latest[0] if latest else None)
@@ -68,8 +70,14 @@ async def job_view(context: Context, store: str, job_id: str) -> JobView:
     )
 
 
-def _streak(latest: tuple[LoggedExecution, ...]) -> int | None:
-    """Failures at the beginning of what is newest first; cancelled executions are neither success nor failure."""
+def streak_of(latest: Sequence[LoggedExecution]) -> int | None:
+    """Failures since the latest success, of what is newest first; cancelled executions are neither.
+
+    A log is in the order of the starts, and what failed before it began comes first there: ends tell better.
+    """
+    ends = [execution.completed_at for execution in latest]
+    if None not in ends:
+        latest = sorted(latest, key=lambda execution: -(execution.completed_at or 0.0))
     streak = 0
     for execution in latest:
         if execution.status == "SUCCESS":
