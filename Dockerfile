@@ -10,6 +10,8 @@ WORKDIR /src
 RUN python -m venv /opt/venv
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY exporter ./exporter
+COPY rules ./rules
+COPY dashboards/*.json ./dashboards/
 RUN /opt/venv/bin/python -m pip install -c constraints.txt ".[${EXTRAS}]"
 
 # -- build-demo: the same with the scheduler that the demo runs
@@ -52,8 +54,7 @@ LABEL org.opencontainers.image.title="scheduler-exporter" \
       org.opencontainers.image.revision="${REVISION}"
 ENV SCHEDULER_EXPORTER_REVISION=${REVISION}
 COPY --from=packed /opt/venv /opt/venv
-COPY rules /usr/share/scheduler-exporter/rules
-COPY dashboards/*.json /usr/share/scheduler-exporter/dashboards/
+COPY --from=packed /opt/venv/share/scheduler-exporter /usr/share/scheduler-exporter
 EXPOSE 9795
 # With TLS or another port give a check of your own; Kubernetes has its probes and never runs this one.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \

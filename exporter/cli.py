@@ -62,6 +62,15 @@ def _parser() -> argparse.ArgumentParser:
             "alertmanager-config", help="write Alertmanager's configuration and templates", allow_abbrev=False
         )
     )
+    for name, described in (
+        ("rules", "write the rules for Prometheus and their runbooks"),
+        ("dashboards", "write the dashboards for Grafana"),
+    ):
+        shipped = commands.add_parser(name, help=described, allow_abbrev=False)
+        shipped.add_argument(
+            "--output", default=name, metavar="DIR", help="directory to write to (default: %(default)s)"
+        )
+        shipped.set_defaults(run=_shipped, name=name)
     schema = commands.add_parser("schema", help="print the DDL of the native schema")
     schema.add_argument("--schema", default="public", help="schema to put the tables into (default: public)")
     schema.set_defaults(run=_schema)
@@ -286,6 +295,13 @@ def _alertmanager_config(args: argparse.Namespace) -> int:
     from exporter.alerting.command import run  # noqa: PLC0415
 
     return run(args)
+
+
+def _shipped(args: argparse.Namespace) -> int:
+    from exporter.shipped import write  # noqa: PLC0415
+
+    write(args.name, Path(args.output))
+    return 0
 
 
 def _schema(args: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import exporter
+from exporter import shipped
 from exporter.demo.announce import banner, say
 from exporter.demo.database import DSN_VARIABLE, ShopDatabase, create_shop
 from exporter.demo.options import Options, resolve
@@ -59,9 +60,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def rule_files() -> list[str]:
-    """The shipped rules, for Prometheus; none where only the package is installed."""
-    rules = Path(exporter.__file__).parents[1] / "rules"
-    return [str(file) for folder in ("alerts", "recording") for file in sorted((rules / folder).glob("*.yaml"))]
+    """The shipped rules, for Prometheus; none where the package came without them."""
+    rules = shipped.folder("rules")
+    if rules is None:
+        return []
+    return [str(rules / file) for file in shipped.files("rules", rules) if file.suffix == ".yaml"]
 
 
 class Stack:

@@ -108,7 +108,9 @@ def test_profiles_templates_rules_and_dashboards_are_inside(image: Image) -> Non
     assert shipped
     missing = sorted(str(path) for path in shipped if not (site / path).exists())
     assert missing == []
-    share = image.root / "usr/share/scheduler-exporter"
+    share = image.venv / "share/scheduler-exporter"
+    copied = "--from=packed /opt/venv/share/scheduler-exporter /usr/share/scheduler-exporter"
+    assert copied in instructions("runtime", "COPY")
     assert list(share.glob("rules/alerts/*.yaml")) and (share / "dashboards/overview.json").exists()
 
 

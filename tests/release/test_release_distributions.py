@@ -17,13 +17,17 @@ from pathlib import Path
 
 import pytest
 from packaging.metadata import Metadata
+from support.checkout import copy_of_the_checkout, source_files
 from support.polling import until
 from support.ports import free_port
 from support.sidecar import request
 
 from exporter.demo.processes import Child
+from exporter.shipped import SHIPPED, files
 
 ROOT = Path(__file__).parents[2]
+#: Where files that other programs load are, below an environment.
+SHARE = "data/share/scheduler-exporter/"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -33,15 +37,6 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.Compl
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env={**kept, **environment})
     assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done
-
-
-def source_files(*folders: str) -> set[str]:
-    """What git has in the folders, or would take."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *folders],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return {name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()}
 
 
 @dataclass(frozen=True)
@@ -70,10 +65,7 @@ class Built:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """Both, from a copy of the source: the sdist, and the wheel from the sdist."""
     place = tmp_path_factory.mktemp("dist")
-    for name in source_files():
-        copy = place / "source" / name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, copy)
+    copy_of_the_checkout(place / "source")
     done = run(sys.executable, "-m", "build", "--no-isolation", "--outdir", place / "out", "source", cwd=place)
     (sdist,), (wheel,) = (place / "out").glob("*.tar.gz"), (place / "out").glob("*.whl")
     return Built(sdist=sdist, wheel=wheel, output=done.stdout + done.stderr)
@@ -106,9 +98,16 @@ def test_every_file_of_the_package_is_in_both(built: Built) -> None:
 
 
 def test_the_wheel_has_nothing_else(built: Built) -> None:
-    others = {name for name in built.in_wheel() if not name.startswith("exporter/")}
-    assert {Path(name).parts[0] for name in others} == {f"scheduler_exporter-{PROJECT['version']}.dist-info"}
-    assert any(name.endswith("/licenses/LICENSE") for name in others)
+    name = f"scheduler_exporter-{PROJECT['version']}"
+    others = {file for file in built.in_wheel() if not file.startswith(("exporter/", f"{name}.data/{SHARE}"))}
+    assert {Path(file).parts[0] for file in others} == {f"{name}.dist-info"}
+    assert any(file.endswith("/licenses/LICENSE") for file in others)
+
+
+def test_rules_and_dashboards_are_in_the_wheel_as_the_command_writes_them(built: Built) -> None:
+    inside = {name.partition(SHARE)[2] for name in built.in_wheel() if SHARE in name}
+    assert inside == {f"{name}/{file}" for name in SHIPPED for file in files(name, ROOT / name)}
+    assert {"rules/alerts/executions.yaml", "rules/runbooks/SchedulingStoreDown.md"} < inside
 
 
 def test_the_sdist_has_what_a_user_loads_beside_it_and_no_tests(built: Built) -> None:
@@ -176,6 +175,10 @@ def test_commands_that_need_files_of_the_package_find_them(installed: Path, tmp_
     config.write_text("connections: {targets: [{name: none, host: 127.0.0.1}]}\n")
     run(command, "alertmanager-config", f"--config.file={config}", f"--output={tmp_path / 'out'}", cwd=tmp_path)
     assert {path.suffix for path in (tmp_path / "out").rglob("*") if path.is_file()} >= {".yml", ".tmpl"}
+    for name in SHIPPED:
+        run(command, name, cwd=tmp_path)
+        written = {file: (tmp_path / name / file).read_bytes() for file in files(name, tmp_path / name)}
+        assert written == {file: (ROOT / name / file).read_bytes() for file in files(name, ROOT / name)}
 
 
 @pytest.fixture
