@@ -63,6 +63,8 @@ def test_other_commands_exist(documents: Documents) -> None:
         else:
             known = (
                 "scheduler-exporter",
+                "python3",
+                ".",
                 "pip",
                 "export",
                 "psql",
