@@ -64,9 +64,11 @@ EVERY_STATE: Final[dict[str, tuple[str, ...]]] = {
             FROM unnest(enum_range(NULL::river_job_state)) state, {_DUE}""",
     ),
     "good_job": (
-        f"""INSERT INTO good_jobs (active_job_id, job_class, queue_name, scheduled_at, finished_at, locked_by_id, error)
-            SELECT gen_random_uuid(), 'States', 'default', due, ended, process, error
+        f"""INSERT INTO good_jobs (active_job_id, job_class, queue_name, scheduled_at, performed_at, finished_at,
+                                   locked_by_id, error)
+            SELECT gen_random_uuid(), 'States', 'default', due, performed, ended, process, error
             FROM {_UTC}, unnest(ARRAY[NULL, timezone('UTC', now())]) ended, unnest(ARRAY[NULL, 'boom']) error,
+                 unnest(ARRAY[NULL, timezone('UTC', now())]) performed,
                  unnest(ARRAY[NULL, '11111111-1111-1111-1111-111111111111'::uuid]) process""",
     ),
     "solid_queue": (
@@ -91,6 +93,8 @@ EVERY_STATE: Final[dict[str, tuple[str, ...]]] = {
            SELECT 's', state || fired, 'g', 'j', 'g', -1, state, 'SIMPLE', 0
            FROM unnest(ARRAY['WAITING', 'ACQUIRED', 'COMPLETE', 'PAUSED', 'PAUSED_BLOCKED', 'BLOCKED', 'ERROR']) state,
                 unnest(ARRAY['', 'ACQUIRED', 'EXECUTING']) fired""",
+        """INSERT INTO qrtz_simple_triggers
+           SELECT sched_name, trigger_name, trigger_group, 0, 0, 0 FROM qrtz_triggers""",
         """INSERT INTO qrtz_fired_triggers (sched_name, entry_id, trigger_name, trigger_group, instance_name,
                                             fired_time, sched_time, priority, state)
            SELECT 's', trigger_name, trigger_name, 'g', 'node', 1, 1, 5,
