@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from exporter.domain import ErrorGroup
 from exporter.ledger.batch import Failure
+from exporter.logs import masked_text
 
 #: A message longer than this is compared by its beginning.
 MESSAGE_CHARACTERS: Final = 500
@@ -162,7 +163,8 @@ def _most_frequent_first(groups: Iterable[ErrorGroup]) -> list[ErrorGroup]:
 def _group(key: str, example: _Example, first: float, last: float, trend: dict[int, int]) -> ErrorGroup:
     return ErrorGroup(
         fingerprint=key,
-        message=fingerprint(example.message, example.code)[1],
+        # Masked first: a token without its digits is not told from a word any more.
+        message=fingerprint(masked_text(example.message), example.code)[1],
         code=example.code,
         count=sum(trend.values()),
         first_seen=first,

@@ -187,6 +187,7 @@ async def test_the_newest_failures_are_grouped_by_their_messages(polled: Any) ->
         failed(2, 7200, {"message": "host 10.0.0.2 timed out after 31 s", "code": "ETIME"}, "TIMEOUT"),
         failed(3, 90, "disk full"),
         failed(4, 86_400 * 3, "disk full"),
+        failed(7, 86_400 * 20, "push with ghp_16C7e42F292c6912E7710c838347Ae178B4a refused 3 times"),
         failed(5, 30, None),
         failed(6, 30, "is no failure", "SUCCESS"),
     ]
@@ -207,3 +208,5 @@ async def test_the_newest_failures_are_grouped_by_their_messages(polled: Any) ->
         assert (full.message, full.count, full.execution_id) == ("disk full", 1, "log_3")
         assert sorted(sum(group.trend.values()) for group in (away, full)) == [1, 2]
         assert [group.count for group in await history.errors("main", 86_400 * 7)] == [2, 2]
+        [token] = [group for group in await history.errors("main", 86_400 * 30) if group.job_id == "job_7"]
+        assert token.message == "push with <secret> refused <n> times"
