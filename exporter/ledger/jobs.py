@@ -78,6 +78,8 @@ class JobBook:
         self.recurring: frozenset[str] = frozenset()
         self.settling = False
         self._settled = settled
+        #: As last told: thousands that stay the same are not made anew with each poll.
+        self._failing: dict[str, FailingJob] = {}
 
     def watches(self, job_id: str) -> bool:
         """Whether a success of this job changes anything."""
@@ -158,16 +160,19 @@ class JobBook:
         """Jobs with a streak, longest and latest first."""
         rows = [(state.streak, state.last_failure, job_id) for job_id, state in self.jobs.items() if state.streak]
         rows.sort(reverse=True)
-        return tuple(
-            FailingJob(
+        known, self._failing = self._failing, {}
+        for streak, last_failure, job_id in rows:
+            state = self.jobs[job_id]
+            new = FailingJob(
                 job_id=job_id,
-                job_name=self.jobs[job_id].name,
-                task_type=self.jobs[job_id].task_type,
+                job_name=state.name,
+                task_type=state.task_type,
                 streak=streak,
                 last_failure=last_failure,
             )
-            for streak, last_failure, job_id in rows
-        )
+            one = known.get(job_id)
+            self._failing[job_id] = new if one is None or one != new else one
+        return tuple(self._failing.values())
 
 
 def _after(state: JobState, row: JobRow, recurring: bool) -> JobState | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from fnmatch import fnmatchcase
+import re
+from collections.abc import Iterable, Sequence
+from fnmatch import translate
 from functools import lru_cache
+from itertools import islice
 from typing import Final, cast
 
 from exporter.domain import (
@@ -24,8 +26,6 @@ from exporter.metrics.family import Families, Family, Sample, View
 SCOPE: Final = "store"
 INPUTS: Final = ("jobs", "queues", "schedules", "executions", "settings")
 
-#: Names of failing jobs of which it is remembered whether they are critical: each poll asks for all of them.
-REMEMBERED: Final = 16_384
 _JOB: Final = ("store", "job_id", "job_name", "task_type")
 JOBS = Family(
     "scheduling_jobs",
@@ -116,20 +116,23 @@ def _add(a: QueueState, b: QueueState) -> QueueState:
     )
 
 
-def _failures(view: View, failing: Iterable[FailingJob], limit: int) -> list[Sample]:
+def _failures(view: View, failing: Sequence[FailingJob], limit: int) -> list[Sample]:
     """Critical jobs come first: somebody is woken by the first failure of one, however many others fail."""
-    patterns = settings(view).critical_jobs
-    marked = [(job, _critical(patterns, job.job_name, job.job_id, job.task_type)) for job in failing]
-    marked.sort(key=lambda each: not each[1])
-    return [
-        ((view.source, job.job_id, job.job_name, job.task_type, "true" if critical else "false"), job.streak)
-        for job, critical in marked[:limit]
-    ]
+    pattern = _any_of(settings(view).critical_jobs)
+
+    def critical(job: FailingJob) -> bool:
+        return any(map(pattern.match, (job.job_name, job.job_id, job.task_type)))
+
+    chosen = [(job, "true") for job in failing if critical(job)][:limit]
+    others = ((job, "false") for job in failing if not critical(job))
+    chosen += islice(others, limit - len(chosen))
+    return [((view.source, job.job_id, job.job_name, job.task_type, told), job.streak) for job, told in chosen]
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _critical(patterns: tuple[str, ...], *names: str) -> bool:
-    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+@lru_cache(maxsize=8)
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """What a name that one of the patterns means matches; nothing where there are none."""
+    return re.compile("|".join(map(translate, patterns)) or r"(?!)")
 
 
 def _schedules(store: str, jobs: Iterable[RecurringJob], limit: int) -> Families:
