@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
 
 import pytest
+from soak.beside import Soak
 from support import ports, reviewer
 from support.postgres import Database, fresh_database, running_server
 from support.redis_server import RedisServer, redis_server
@@ -49,6 +50,25 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 def free_port() -> Callable[[], int]:
     """Gives a TCP port that nobody listens on, another one each time."""
     return ports.free_port
+
+
+@pytest.fixture(scope="session", autouse=True)
+def soak(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Soak | None]:
+    """The soak, started before the first test of a run that has its test."""
+    if not any(map(_soaks, request.session.items)):
+        yield None
+        return
+    running = Soak(tmp_path_factory.mktemp("soak"))
+    yield running
+    running.end()
+
+
+def _soaks(item: pytest.Item) -> bool:
+    return item.path.name == "test_e2e_soak.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_soaks)  # last: it waits for what runs meanwhile
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

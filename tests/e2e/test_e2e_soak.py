@@ -1,13 +1,14 @@
-"""``make soak`` as it is without a flag, five minutes: nothing grows, and everything that ended was counted."""
+"""``make soak`` as it is without a flag, five minutes: nothing grows, and everything that ended was counted.
+
+It runs in a process of its own from the beginning of the whole run on, beside the other tests, and is judged last.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from soak.run import Plan, run
+from soak.beside import Soak
 
 
-def test_a_sidecar_at_work_does_not_grow(tmp_path: Path) -> None:
-    verdict = run(Plan(300), tmp_path)
-    print(verdict.text)
-    assert verdict.wrong == [], verdict.text
+def test_a_sidecar_at_work_does_not_grow(soak: Soak) -> None:
+    soak.wait()
+    print(soak.said())
+    assert soak.status == 0, soak.said()
