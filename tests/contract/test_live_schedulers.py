@@ -125,7 +125,7 @@ def test_one_sidecar_tells_all_of_them_at_once(seen: Observed, sidecar: Sidecar)
         labels = {key: dict(key) for key in found}
         return {(labels[key]["task_type"], labels[key]["status"]): n for key, n in found.items() if n}
 
-    until(lambda: shown() == expected, 30, f"{expected} are shown")
+    until(lambda: shown() == expected, 120, f"{expected} are shown")
     metrics = sidecar.metrics()
     assert metrics.value("scheduling_store_up", store=name) == 1
     assert metrics.value("scheduling_exporter_counting_exact", store=name) == 1

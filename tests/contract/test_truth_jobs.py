@@ -34,7 +34,7 @@ def test_each_job_is_what_its_tables_say(name: str, schedulers: dict[str, Observ
         assert shown(one, expected) == expected
         return bool(expected)
 
-    until(agree, 10, name)
+    until(agree, 60, name)
 
 
 def test_a_job_that_waits_for_others_is_pending(schedulers: dict[str, Observed]) -> None:

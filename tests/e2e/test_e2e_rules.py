@@ -55,7 +55,8 @@ def test_every_rule_is_evaluated_and_the_right_alerts_arise(prometheus: Promethe
 
     assert len(rules(prometheus)) > 70
     assert not [rule["lastError"] for rule in rules(prometheus) if rule.get("lastError")]
-    assert alerts(prometheus).keys() == wanted, "nothing else is wrong"
+    # What waited for the first scrape goes with it.
+    until(lambda: alerts(prometheus).keys() == wanted, 60, "nothing else is wrong")
     (critical,) = alerts(prometheus)["SchedulingCriticalJobFailed"]
     assert critical["state"] == "firing", "at once"
     assert critical["annotations"]["summary"] == "Critical job job 1 on main failed"

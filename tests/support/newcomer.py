@@ -17,7 +17,7 @@ PATIENCE = 60
 #: Python as it was installed, not the tests' environment; nothing of a make that runs the tests.
 NEWCOMER = {
     "PATH": f"{Path(sys.base_prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}",
-    **dict.fromkeys(("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "PYTHONPATH", "VIRTUAL_ENV"), ""),
+    **dict.fromkeys(("ARGS", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "PYTHONPATH", "VIRTUAL_ENV"), ""),
 }
 
 

@@ -126,6 +126,9 @@ def main() -> None:
         call_command("migrate", verbosity=0)
         return
     if STAGE == "beat":
+        # What is new between its first look and its second would never be noticed.
+        while not PeriodicTask.objects.filter(name="paused").exists():
+            time.sleep(0.1)
         app.Beat(loglevel="ERROR", schedule=None, pidfile=None).run()
         return
     if STAGE == "work":
