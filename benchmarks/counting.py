@@ -18,7 +18,7 @@ from exporter.instruments import QueryInstruments
 from exporter.ledger.ledger import Ledger
 from exporter.poller import Collected
 from exporter.snapshot import Hub
-from exporter.stores import catalog
+from exporter.stores import catalog, recognition
 from exporter.stores.credentials import StoreCredentials
 from exporter.stores.postgres import Store
 from exporter.stores.session import Session
@@ -75,7 +75,8 @@ def plan(dsn: str, low: float, high: float) -> dict[str, Any]:
         session = Session("plans", StoreCredentials(config), 60.0, QueryInstruments())
         try:
             async with session.transaction() as transaction:
-                wrapped = await catalog.wrap(transaction, await catalog.resolve(transaction, config))
+                profile = (await recognition.resolve(transaction, config)).profile
+                wrapped = await catalog.wrap(transaction, profile)
                 statement = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {wrapped.finished()}"
                 found = (await transaction.fetch("explain", statement, low, high))[0][0]
         finally:

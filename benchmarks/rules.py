@@ -43,7 +43,8 @@ def measure(sizes: Sizes) -> list[Row]:
     ):
         series, page = fill(sidecar, database)
         history(directory, page)
-        shares, seconds, slowest, rules = [], [], {}, 0
+        shares, seconds, rules = [], [], 0
+        slowest: dict[str, float] = {}
         for files in ([], [*RULES.glob("alerts/*.yaml"), *RULES.glob("recording/*.yaml")]):
             with prometheus(directory, sidecar.port, files) as (url, process):
                 time.sleep(2 * INTERVAL)  # Prometheus has read its blocks, every group was evaluated

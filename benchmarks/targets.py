@@ -34,7 +34,9 @@ from exporter.demo.processes import Child
 ROLE: Final = "scheduler_exporter"
 PASSWORD: Final = "benchmark"
 SECRET: Final = "targets"
-SETTINGS: Final = {"max_connections": 1100, "shared_buffers": "256MB", "autovacuum": "off", "log_checkpoints": "off"}
+SETTINGS: Final[Mapping[str, str | int]] = {
+    "max_connections": 1100, "shared_buffers": "256MB", "autovacuum": "off", "log_checkpoints": "off",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

