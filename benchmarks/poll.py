@@ -33,10 +33,13 @@ POLLS = 1_000
 STALE_POLLS = 100
 PACE = 0.04
 ENDED = 20
+#: Rows longer than any of the history's: shorter ones would lie in what is left of its pages, each in another one, as
+#: long as there are such pages, which a large history has for ever and a small one has not.
 FINISH = """
-INSERT INTO executions (job_id, task_type, queue, status, scheduled_at, started_at, completed_at, worker_id)
+INSERT INTO executions (job_id, task_type, queue, status, scheduled_at, started_at, completed_at, worker_id, result)
 SELECT n, 'send_email', 'mail', CASE WHEN mod(n, 12) = 0 THEN 'FAILED' ELSE 'SUCCESS' END, clock_timestamp(),
-       clock_timestamp(), clock_timestamp(), 'worker-' || n FROM generate_series(1, %s) n
+       clock_timestamp(), clock_timestamp(), 'worker-' || n, jsonb_build_object('text', repeat('x', 80))
+FROM generate_series(1, %s) n
 """
 COST = f"""
 SELECT coalesce(sum(total_exec_time + total_plan_time), 0), coalesce(sum(shared_blks_hit + shared_blks_read), 0)
