@@ -144,6 +144,8 @@ def test_what_is_in_the_tables_is_text_and_nothing_else(write: Write) -> None:
     assert "<!channel>" not in "".join(said.values())
     assert "\n" not in said["title"]
     assert "&lt;!channel&gt; &lt;script&gt;" in said["title"]
+    footer = slack(found, message(alert(store="<!here>", job="a & <b>", namespace="<c>", cluster="<d>")))["footer"]
+    assert footer == "store &lt;!here&gt;, a &amp; &lt;b&gt; in &lt;c&gt; on &lt;d&gt;"
     page = Page(render(found, '{{ template "scheduling.email.html" . }}', MESSAGES["hostile"], "html"))
     assert "script" not in page.tags
     assert "<script>alert(1)</script>" in page.text
