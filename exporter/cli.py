@@ -7,9 +7,9 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from exporter import __version__
 from exporter.errors import ConfigError, ExporterError
@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 _CONFIG_FILE: Final = "configuration file (default: config.yaml)"
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,29 +53,33 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="run the exporter", description=SERVE, allow_abbrev=False)
     add_serve_arguments(serve)
     serve.set_defaults(run=_serve)
-    _add_demo(commands.add_parser("demo", help="run a scheduler, the exporter and Prometheus to look at"))
-    _add_profile(commands.add_parser("profile", help="work with store profiles"))
-    _add_pack(commands.add_parser("pack", help="work with packs of SQL metrics"))
-    _add_targets(commands.add_parser("targets", help="look at the PostgreSQL servers that are checked"))
-    _add_state(commands.add_parser("state", help="look at the state file, also while the exporter runs"))
+    _add_demo(_command(commands, "demo", "run a scheduler, the exporter and Prometheus to look at"))
+    _add_profile(_command(commands, "profile", "work with store profiles"))
+    _add_pack(_command(commands, "pack", "work with packs of SQL metrics"))
+    _add_targets(_command(commands, "targets", "look at the PostgreSQL servers that are checked"))
+    _add_state(_command(commands, "state", "look at the state file, also while the exporter runs"))
     _add_alertmanager_config(
-        commands.add_parser(
-            "alertmanager-config", help="write Alertmanager's configuration and templates", allow_abbrev=False
-        )
+        _command(commands, "alertmanager-config", "write Alertmanager's configuration and templates")
     )
     for name, described in (
         ("rules", "write the rules for Prometheus and their runbooks"),
         ("dashboards", "write the dashboards for Grafana"),
     ):
-        shipped = commands.add_parser(name, help=described, allow_abbrev=False)
+        shipped = _command(commands, name, described)
         shipped.add_argument(
             "--output", default=name, metavar="DIR", help="directory to write to (default: %(default)s)"
         )
         shipped.set_defaults(run=_shipped, name=name)
-    schema = commands.add_parser("schema", help="print the DDL of the native schema")
+    schema = _command(commands, "schema", "print the DDL of the native schema")
     schema.add_argument("--schema", default="public", help="schema to put the tables into (default: public)")
     schema.set_defaults(run=_schema)
     return parser
+
+
+def _command(commands: _Commands, name: str, says: str) -> argparse.ArgumentParser:
+    """A command of which ``--help`` says the same as its parent's."""
+    description = f"{says[0].upper()}{says[1:]}."
+    return commands.add_parser(name, help=says, description=description, allow_abbrev=False)
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
@@ -86,13 +91,13 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 def _add_profile(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="action")
-    check = commands.add_parser("check", help="run each store's profile against its database and explain it")
+    check = _command(commands, "check", "run each store's profile against its database and explain it")
     check.add_argument("--config.file", dest="config_file", default="config.yaml", metavar="FILE", help=_CONFIG_FILE)
     check.add_argument("store", nargs="*", help="only these stores")
     check.add_argument("--analyze", action="store_true", help="run the polls' statements too: time, buffers, rows")
     check.add_argument("--json", dest="as_json", action="store_true", help="print the report as JSON")
     check.set_defaults(run=_profile_check)
-    detect = commands.add_parser("detect", help="tell which schedulers are in a database, and their versions")
+    detect = _command(commands, "detect", "tell which schedulers are in a database, and their versions")
     detect.add_argument("--dsn", default="", help="the database; what it does not say comes from libpq's PG* variables")
     detect.add_argument(
         "--parameter",
@@ -103,7 +108,7 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
     )
     detect.add_argument("--json", dest="as_json", action="store_true", help="print what was found as JSON")
     detect.set_defaults(run=_profile_detect)
-    new = commands.add_parser("new", help="print a commented skeleton of a profile of your own")
+    new = _command(commands, "new", "print a commented skeleton of a profile of your own")
     new.add_argument("name", nargs="?", default="my-scheduler", help="the profile's name (default: my-scheduler)")
     new.add_argument("--output", metavar="FILE", help="write it into this file, which must not be there yet")
     new.set_defaults(run=_profile_new)
@@ -111,7 +116,7 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
 
 def _add_pack(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="action")
-    check = commands.add_parser("check", help="run each query of each pack once on its store; counts nothing")
+    check = _command(commands, "check", "run each query of each pack once on its store; counts nothing")
     check.add_argument("--config.file", dest="config_file", default="config.yaml", metavar="FILE", help=_CONFIG_FILE)
     check.add_argument("store", nargs="*", help="only these stores")
     check.add_argument("--json", dest="as_json", action="store_true", help="print the report as JSON")
@@ -120,9 +125,7 @@ def _add_pack(parser: argparse.ArgumentParser) -> None:
 
 def _add_targets(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="action")
-    check = commands.add_parser(
-        "check", help="check targets once, stage by stage; exit status 1 if one fails", allow_abbrev=False
-    )
+    check = _command(commands, "check", "check targets once, stage by stage; exit status 1 if one fails")
     check.add_argument("name", nargs="*", metavar="NAME", help="only these targets, by name or id")
     check.add_argument("--config.file", dest="config_file", metavar="FILE", help=_CONFIG_FILE)
     check.add_argument("--json", dest="as_json", action="store_true", help="print the results as JSON")
@@ -136,7 +139,7 @@ def _add_state(parser: argparse.ArgumentParser) -> None:
         ("export", "everything in it, as a JSON object on each line"),
         ("verify", "whether it holds together; exit status 1 if not"),
     ):
-        command = commands.add_parser(name, help=described, allow_abbrev=False)
+        command = _command(commands, name, described)
         command.add_argument("--state.path", dest="state_path", metavar="DIR", help="directory of the state file")
         command.add_argument(
             "--config.file", dest="config_file", metavar="FILE", help="or the configuration file that names it"
@@ -197,7 +200,8 @@ def _serve(args: argparse.Namespace) -> int:
         config = options.load(NOT_ASKED)
         check_access(config)
         packs_of(config, options.config_file)
-        print(f"{options.config_file}: valid; {len(config.stores)} stores, {len(config.connections.targets)} targets")
+        stores, targets = _number(config.stores, "store"), _number(config.connections.targets, "target")
+        print(f"{options.config_file}: valid; {stores}, {targets}")
         return 0
     # How the configuration wants its logs is not known before it is read, and reading it may speak to Vault.
     logs.catch_all()
@@ -206,6 +210,10 @@ def _serve(args: argparse.Namespace) -> int:
     logs.scrubber.learn(config)
     logs.configure(config.log)
     return asyncio.run(serve(options, config))
+
+
+def _number(of: Sized, name: str) -> str:
+    return f"{len(of)} {name}" if len(of) == 1 else f"{len(of)} {name}s"
 
 
 def _demo(args: argparse.Namespace) -> int:

@@ -93,6 +93,20 @@ def test_commands_named_in_the_text_exist(documents: Documents, parser: argparse
         assert command in subcommands, f"{file}: scheduler-exporter {command}"
 
 
+def test_every_command_says_what_it_does(parser: argparse.ArgumentParser) -> None:
+    def walk(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+        yield parser
+        for action in parser._actions:
+            for inner in (action.choices or {}).values() if isinstance(action.choices, dict) else ():
+                yield from walk(inner)
+
+    found = list(walk(parser))
+    assert len(found) > 15
+    for command in found:
+        assert (command.description or "").endswith("."), command.prog
+        assert not command.allow_abbrev, command.prog
+
+
 def test_every_flag_is_documented_with_its_variable(documents: Documents, parser: argparse.ArgumentParser) -> None:
     text = documents.texts["docs/operations.md"]
     serve = next(action.choices["serve"] for action in parser._actions if action.choices)

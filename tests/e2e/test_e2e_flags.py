@@ -32,7 +32,7 @@ def test_config_check_tells_valid_from_invalid(make_sidecar: StartSidecar) -> No
     check = ("serve", f"--config.file={sidecar.file}", "--config.check")
     done = run_command(*check)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "valid; 0 stores, 1 targets" in done.stdout
+    assert "valid; 0 stores, 1 target\n" in done.stdout
     assert run_command(*check[1:]).returncode == 0, "flags alone, as other exporters are called"
     assert not (sidecar.directory / "state").exists(), "a check leaves nothing behind"
 
