@@ -65,6 +65,8 @@ What every metric keeps to:
 - Labels that can take many values are bounded by `limits.series_per_metric` (default 500 series of one metric in one
   store). What is left out is added up under the label value `other` where adding makes sense, and counted in
   `scheduling_exporter_series_dropped`.
+- A label value has at most 256 characters. A longer one is cut, and ends in `…` and a digest of the whole, so that two
+  remain two.
 - OpenMetrics is negotiated. There, buckets of `scheduling_execution_duration_seconds` carry an exemplar with the
   `execution_id`.
 - `/metrics?name[]=NAME` gives only the metrics so named; the parameter may be repeated.

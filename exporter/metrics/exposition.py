@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from hashlib import blake2s
 from itertools import accumulate
 from math import isfinite, isnan
 from typing import Final, NamedTuple, cast
@@ -22,6 +23,10 @@ _INF: Final = float("inf")
 _EXPONENT_FROM: Final = 1e6
 #: Prefixes and values that are encoded at once: some 25 kB.
 _BLOCK: Final = 512
+#: Characters of a label value. What a scheduler's tables hold may be longer, and neither Prometheus' scrape limits
+#: (which refuse the whole page) nor Mimir's 2,048 bytes (which lose the series) would have it.
+_LONGEST: Final = 256
+_DIGEST: Final = 16
 #: The specification's limit for an exemplar's label names and values together, in characters.
 _EXEMPLAR_LIMIT: Final = 128
 
@@ -42,6 +47,14 @@ def go_float(value: float) -> str:
 def escape(value: str) -> str:
     """A label value, or a HELP text of OpenMetrics, between double quotes."""
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def bounded(value: str) -> str:
+    """A label value, or its beginning and a digest of the whole: two that begin alike remain two."""
+    if len(value) <= _LONGEST:
+        return value
+    digest = blake2s(value.encode("utf-8", "replace"), digest_size=_DIGEST // 2).hexdigest()
+    return f"{value[: _LONGEST - _DIGEST - 1]}…{digest}"
 
 
 def openmetrics_name(family: Family) -> str:
@@ -91,7 +104,7 @@ def prefixes(family: Family, series: Iterable[tuple[str, ...]]) -> tuple[str, ..
     plan = _plan(family)
     lines: list[str] = []
     for values in series:
-        pairs = [f'{k}="{escape(v)}"' for k, v in zip(family.labels, values, strict=True)]
+        pairs = [f'{k}="{escape(bounded(v))}"' for k, v in zip(family.labels, values, strict=True)]
         before = [pairs[i] for i in plan.before]
         if family.kind != "histogram":
             lines.append(f"\n{family.name}{_braced(before)} ")

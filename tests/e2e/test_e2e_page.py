@@ -13,7 +13,7 @@ from selenium.common.exceptions import NoSuchElementException, StaleElementRefer
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from support.alerting import AlertmanagerServer
-from support.browser import chromium, look
+from support.browser import WIDE, chromium, look, prefer, resize, violations
 from support.polling import until
 from support.ports import free_port
 from support.scheduler import PASSWORD, NativeStore
@@ -23,6 +23,7 @@ from exporter.config.dsn import parse_dsn
 from exporter.demo.postgres import PostgresServer
 
 ADMIN = "admin-token-of-the-page"
+SMALLEST = (320, 568)
 #: A page is worth no more than this, everything in it.
 HEAVIEST = 100_000
 HOSTILE = (
@@ -129,6 +130,17 @@ def looks_live_no_longer_than_it_is(browser: Chrome, sidecar: Sidecar) -> None:
     until(lambda: "Paused since" in text(browser, "#live"), 20, "a page that waits for its reader says so")
     browser.execute_script("getSelection().removeAllRanges()")
     until(lambda: text(browser, "#live") == "", 20, "it goes on")
+
+
+def test_the_reference_of_the_api(start_sidecar: StartSidecar, browser: Chrome) -> None:
+    sidecar = start_sidecar({"connections": {"targets": [target("one", 1)]}})
+    prefer(browser, "dark")
+    resize(browser, *SMALLEST)
+    browser.get(url(sidecar, "/docs"))
+    assert violations(browser) == []
+    browser.execute_script("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= SMALLEST[0]
+    resize(browser, *WIDE)
 
 
 def test_all_down(own_native: NativeStore, own_server: PostgresServer, start_sidecar: StartSidecar, browser: Chrome,

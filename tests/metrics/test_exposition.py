@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
@@ -196,6 +197,19 @@ def test_promtool_reads_the_text_format(page: Page) -> None:
 def test_a_lone_surrogate_costs_a_character_not_the_page() -> None:
     family = Family("x", "gauge", "h", ("a",))
     assert body(prefixes(family, [("\udcff",)]), ["1.0"]) == b'x{a="?"} 1.0\n'
+
+
+def test_a_label_value_of_kilobytes_is_cut_and_stays_the_only_one_of_its_kind() -> None:
+    family = Family("tasks", "Tasks.", "gauge", ("task_type",))
+    longest = "\u00fc" * 256
+    told = prefixes(family, [(longest,), (longest + "a",), (longest + "b",), ("x" * 10_000,)])
+    found = [line.partition('"')[2].rpartition('"')[0] for line in told]
+    assert found[0] == longest, "as it is"
+    assert len(set(found)) == 4
+    assert all(len(value) == 256 for value in found)
+    assert all(re.fullmatch(r"(\u00fc{239}|x{239})\u2026[0-9a-f]{16}", value) for value in found[1:])
+    assert prefixes(family, [("x" * 10_000,)])[0] == told[3].removeprefix("\n"), "always the same"
+    assert '\\"' in prefixes(family, [('"' * 300,)])[0], "escaped after it is cut"
 
 
 def test_label_values_must_match_the_labels() -> None:
