@@ -202,7 +202,8 @@ class Account:
             db.execute("DELETE FROM main.seen WHERE store = ?", (store,))
             self._keys = 0
         added = db.execute(
-            "INSERT OR REPLACE INTO main.seen SELECT ?, key, stamp FROM temp.staged WHERE store = ? AND stamp > ?",
+            "INSERT INTO main.seen SELECT ?, key, stamp FROM temp.staged WHERE store = ? AND stamp > ?"
+            " ON CONFLICT (store, key) DO UPDATE SET stamp = max(stamp, excluded.stamp)",
             (store, self.id, cursor.floor),
         ).rowcount
         gone = db.execute("DELETE FROM main.seen WHERE store = ? AND stamp <= ?", (store, cursor.floor)).rowcount

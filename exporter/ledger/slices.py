@@ -30,11 +30,12 @@ class Slice:
         self.failures: list[Failure] = []
 
     def distinct(self, rows: Sequence[Finished]) -> Sequence[Finished]:
-        """``rows`` without those whose key this slice has had lately: a profile's JOIN may repeat rows.
+        """``rows`` without those that this slice has had lately: a profile's JOIN may repeat rows.
 
-        Hashes stand for keys, and only KEYS_COMPARED of them: memory must not follow the number of rows.
+        The same key at another position is a row that ended in two ways, each told by a branch of its own. Hashes
+        stand for keys and positions, and only KEYS_COMPARED of them: memory must not follow the number of rows.
         """
-        keys = {hash(row[0]) for row in rows}
+        keys = {hash(row[:2]) for row in rows}
         if len(self.keys) > KEYS_COMPARED:
             self.keys.clear()
         if len(keys) == len(rows) and keys.isdisjoint(self.keys):
@@ -42,7 +43,7 @@ class Slice:
             return rows
         fresh = []
         for row in rows:
-            if (key := hash(row[0])) not in self.keys:
+            if (key := hash(row[:2])) not in self.keys:
                 self.keys.add(key)
                 fresh.append(row)
         self.duplicate += len(rows) - len(fresh)

@@ -170,12 +170,17 @@ class Wrapped(msgspec.Struct, frozen=True):
 
     def finished(self) -> str:
         """Finished executions with the cursor in ($1, $2]: key, position, then the columns of ``Finished``."""
-        keys = " || chr(31) || ".join(f"coalesce(q.{quoted(name)}::text, '')" for name in self._key())
+        return f"{self._finished} WHERE {self.between('$1', '$2')}"
+
+    def some_finished(self, rest: str) -> str:
+        """Finished executions as :meth:`finished` gives them, ``rest`` (over ``q``) instead of bounds."""
+        return f"{self._finished} {rest}"
+
+    @property
+    def _finished(self) -> str:
+        keys = " || chr(31) || ".join(f"coalesce(q.{quoted(name)}::text, '')" for name in self.key)
         listed = ", ".join(self.column("executions", name) for name in EXECUTION_COLUMNS)
-        return (
-            f"SELECT {keys}, {self.position}, {listed} FROM ({self.source('executions')}) q"
-            f" WHERE {self.between('$1', '$2')}"
-        )
+        return f"SELECT {keys}, {self.position}, {listed} FROM ({self.source('executions')}) q"
 
     @property
     def position(self) -> str:
@@ -200,7 +205,9 @@ class Wrapped(msgspec.Struct, frozen=True):
         earliest = self._bound(earliest, columns[cursor.seek])
         return f"{condition} AND q.{quoted(cursor.seek)} > {earliest}"
 
-    def _key(self) -> tuple[str, ...]:
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that tell one execution from another."""
         return tuple(name for name in self.profile.key if name in self.columns["executions"]) or ("id",)
 
     def _bound(self, parameter: str, column_type: str) -> str:

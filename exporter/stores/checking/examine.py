@@ -95,7 +95,7 @@ async def _examine(store: PostgresStore, session: Session, report: StoreReport, 
         newest = "executions" not in explainer.scanned
         for part in report.entities:
             if wrapped.has(part.name):
-                part.findings += await sample(transaction, wrapped, part.name, newest=newest)
+                await sample(transaction, wrapped, part, now=now, newest=newest)
 
 
 async def _type_names(transaction: Transaction, described: Described) -> Mapping[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 from typing import Final
 
+from exporter.config.durations import format_duration
 from exporter.stores.checking.report import EntityReport, Finding, StatementReport, StoreReport
 
 _WIDTH = 118
@@ -61,13 +63,30 @@ def _profile(report: StoreReport) -> Iterator[str]:
 
 def _entity(entity: EntityReport) -> Iterator[str]:
     faults = any(finding.level == "fault" for finding in entity.findings)
-    rows = "" if entity.rows is None else f", about {entity.rows:,} rows"
     yield ""
-    yield from field(entity.name, ("FAULT, see below" if faults else "ok") + rows)
+    yield from field(entity.name, ("FAULT, see below" if faults else "ok") + _rows(entity))
+    if entity.newest is not None:
+        yield from field("  newest", f"ended at {_utc(entity.newest)}, {_ago(entity.newest_age or 0.0)}")
     if entity.columns:
         yield from field("  columns", ", ".join(f"{name} {_short(kind)}" for name, kind in entity.columns.items()))
     for name, cost in entity.absent.items():
         yield from field("  absent", f"{name}: {cost}")
+
+
+def _rows(entity: EntityReport) -> str:
+    if entity.rows is None:
+        return ""
+    about = "" if entity.counted else "about "
+    return f", {about}{entity.rows:,} row{'' if entity.rows == 1 else 's'}"
+
+
+def _utc(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def _ago(age: float) -> str:
+    told = format_duration(max(1, round(abs(age))))
+    return f"{told} ago" if age >= 0 else f"in {told}"
 
 
 def _short(kind: str) -> str:

@@ -19,15 +19,20 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntityReport(msgspec.Struct, kw_only=True):
-    """One SELECT of the profile: its columns (name -> type), what its absent ones cost, rows that the planner expects.
+    """One SELECT of the profile: its columns (name -> type), what its absent ones cost, how many rows it gives.
 
-    ``absent`` maps a canonical column that the SELECT does not give to what stays unknown without it.
+    ``absent`` maps a canonical column that the SELECT does not give to what stays unknown without it. ``rows`` were
+    counted where ``counted`` says so; else it is what the planner expects. ``newest`` is when the latest execution
+    ended, and ``newest_age`` how many seconds ago by the server's clock, where an index finds it.
     """
 
     name: str
     columns: dict[str, str] = {}
     absent: dict[str, str] = {}
     rows: int | None = None
+    counted: bool = False
+    newest: float | None = None
+    newest_age: float | None = None
     findings: list[Finding] = []
 
 

@@ -11,14 +11,21 @@ import psycopg
 
 from exporter.domain import FINAL_STATUSES, JOB_STATUSES, JOB_TYPES, OPERATION_STAGES
 from exporter.errors import StoreError, StoreTooSlow, StoreUnavailable
-from exporter.stores.checking.report import Finding, fault, note, warning
+from exporter.ledger.finished import Finished
+from exporter.stores.checking.report import EntityReport, Finding, fault, note, warning
 from exporter.stores.checking.savepoint import savepoint
 from exporter.stores.queries import COLUMNS, Wrapped, quoted
+from exporter.stores.rows import shared_key
 from exporter.stores.session import Row, Transaction
 
 SAMPLED: Final = 1_000
 #: A number of seconds beyond this (the year 33658) is one of milliseconds.
 _NOT_SECONDS: Final = 1e12
+#: Beyond this (the year 5138) a number of seconds is no moment that anything ended at.
+_NO_CALENDAR: Final = 1e11
+#: Seconds by which clocks may differ.
+_AHEAD: Final = 60.0
+_COMPLETED: Final = Finished._fields.index("completed_at")
 _MEANINGFUL: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
     "executions": {"status": FINAL_STATUSES},
     "jobs": {"status": JOB_STATUSES, "type": JOB_TYPES},
@@ -27,30 +34,77 @@ _MEANINGFUL: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
 }
 
 
-async def sample(transaction: Transaction, wrapped: Wrapped, entity: str, *, newest: bool) -> list[Finding]:
-    """Read up to SAMPLED rows; ``newest`` takes the latest executions, which is cheap only along an index."""
+async def sample(transaction: Transaction, wrapped: Wrapped, report: EntityReport, *, now: float, newest: bool) -> None:
+    """Read up to SAMPLED rows of the report's entity, and put into it what they tell.
+
+    ``newest`` takes the latest executions, which is cheap only along an index; ``now`` is the server's clock.
+    """
+    entity = report.name
     names = [name for name in COLUMNS[entity] if name in wrapped.columns[entity]]
     narrowed = ""
     if entity == "executions":
         cursor = quoted(wrapped.cursor.column)
         # Without a cursor's value a row is never read, so it need not make sense.
         narrowed = f"WHERE q.{cursor} IS NOT NULL" + (f" ORDER BY q.{cursor} DESC" if newest else "")
+    limited = f"{narrowed} LIMIT {SAMPLED}"
+    finished: list[Row] = []
     try:
         async with savepoint(transaction):
-            rows = await transaction.fetch("sample", wrapped.select(entity, names, f"{narrowed} LIMIT {SAMPLED}"))
+            rows = await transaction.fetch("sample", wrapped.select(entity, names, limited))
+            if entity == "executions":
+                finished = await transaction.fetch("sample", wrapped.some_finished(limited))
     except StoreUnavailable:
         raise
     except StoreTooSlow as e:
-        return [note(f"its rows could not be sampled: {e}")]
+        report.findings.append(note(f"its rows could not be sampled: {e}"))
+        return
     except StoreError as e:
         cause = e.__cause__
         text = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
-        return [fault(f"its rows cannot be read: {text or e}. Cast or clean the column in the profile's SELECT")]
+        unread = f"its rows cannot be read: {text or e}. Cast or clean the column in the profile's SELECT"
+        report.findings.append(fault(unread))
+        return
+    # The planner knows nothing of a table that was never analysed, and little of what a SELECT makes of one.
+    report.counted = len(rows) < SAMPLED
+    report.rows = len(rows) if report.counted else max(SAMPLED, report.rows or 0)
     found = [_times(entity, names, rows)] if rows else []
     for name, known in _MEANINGFUL.get(entity, {}).items():
         if name in names:
             found.append(_values(entity, name, (row[names.index(name)] for row in rows), known))
-    return [finding for finding in found if finding is not None]
+    if finished:
+        found += [_keys(wrapped, finished)]
+        if newest:
+            found += [_newest(wrapped, report, finished, now)]
+    report.findings += [finding for finding in found if finding is not None]
+
+
+def _keys(wrapped: Wrapped, finished: Sequence[Row]) -> Finding | None:
+    """Executions that would be taken for one another, or that are there several times."""
+    if (shared := shared_key(finished, wrapped.key)) is not None:
+        return fault(f"{shared}. Without it some are not counted")
+    if len({row[:2] for row in finished}) == len(finished):
+        return None
+    return warning(
+        "it gives some executions more than once: does a JOIN find several rows for one? Each is counted once, but all"
+        " are read. What differs in them is left to chance"
+    )
+
+
+def _newest(wrapped: Wrapped, report: EntityReport, finished: Sequence[Row], now: float) -> Finding | None:
+    """When the latest execution ended: what is in the future, or longer ago than people know it was, is no UTC."""
+    by_id = wrapped.cursor.kind == "id"
+    ends = [end for row in finished if (end := row[_COMPLETED if by_id else 1]) is not None and abs(end) < _NO_CALENDAR]
+    if not ends:
+        return None
+    report.newest = float(max(ends))
+    report.newest_age = now - report.newest
+    if report.newest_age > -_AHEAD:
+        return None
+    column = "completed_at" if by_id else wrapped.cursor.column
+    naive = wrapped.columns["executions"].get(column) == "timestamp without time zone"
+    zone = f". {column} has no time zone and is taken as UTC: does it hold local time?" if naive else ""
+    late = "" if by_id else ": what ends so is counted only when that moment has come"
+    return warning(f"the latest execution ended in the future, by the server's clock{late}{zone}")
 
 
 def _times(entity: str, names: Sequence[str], rows: Sequence[Row]) -> Finding | None:
