@@ -10,8 +10,9 @@ from exporter.domain import Exactness
 from exporter.errors import ProfileError
 from exporter.ledger.identity import Identity
 from exporter.stores.checking.columns import describe
-from exporter.stores.checking.hidden import hidden
+from exporter.stores.checking.hidden import read_by
 from exporter.stores.marks import FIRST_TIME_STRETCH
+from exporter.stores.origins import id_doubts, relation_doubts
 from exporter.stores.queries import Wrapped
 from exporter.stores.session import Transaction
 from exporter.stores.sql import statement
@@ -58,23 +59,14 @@ async def exactness(transaction: Transaction, wrapped: Wrapped, server: Server, 
             " primary"
         )
     if wrapped.cursor.kind == "id":
-        cache = await _sequence_cache(transaction, wrapped)
-        if cache > 1:
-            reasons.append(
-                f"the cursor's sequence has CACHE {cache}: ids are drawn long before they are used. ALTER SEQUENCE ..."
-                " CACHE 1, or a cursor by the end's time"
-            )
+        reasons += await id_doubts(transaction, wrapped)
     elif not server.reads_all_stats:
         reasons.append(
             f"the role lacks pg_read_all_stats: a stamp drawn more than late_window ({late_window:g} s) before its"
             f" transaction's first write, or more than {FIRST_TIME_STRETCH:g} s before counting began, would be missed."
             " GRANT pg_monitor (or pg_read_all_stats) to the role"
         )
-    reasons += [
-        f"row-level security may hide rows of {relation} from the role, in silence: they would not be counted."
-        " `scheduler-exporter profile check` prints the policy that shows them"
-        for relation in await hidden(transaction, wrapped, ["executions"])
-    ]
+    reasons += relation_doubts(await read_by(transaction, wrapped, "executions"))
     retention = wrapped.profile.retention
     if retention is not None and store.interval * 2 > retention:
         reasons.append(
@@ -96,11 +88,3 @@ async def untracked(transaction: Transaction, late_window: float) -> list[str]:
         f" before its transaction's first write would be missed. ALTER ROLE ... SET track_activities = on"
         for (role,) in await transaction.fetch("server", statement("untracked"))
     ]
-
-
-async def _sequence_cache(transaction: Transaction, wrapped: Wrapped) -> int:
-    origin = await transaction.column_origin(wrapped.source("executions"), wrapped.cursor.column)
-    if origin is None:
-        return 1
-    rows = await transaction.fetch("server", statement("sequence_cache"), *origin)
-    return int(rows[0][0]) if rows else 1

@@ -13,6 +13,7 @@ from exporter.config.model import HttpTrigger, PostgresStore, Profile
 from exporter.config.problems import nearest
 from exporter.errors import ProfileError, StoreError, StoreTooSlow, StoreUnavailable
 from exporter.stores.checking.columns import refused
+from exporter.stores.checking.plans import unquoted
 from exporter.stores.checking.savepoint import savepoint
 from exporter.stores.profile import PLACEHOLDER, Shipped, fill, named, names, shipped, triggered_by, varied
 from exporter.stores.session import Transaction
@@ -21,6 +22,8 @@ from exporter.stores.sql import statement
 log = structlog.get_logger(component="store")
 
 _REQUIREMENT: Final = re.compile(r"^(?P<relation>.+?)\((?P<columns>[^()]*)\)$")
+#: A column as it is called, with quotation marks round it or without.
+_LISTED: Final = re.compile(r'"(?:[^"]|"")+"|[^,]+')
 
 
 class Recognised(msgspec.Struct, frozen=True):
@@ -229,8 +232,8 @@ def _parse(requirement: str) -> tuple[str, tuple[str, ...]]:
     match = _REQUIREMENT.match(requirement)
     if match is None:
         return requirement, ()
-    listed = (name.strip() for name in match["columns"].split(","))
-    return match["relation"], tuple(name for name in listed if name)
+    listed = (name.strip() for name in _LISTED.findall(match["columns"]))
+    return match["relation"].strip(), tuple(unquoted(name) for name in listed if name)
 
 
 def _listed(parameters: Mapping[str, str]) -> str:

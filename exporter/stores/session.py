@@ -169,14 +169,6 @@ class Transaction:
             cursor = await self._connection.execute(f"SELECT * FROM ({sql}\n) q LIMIT 0")
             return cursor.description or ()
 
-    async def column_origin(self, sql: str, column: str) -> tuple[int, int] | None:
-        """The table (oid) and column number that a column of ``sql`` comes from, where the server can tell."""
-        async with self._bounded("describe"):
-            name = '"' + column.replace('"', '""') + '"'
-            cursor = await self._connection.execute(f"SELECT q.{name} FROM ({sql}) q LIMIT 0")
-            result = cursor.pgresult
-            return (result.ftable(0), result.ftablecol(0)) if result is not None and result.ftable(0) else None
-
     async def stream(
         self, name: str, sql: str, *parameters: object, chunk: int = CHUNK
     ) -> AsyncGenerator[list[Row], None]:

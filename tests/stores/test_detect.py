@@ -168,3 +168,14 @@ async def test_types_that_cannot_be_read(database: Database) -> None:
     assert "workers: column 'is_paused' is of type jsonb, expected a boolean" in text
     assert "the cursor 'completed_at' is of type timestamp without time zone, but kind 'timestamp' needs" in text
     assert "kind may be: naive_timestamp" in text
+
+
+async def test_required_columns_may_be_quoted_as_in_sql(database: Database) -> None:
+    execute(database, 'CREATE TABLE "JobRun" ("runId" int, "a, ""b""" int, plain int)')
+    fitting = Profile(
+        jobs='SELECT "runId" AS id, \'QUEUED\' AS status FROM "JobRun"',
+        requires=('"JobRun"("runId", "a, ""b""", plain)', '"JobRun" (runId)'),
+    )
+    assert (await resolved(database, profile=fitting)).requires
+    lacking = Profile(jobs=fitting.jobs, requires=('"JobRun"("runid")',))
+    assert 'has no column runid; did you mean "runId"?' in await refused(database, profile=lacking)

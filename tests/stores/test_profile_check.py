@@ -108,7 +108,7 @@ CURSORS: dict[str, tuple[str, str, str, Cursor]] = {
         Cursor(column="ended", kind="epoch_ms"),
     ),
     "id": (
-        "id int, x int",
+        "id serial, x int",
         "i, i",
         f"SELECT id, {FINISHED} FROM w",
         Cursor(column="id", kind="id", position="SELECT max(id) FROM w"),

@@ -11,7 +11,7 @@ import msgspec
 Node = Mapping[str, Any]
 
 _IDENTIFIER: Final = r'(?:"(?:[^"]|"")+"|[A-Za-z_][\w$]*)'
-_BARE: Final = re.compile(rf"(?:{_IDENTIFIER}\.)?({_IDENTIFIER})")
+_BARE: Final = re.compile(rf"(?:({_IDENTIFIER})\.)?({_IDENTIFIER})")
 _QUOTED: Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 #: With its type, which may be one of a schema: 'active'::pgboss.job_state.
 _CONSTANT: Final = re.compile(rf"'(?:[^']|'')*'(?:::(?:{_IDENTIFIER}\.)?(?:{_IDENTIFIER}|[\w\[\]])+(?: [a-z]+)*)?")
@@ -136,8 +136,17 @@ def floored(condition: str) -> str | None:
 
 def bare_column(expression: str) -> str | None:
     """The column's name, unquoted, if the expression is nothing but a column."""
+    found = column(expression)
+    return None if found is None else found[1]
+
+
+def column(expression: str) -> tuple[str | None, str] | None:
+    """The relation's alias and the column's name, unquoted, if the expression is nothing but a column."""
     match = _BARE.fullmatch(_stripped(expression))
-    return None if match is None else unquoted(match[1])
+    if match is None:
+        return None
+    alias = match[1]
+    return None if alias is None else unquoted(alias), unquoted(match[2])
 
 
 def unquoted(name: str) -> str:
