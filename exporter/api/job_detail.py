@@ -73,7 +73,7 @@ async def job_view(context: Context, store: str, job_id: str) -> JobView:
 def streak_of(latest: Sequence[LoggedExecution]) -> int | None:
     """Failures since the latest success, of what is newest first; cancelled executions are neither.
 
-    A log is in the order of the starts, and what failed before it began comes first there: ends tell better.
+    A log is in the order of the starts, and what began first may end last: ends tell better.
     """
     ends = [execution.completed_at for execution in latest]
     if None not in ends:

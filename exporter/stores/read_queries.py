@@ -139,22 +139,40 @@ def due_jobs(wrapped: Wrapped) -> str:
     return wrapped.select(entity, JOB_FIELDS, where)
 
 
-def newest_first(wrapped: Wrapped) -> str:
-    """The order of a job's log: by its start where the store has it, else by the cursor.
+def _by_start(wrapped: Wrapped) -> bool:
+    """Whether a job's log is in the order of the starts: where the store has them; else it is in that of the cursor.
 
     Attempts that are kept within their job's row (``seek``) have an end each, but no start other than the last one's.
     """
     columns, cursor = wrapped.columns["executions"], wrapped.cursor
-    if cursor.kind != "id" and cursor.seek is None and "started_at" in columns:
-        return "ORDER BY q.started_at DESC, q.id DESC"
-    return f"ORDER BY q.{quoted(wrapped.cursor.column)} DESC"
+    return cursor.kind != "id" and cursor.seek is None and {"started_at", "completed_at"} <= columns.keys()
+
+
+def _newest(wrapped: Wrapped, names: Sequence[str], where: str, limit: str, offset: str = "0") -> str:
+    """``FROM`` a job's newest executions, newest first, with all that is needed for the columns ``names``.
+
+    What never began stands where it ended. No index has both in one order: those that began are read by their start,
+    for which there may be one, and the others apart.
+    """
+    source, page = wrapped.source("executions"), f"LIMIT {limit}::int8 OFFSET {offset}::int8"
+    if not _by_start(wrapped):
+        return f"FROM ({source}) q {where} ORDER BY q.{quoted(wrapped.cursor.column)} DESC {page}"
+    listed = ", ".join(f"q.{quoted(name)}" for name in wrapped.columns["executions"] if name in {*names, "id"})
+    most = f"LIMIT {limit}::int8 + {offset}::int8"
+    began, ended = (wrapped.column("executions", name) for name in ("started_at", "completed_at"))
+    return (
+        f"FROM ((SELECT {listed} FROM ({source}) q {where} AND q.started_at IS NOT NULL"
+        f" ORDER BY q.started_at DESC, q.id DESC {most})"
+        f" UNION ALL (SELECT {listed} FROM ({source}) q {where} AND q.started_at IS NULL"
+        f" ORDER BY q.completed_at DESC, q.id DESC {most})) q"
+        f" ORDER BY coalesce({began}, {ended}) DESC, q.id DESC {page}"
+    )
 
 
 def log_page(wrapped: Wrapped, where: str, limit: str, offset: str) -> str:
-    """A page of a job's log."""
-    return wrapped.select(
-        "executions", LOGGED_FIELDS, f"{where} {newest_first(wrapped)} LIMIT {limit}::int8 OFFSET {offset}::int8"
-    )
+    """A page of a job's log, newest first."""
+    listed = ", ".join(wrapped.column("executions", name) for name in LOGGED_FIELDS)
+    return f"SELECT {listed} {_newest(wrapped, LOGGED_FIELDS, where, limit, offset)}"
 
 
 def log_count(wrapped: Wrapped, where: str) -> str:
@@ -169,7 +187,7 @@ def log_summary(wrapped: Wrapped, where: str) -> str:
     status, attempt, started, ended = (wrapped.column("executions", name) for name in names)
     inner = (
         f"SELECT {status} AS status, {attempt} AS attempt, {started} AS started, {ended} - {started} AS lasted"
-        f" FROM ({wrapped.source('executions')}) q {where} {newest_first(wrapped)} LIMIT {SUMMED_MOST}"
+        f" {_newest(wrapped, names, where, str(SUMMED_MOST))}"
     )
     by_status = ", ".join(
         f"count(*) FILTER (WHERE status = '{name}')" for name in ("SUCCESS", "FAILED", "TIMEOUT", "CANCELLED")
@@ -181,9 +199,9 @@ def log_summary(wrapped: Wrapped, where: str) -> str:
 
 
 def first_start(wrapped: Wrapped, where: str) -> str:
-    """When a job's oldest execution began; the order is that of the log, backwards."""
-    backwards = newest_first(wrapped).replace(" DESC", "")
-    return wrapped.select("executions", ("started_at",), f"{where} {backwards} LIMIT 1")
+    """When a job's oldest execution began."""
+    order = "q.started_at, q.id" if _by_start(wrapped) else f"q.{quoted(wrapped.cursor.column)}"
+    return wrapped.select("executions", ("started_at",), f"{where} ORDER BY {order} LIMIT 1")
 
 
 def results_among(wrapped: Wrapped) -> str:

@@ -13,8 +13,13 @@ def execution(status: str, began: float | None, ended: float | None) -> LoggedEx
     )  # fmt: skip
 
 
+def test_what_began_first_and_ended_last_is_the_latest() -> None:
+    assert streak_of([execution("FAILED", 20.0, 30.0), execution("SUCCESS", 10.0, 40.0)]) == 0
+    assert streak_of([execution("SUCCESS", 20.0, 30.0), execution("FAILED", 10.0, 40.0)]) == 1
+
+
 def test_what_failed_before_it_began_is_as_old_as_its_end() -> None:
-    """PostgreSQL puts an unknown start before every known one; Airflow's tasks that a worker never began have none."""
+    """Airflow's tasks that no worker began have no start."""
     assert streak_of([execution("FAILED", None, 10.0), execution("SUCCESS", 20.0, 30.0)]) == 0
     assert streak_of([execution("FAILED", None, 40.0), execution("SUCCESS", 20.0, 30.0)]) == 1
 

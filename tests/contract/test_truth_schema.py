@@ -16,7 +16,7 @@ from support.sidecar import Sidecar
 from contract.answers import ANSWERS, OTHERWISE
 from contract.answers.asking import Get, differing
 from contract.conftest import watched
-from contract.contracts import AIRFLOW, QUARTZ, SCHEMA_ONLY
+from contract.contracts import QUARTZ, SCHEMA_ONLY
 from contract.scripts import SCRIPTS
 from contract.test_schema_only import SCHEMAS
 from contract.truth import SECONDS, WRITTEN, compare, tables_say
@@ -24,8 +24,6 @@ from contract.truth.families import FAMILIES
 from exporter.demo.postgres import PostgresServer
 
 NAMES = [contract.name for contract in SCHEMA_ONLY]
-#: Airflow's are compared at work, too (test_airflow). Here its task instances are counted, and no jobs to be asked for.
-ASKED = [(name, family) for name in NAMES for family in ANSWERS if name != AIRFLOW.name]
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,8 @@ def test_a_family_is_what_the_tables_say(name: str, family: str, compared: dict[
     assert not compared[name][family], "\n".join(compared[name][family])
 
 
-@pytest.mark.parametrize(("name", "family"), ASKED)
+@pytest.mark.parametrize("family", ANSWERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_an_answer_is_what_the_tables_say(
     name: str, family: str, written: Written, compared: dict[str, dict[str, list[str]]]
 ) -> None:

@@ -71,6 +71,26 @@ async def test_a_log_is_filtered(native: Reading) -> None:
     assert (page.executions, page.total, page.more) == ((), 0, False)
 
 
+async def test_what_never_began_stands_where_it_ended(native: Reading, database: Database) -> None:
+    execute(
+        database,
+        # Each ends a second before the start of the one of its number; one of them is the newest of all.
+        "INSERT INTO executions (id, job_id, task_type, status, started_at, completed_at)"
+        " SELECT 100 + n, 1, 'mail', 'FAILED', NULL, to_timestamp(1800000000) - n * interval '1 minute'"
+        " - (n + 1) * interval '1 s' FROM unnest(ARRAY[0, 8, 9, 30]) n",
+    )
+    _, page = await native.reads.log("1", EVERYTHING, 40, 0)
+    assert page is not None
+    expected = ["100", *map(str, range(1, 9)), "108", "9", "109", *map(str, range(10, 31)), "130"]
+    assert [e.id for e in page.executions] == expected
+    _, page = await native.reads.log("1", EVERYTHING, 4, 9)
+    assert page is not None
+    assert ([e.id for e in page.executions], page.total, page.more) == (["108", "9", "109", "10"], 34, True)
+    _, newest, totals = await native.reads.totals("1")
+    assert newest is not None and totals is not None
+    assert (newest.id, sum(totals.counts)) == ("100", 34)
+
+
 async def test_executions_outlive_their_job(native: Reading) -> None:
     job, page = await native.reads.log("9", EVERYTHING, 20, 0)
     assert job is None and page is not None

@@ -39,9 +39,11 @@ AIRFLOW: Final = Script(
                    ('gone', false, true, NULL), ('late', false, false, {_NOW} - interval '1 h')""",
         f"""INSERT INTO task_instance (id, task_id, dag_id, run_id, state, scheduled_dttm)
             SELECT gen_random_uuid(), t, 'work', 'r', 'queued', {_NOW}
-            FROM unnest(ARRAY['add', 'boom', 'flaky', 'down', 'long', 'next']) t""",
+            FROM unnest(ARRAY['slow', 'add', 'boom', 'flaky', 'down', 'lost', 'long', 'next']) t""",
         "UPDATE task_instance SET state = NULL WHERE task_id = 'next'",
-        *(airflow_starts(task) for task in ("add", "boom", "flaky", "long")),
+        *(airflow_starts(task) for task in ("slow", "add", "boom", "flaky", "long")),
+        # An executor that cannot begin a task fails it: such a try has an end, and no start.
+        airflow_ends("lost", "failed"),
         airflow_ends("add", "success"),
         airflow_ends("boom", "failed"),
         # What never ran has both times all the same.
@@ -52,10 +54,12 @@ AIRFLOW: Final = Script(
         airflow_ends("flaky", "up_for_retry"),
         airflow_starts("flaky"),
         airflow_ends("flaky", "success"),
+        # Begun before all others.
+        airflow_ends("slow", "success"),
     ),
     counted={
-        ("work.add", "success"): 1, ("work.boom", "failed"): 1, ("work.flaky", "failed"): 2,
-        ("work.flaky", "success"): 1,
+        ("work.slow", "success"): 1, ("work.add", "success"): 1, ("work.boom", "failed"): 1,
+        ("work.flaky", "failed"): 2, ("work.flaky", "success"): 1, ("work.lost", "failed"): 1,
     },
     retries={"work.flaky": 2},
     live={"RUNNING": 1, "PENDING": 1},
