@@ -12,7 +12,7 @@ from exporter.ledger.identity import Identity
 from exporter.stores.checking.columns import describe
 from exporter.stores.checking.hidden import read_by
 from exporter.stores.marks import FIRST_TIME_STRETCH
-from exporter.stores.origins import id_doubts, relation_doubts
+from exporter.stores.origins import plan_doubts, relation_doubts
 from exporter.stores.queries import Wrapped
 from exporter.stores.session import Transaction
 from exporter.stores.sql import statement
@@ -58,14 +58,13 @@ async def exactness(transaction: Transaction, wrapped: Wrapped, server: Server, 
             "the server is a standby: transactions that are open on the primary cannot be seen. Point the dsn at the"
             " primary"
         )
-    if wrapped.cursor.kind == "id":
-        reasons += await id_doubts(transaction, wrapped)
-    elif not server.reads_all_stats:
+    if wrapped.cursor.kind != "id" and not server.reads_all_stats:
         reasons.append(
             f"the role lacks pg_read_all_stats: a stamp drawn more than late_window ({late_window:g} s) before its"
             f" transaction's first write, or more than {FIRST_TIME_STRETCH:g} s before counting began, would be missed."
             " GRANT pg_monitor (or pg_read_all_stats) to the role"
         )
+    reasons += await plan_doubts(transaction, wrapped)
     reasons += relation_doubts(await read_by(transaction, wrapped, "executions"))
     retention = wrapped.profile.retention
     if retention is not None and store.interval * 2 > retention:

@@ -53,12 +53,19 @@ def relation_doubts(read: list[Read]) -> list[str]:
     return doubts
 
 
-async def id_doubts(transaction: Transaction, wrapped: Wrapped) -> list[str]:
-    """What stands against an id cursor: ids that are not given in the order in which rows appear."""
+async def plan_doubts(transaction: Transaction, wrapped: Wrapped) -> list[str]:
+    """What the SELECT's plan tells: a LIMIT; of an id cursor, ids that are not given as rows are inserted."""
     sql = f"SELECT q.{quoted(wrapped.cursor.column)} FROM ({wrapped.source('executions')}) q"
     async with savepoint(transaction):
         rows = await transaction.fetch("explain", f"EXPLAIN (VERBOSE, FORMAT JSON) {sql}")
     plan: Node = rows[0][0][0]["Plan"]
+    doubts = []
+    if plans.limited(plan):
+        doubts.append("`executions` ends with LIMIT: what that leaves out is not counted. Leave it out")
+    return [*doubts, *await _id_doubts(transaction, plan)] if wrapped.cursor.kind == "id" else doubts
+
+
+async def _id_doubts(transaction: Transaction, plan: Node) -> list[str]:
     if not plans.scans(plan):  # a partitioned table that has no partition yet
         return []
     sources = list(_sources(plan))

@@ -64,6 +64,5 @@ class Proof:
         if unknown := rows.unknown_statuses:
             told = ", ".join(sorted(unknown))
             reasons.append(f"profile {wrapped.profile.name!r} gives statuses that mean nothing: {told}")
-        if rows.shared_key is not None:
-            reasons.append(rows.shared_key)
+        reasons += rows.doubtful.reasons(self._config.counting.late_window)
         return Exactness(reasons=tuple(reasons))

@@ -51,7 +51,7 @@ async def plan(
     position = wrapped.cursor.position
     greatest = 0
     if position is not None:
-        greatest = int((await transaction.fetch("position", position))[0][0] or 0)
+        greatest = await greatest_id(transaction, position)
     rows = await transaction.fetch("sessions", statement("sessions"), list(own_pids))
     sessions = [Session(*row) for row in rows]
     if position is not None:
@@ -59,6 +59,12 @@ async def plan(
     if wrapped.watches_running:
         sessions += await _running(transaction, wrapped)
     return plan_times(state, now, sessions, late_window)
+
+
+async def greatest_id(transaction: Transaction, position: str) -> int:
+    """What ``position`` gives; 0 where it gives NULL, or no row: there is no id yet."""
+    rows = await transaction.fetch("position", position)
+    return int(rows[0][0] or 0) if rows else 0
 
 
 async def _running(transaction: Transaction, wrapped: Wrapped) -> list[Session]:
@@ -81,7 +87,8 @@ async def _unfinished(transaction: Transaction, wrapped: Wrapped, reading: Readi
     sql = wrapped.cursor.unfinished
     if sql is None:
         return reading
-    lowest = (await transaction.fetch("unfinished", sql, int(reading.low)))[0][0]
+    found = await transaction.fetch("unfinished", sql, int(reading.low))
+    lowest = found[0][0] if found else None
     if lowest is None:
         return reading
     # No session has this name: at the next poll it is one that has ended, and is read again from.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Final, cast
 
@@ -14,6 +14,7 @@ from exporter.domain import FINAL_STATUSES
 from exporter.errors import StoreTooSlow
 from exporter.ledger.cursor import Position
 from exporter.ledger.finished import Finished
+from exporter.stores.doubtful import Doubtful
 from exporter.stores.queries import Wrapped, bounds
 from exporter.stores.session import Row, Transaction
 
@@ -21,11 +22,6 @@ log = structlog.get_logger(component="reader")
 
 _FINAL: Final = frozenset(FINAL_STATUSES)
 _STATUS: Final = Finished._fields.index("status")
-#: What a row that has ended more than once has in common at each end: a profile's column, its place in a row.
-_SAME: Final = {
-    name.removeprefix("execution_"): Finished._fields.index(name)
-    for name in ("execution_id", "job_id", "task_type", "queue")
-}
 #: The narrowest slice: seconds, ids.
 _NARROWEST: Final = {"time": 0.001, "id": 1}
 #: How wide a slice may be at first: seconds, ids.
@@ -79,12 +75,10 @@ class ExecutionRows:
         self.store = store
         self._cursor = wrapped.cursor
         self._sql = wrapped.finished()
-        self._key = wrapped.key
         self.kind = "id" if wrapped.cursor.kind == "id" else "time"
         #: Statuses that the profile gave and that mean nothing: their executions are not counted.
         self.unknown_statuses: frozenset[str] = frozenset()
-        #: Executions that the profile's key does not tell apart, in words; None where none were seen.
-        self.shared_key: str | None = None
+        self.doubtful = Doubtful(store, wrapped)
 
     async def read(
         self,
@@ -131,10 +125,7 @@ class ExecutionRows:
 
     def _known(self, chunk: list[Row]) -> list[Finished]:
         rows = [row for row in chunk if row[_STATUS] in _FINAL]
-        if self.shared_key is None:
-            self.shared_key = shared_key(rows, self._key)
-            if self.shared_key is not None:
-                log.error("some executions are not counted", store=self.store, reason=self.shared_key)
+        self.doubtful.look(rows)
         if len(rows) < len(chunk):
             found = {str(row[_STATUS]) for row in chunk if row[_STATUS] not in _FINAL}
             for status in sorted(found - self.unknown_statuses):
@@ -146,24 +137,3 @@ class ExecutionRows:
                 )
             self.unknown_statuses |= found
         return cast(list[Finished], rows)
-
-
-def shared_key(rows: Sequence[Row], key: Sequence[str]) -> str | None:
-    """Two executions of ``rows`` (as :class:`Finished` has them) with one key, in words; None where there are none.
-
-    A row that ended more than once has its key more than once, and is one execution each time: only its end differs.
-    """
-    if len({row[0] for row in rows}) == len(rows):
-        return None
-    known: dict[str, Row] = {}
-    for row in rows:
-        other = known.setdefault(row[0], row)
-        for name, place in _SAME.items():
-            if row[place] != other[place]:
-                both = f"with {name} {other[place]!r} and with {name} {row[place]!r}"
-                return (
-                    f"the profile's key ({', '.join(key)}) does not tell executions apart:"
-                    f" {row[0].replace(chr(31), ', ')!r} is there {both}. Add the column that does:"
-                    f" key: [{', '.join((*key, name))}]"
-                )
-    return None

@@ -14,7 +14,7 @@ from exporter.config.model import Profile
 from exporter.config.problems import nearest
 from exporter.errors import StoreError, StoreTooSlow, StoreUnavailable
 from exporter.stores.checking.savepoint import savepoint
-from exporter.stores.profile import ENTITIES
+from exporter.stores.profile import ENTITIES, PLACEHOLDER
 from exporter.stores.queries import COLUMNS, CURSOR_TYPES, NUMBERS, REQUIRED, TIMESTAMPS, Wrapped, type_name
 from exporter.stores.session import Transaction
 from exporter.stores.sql import statement
@@ -22,6 +22,7 @@ from exporter.stores.sql import statement
 #: What Transaction.describe puts before the SELECT: positions in errors count it.
 _BEFORE: Final = len("SELECT * FROM (")
 _WORD: Final = re.compile(r'"(?:[^"]|"")+"|\w+')
+_WRITES: Final = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE|CREATE|DROP|ALTER|CALL|DO|SET|COPY|LOCK)\b", re.IGNORECASE)
 _TEXTS: Final = ("text", "varchar", "bpchar", "name")
 #: how a canonical column is read -> the types that can be read so. Texts may hold numbers, or be an untyped NULL.
 _READABLE: Final[Mapping[str, tuple[str, ...]]] = {
@@ -91,7 +92,9 @@ async def describe(transaction: Transaction, profile: Profile, entities: Sequenc
         except (StoreUnavailable, StoreTooSlow):
             raise
         except StoreError as e:
-            described.faults[entity] = [await refused(transaction, sql, e)]
+            found_fault = await refused(transaction, sql, e)
+            hint = found_fault.hint or _misread(profile, found_fault)
+            described.faults[entity] = [msgspec.structs.replace(found_fault, hint=hint)]
             continue
         described.columns[entity] = {column.name: type_name(column) for column in found}
         faults = column_faults(entity, profile, [(column.name, type_name(column)) for column in found])
@@ -118,6 +121,20 @@ async def _id_fault(transaction: Transaction, name: str, sql: str) -> list[SqlFa
     given = ", ".join(f"{c.name} {type_name(c)}" for c in columns)
     which = "the greatest id" if name == "position" else "the lowest id that has not finished"
     return [SqlFault(f"cursor.{name} must give one whole number, {which}; it gives ({given})")]
+
+
+def _misread(profile: Profile, fault: SqlFault) -> str | None:
+    """What people mean by some of what PostgreSQL calls a syntax error."""
+    placeholder = PLACEHOLDER.match(fault.source, fault.column) if fault.line else None
+    if placeholder is not None:
+        known = ", ".join(profile.parameters) or "none"
+        name = placeholder[1]
+        return f"{name!r} is no parameter of the profile (known: {known}){nearest(name, profile.parameters)}"
+    if fault.line == 1 and (verb := _WRITES.match(fault.source)) is not None:
+        return f"Expected a SELECT: a profile only reads, and {verb[1].upper()} does not."
+    if fault.line and fault.column >= len(fault.source.rstrip()):
+        return "It ends too early: is a parenthesis or a comma left open?"
+    return None
 
 
 async def refused(transaction: Transaction, sql: str, error: StoreError) -> SqlFault:

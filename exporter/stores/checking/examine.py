@@ -11,18 +11,19 @@ from exporter.config.model import PostgresStore
 from exporter.errors import ProfileError, StoreError, StoreUnavailable
 from exporter.instruments import QueryInstruments
 from exporter.stores import catalog, recognition
+from exporter.stores.checking import plans
 from exporter.stores.checking.absent import NOT_MAPPED, without
 from exporter.stores.checking.columns import Described, SqlFault, describe
 from exporter.stores.checking.explain import Explainer
 from exporter.stores.checking.hidden import hidden
-from exporter.stores.checking.report import EntityReport, Finding, StoreReport, fault, warning
+from exporter.stores.checking.report import EntityReport, Finding, StoreReport, fault, note, warning
 from exporter.stores.checking.sample import sample
 from exporter.stores.checking.savepoint import savepoint
 from exporter.stores.checking.statements import asked
 from exporter.stores.credentials import StoreCredentials
 from exporter.stores.profile import ENTITIES, OPTIONAL
 from exporter.stores.queries import COLUMNS, Wrapped
-from exporter.stores.reader import CLOCK
+from exporter.stores.reader import CLOCK, greatest_id
 from exporter.stores.session import Session, Transaction
 from exporter.stores.sql import statement
 from exporter.vault.references import Secrets
@@ -92,10 +93,28 @@ async def _examine(store: PostgresStore, session: Session, report: StoreReport, 
     for one in asked(wrapped, store, now, greatest, budget):
         report.statements.append(await explainer.explain(one))
     async with session.transaction() as transaction:
+        report.findings += await _guessed(transaction, explainer)
         newest = "executions" not in explainer.scanned
         for part in report.entities:
             if wrapped.has(part.name):
                 await sample(transaction, wrapped, part, now=now, newest=newest)
+
+
+async def _guessed(transaction: Transaction, explainer: Explainer) -> list[Finding]:
+    """Tables with rows of which the planner knows nothing: its plans, and the numbers in them, are guesses."""
+    schemas, names = [schema for schema, _ in explainer.read], [name for _, name in explainer.read]
+    found = [
+        relation for (relation,) in await transaction.fetch("explain", statement("never_analysed"), schemas, names)
+    ]
+    if not found:
+        return []
+    return [
+        note(
+            f"never analysed, so rows in the plans are guesses, and the plans may change: {', '.join(found)}. Run this,"
+            " then check again:",
+            *(f"ANALYZE {relation};" for relation in found),
+        )
+    ]
 
 
 async def _type_names(transaction: Transaction, described: Described) -> Mapping[str, str]:
@@ -123,7 +142,10 @@ async def _entity(
         sql = f"EXPLAIN (FORMAT JSON) SELECT * FROM ({getattr(described.profile, entity)}\n) q"
         async with savepoint(transaction):
             rows = await transaction.fetch("explain", sql)
-        report.rows = int(rows[0][0][0]["Plan"]["Plan Rows"])
+        plan = rows[0][0][0]["Plan"]
+        report.rows = int(plan["Plan Rows"])
+        if entity != "executions" and plans.limited(plan):  # of executions the proof tells
+            report.findings.append(warning("it ends with LIMIT: what that leaves out is not counted. Leave it out"))
     return report
 
 
@@ -152,7 +174,7 @@ async def _greatest(transaction: Transaction, wrapped: Wrapped) -> int:
         return 0
     try:
         async with savepoint(transaction):
-            return int((await transaction.fetch("position", wrapped.cursor.position))[0][0] or 0)
+            return await greatest_id(transaction, wrapped.cursor.position)
     except StoreUnavailable:
         raise
     except StoreError:

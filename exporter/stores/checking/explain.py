@@ -21,7 +21,8 @@ from exporter.stores.sql import statement
 
 
 class Explainer:
-    """Explains statements one by one, each in a transaction of its own. ``scanned`` names those with a warning.
+    """Explains statements one by one, each in a transaction of its own. ``scanned`` names those with a warning,
+    ``read`` has the tables of all (schema, name).
 
     The plans are custom ones, made for the parameters' values. Generic ones are no worse: the reading is bounded on
     both sides, and so PostgreSQL expects it to be narrow whatever the values.
@@ -32,6 +33,7 @@ class Explainer:
         self._store = store
         self._analyze = analyze
         self.scanned: set[str] = set()
+        self.read: set[tuple[str, str]] = set()
 
     async def explain(self, asked: Asked) -> StatementReport:
         """The plan, what to say of it and, with ``analyze``, what running it took."""
@@ -40,6 +42,7 @@ class Explainer:
             async with self._session.transaction(asked.seconds) as transaction:
                 plan = (await _explain(transaction, asked))["Plan"]
                 report.plan = plans.summary(plan)
+                self.read |= {scan.relation for scan in plans.scans(plan)}
                 if asked.every_poll:
                     report.findings = await self._judge(transaction, asked, plan)
                 if self._analyze:

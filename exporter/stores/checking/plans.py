@@ -18,6 +18,12 @@ _CONSTANT: Final = re.compile(rf"'(?:[^']|'')*'(?:::(?:{_IDENTIFIER}\.)?(?:{_IDE
 #: What must not stand inside the predicate of a partial index: subqueries, parameters, functions (now() and the like).
 _UNSTABLE: Final = re.compile(r"SubPlan|InitPlan|\$\d|[A-Za-z_]\w*\(|CURRENT_|LOCALTIME|\bEXTRACT\b")
 _SCANS: Final = ("Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan")
+#: Nodes that give the rows of those below them, and how these are related to them; subqueries in a list are not.
+_PASSING: Final = (
+    "Append", "Merge Append", "Subquery Scan", "Result", "ProjectSet", "Gather", "Gather Merge", "Sort",
+    "Incremental Sort", "Unique", "Aggregate", "WindowAgg", "LockRows",
+)  # fmt: skip
+_WHOLE: Final = ("Outer", "Member", "Subquery")
 _CUT: Final = 90
 
 
@@ -85,6 +91,15 @@ def walk(node: Node, above: tuple[Node, ...] = ()) -> Iterator[tuple[Node, tuple
 def scans(plan: Node) -> list[Scan]:
     """The nodes that read a table or an index of one."""
     return [Scan(node, above) for node, above in walk(plan) if node["Node Type"] in _SCANS]
+
+
+def limited(plan: Node) -> bool:
+    """Whether a LIMIT, OFFSET or FETCH ends what the plan as a whole gives: none that stands inside a join."""
+    if plan["Node Type"] == "Limit":
+        return True
+    if plan["Node Type"] not in _PASSING:
+        return False
+    return any(limited(child) for child in plan.get("Plans", ()) if child["Parent Relationship"] in _WHOLE)
 
 
 def conjuncts(condition: str) -> list[str]:

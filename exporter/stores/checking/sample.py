@@ -11,21 +11,16 @@ import psycopg
 
 from exporter.domain import FINAL_STATUSES, JOB_STATUSES, JOB_TYPES, OPERATION_STAGES
 from exporter.errors import StoreError, StoreTooSlow, StoreUnavailable
-from exporter.ledger.finished import Finished
 from exporter.stores.checking.report import EntityReport, Finding, fault, note, warning
+from exporter.stores.checking.sampled import judged, latest
 from exporter.stores.checking.savepoint import savepoint
 from exporter.stores.queries import COLUMNS, Wrapped, quoted
-from exporter.stores.rows import shared_key
+from exporter.stores.reader import greatest_id
 from exporter.stores.session import Row, Transaction
 
 SAMPLED: Final = 1_000
 #: A number of seconds beyond this (the year 33658) is one of milliseconds.
 _NOT_SECONDS: Final = 1e12
-#: Beyond this (the year 5138) a number of seconds is no moment that anything ended at.
-_NO_CALENDAR: Final = 1e11
-#: Seconds by which clocks may differ.
-_AHEAD: Final = 60.0
-_COMPLETED: Final = Finished._fields.index("completed_at")
 _MEANINGFUL: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
     "executions": {"status": FINAL_STATUSES},
     "jobs": {"status": JOB_STATUSES, "type": JOB_TYPES},
@@ -56,7 +51,10 @@ async def sample(transaction: Transaction, wrapped: Wrapped, report: EntityRepor
     except StoreUnavailable:
         raise
     except StoreTooSlow as e:
-        report.findings.append(note(f"its rows could not be sampled: {e}"))
+        if entity == "executions":  # polls read less of it, along an index
+            report.findings.append(note(f"its rows could not be sampled: {e}"))
+        else:
+            report.findings.append(warning(f"it is too slow: {e}. Polls, which read all of it, are given up likewise"))
         return
     except StoreError as e:
         cause = e.__cause__
@@ -72,39 +70,12 @@ async def sample(transaction: Transaction, wrapped: Wrapped, report: EntityRepor
         if name in names:
             found.append(_values(entity, name, (row[names.index(name)] for row in rows), known))
     if finished:
-        found += [_keys(wrapped, finished)]
+        position = wrapped.cursor.position
+        greatest = None if position is None else await greatest_id(transaction, position)
+        found += judged(wrapped, finished, greatest)
         if newest:
-            found += [_newest(wrapped, report, finished, now)]
+            found.append(latest(wrapped, report, finished, now))
     report.findings += [finding for finding in found if finding is not None]
-
-
-def _keys(wrapped: Wrapped, finished: Sequence[Row]) -> Finding | None:
-    """Executions that would be taken for one another, or that are there several times."""
-    if (shared := shared_key(finished, wrapped.key)) is not None:
-        return fault(f"{shared}. Without it some are not counted")
-    if len({row[:2] for row in finished}) == len(finished):
-        return None
-    return warning(
-        "it gives some executions more than once: does a JOIN find several rows for one? Each is counted once, but all"
-        " are read. What differs in them is left to chance"
-    )
-
-
-def _newest(wrapped: Wrapped, report: EntityReport, finished: Sequence[Row], now: float) -> Finding | None:
-    """When the latest execution ended: what is in the future, or longer ago than people know it was, is no UTC."""
-    by_id = wrapped.cursor.kind == "id"
-    ends = [end for row in finished if (end := row[_COMPLETED if by_id else 1]) is not None and abs(end) < _NO_CALENDAR]
-    if not ends:
-        return None
-    report.newest = float(max(ends))
-    report.newest_age = now - report.newest
-    if report.newest_age > -_AHEAD:
-        return None
-    column = "completed_at" if by_id else wrapped.cursor.column
-    naive = wrapped.columns["executions"].get(column) == "timestamp without time zone"
-    zone = f". {column} has no time zone and is taken as UTC: does it hold local time?" if naive else ""
-    late = "" if by_id else ": what ends so is counted only when that moment has come"
-    return warning(f"the latest execution ended in the future, by the server's clock{late}{zone}")
 
 
 def _times(entity: str, names: Sequence[str], rows: Sequence[Row]) -> Finding | None:
