@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from exporter.ledger.finished import Finished
-from exporter.stores.checking.report import EntityReport, Finding, fault, warning
+from exporter.stores.checking.report import EntityReport, Finding, fault, note, warning
 from exporter.stores.doubtful import ENOUGH, coarse, shared_key, wholly
 from exporter.stores.queries import Wrapped
 from exporter.stores.session import Row
@@ -42,7 +42,7 @@ def _starts(wrapped: Wrapped, finished: Sequence[Row]) -> Finding | None:
     told = [row for row in finished if row[_STARTED] is not None]
     if cursor.kind == "id" or not cursor.at_end or len(told) < ENOUGH or any(r[1] != r[_STARTED] for r in told):
         return None
-    return warning(
+    return note(
         f"in each of {len(told):,} executions the cursor, {cursor.column}, is started_at: is it set when they begin?"
         " Then what runs long is missed. Take the column that the end sets, or write `at_end: false`"
     )
