@@ -255,12 +255,15 @@ class OverdueJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecurringJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A recurring job: when it runs next (from the store, or from cron text and time zone) and last succeeded."""
+    """A recurring job: when it runs next (from the store, or from cron text and time zone) and last succeeded.
+
+    Without a status it is known by its runs alone: the store lists it nowhere.
+    """
 
     job_id: str
     name: str
     task_type: str
-    status: str
+    status: str | None
     schedule: str | None
     time_zone: str | None
     next_run: float | None

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
-from exporter.api.from_store import reads_of
 from exporter.api.known import Known
-from exporter.api.recurring import ran_as_others, recurring_log
+from exporter.api.recurring import job_log
 from exporter.api.wire import iso
 from exporter.domain import RecurringJob
 from exporter.httpd.context import Context
@@ -42,16 +41,12 @@ class JobView(msgspec.Struct, rename="camel"):
 
 async def job_view(context: Context, store: str, job_id: str) -> JobView:
     """The job of this id. HttpError 404; StoreError."""
-    known = Known(context.hub.current, store)
-    recurring = known.recurring_job(job_id)
-    job, page = await reads_of(context, store).log(job_id, LogFilter(), LOOKED_AT, 0)
-    if job is None and page is None and recurring is None:
+    job, recurring, page = await job_log(context, store, job_id, LogFilter(), limit=LOOKED_AT)
+    if job is None and page is None:
         raise HttpError(404, f"job {job_id!r} not found")
-    if recurring is not None and ran_as_others(page):
-        page = await recurring_log(context, store, job_id, LogFilter(), limit=LOOKED_AT)
     latest = page.executions if page is not None else ()
     remembered = await context.history.job(store, job_id)
-    running = known.running_of(job_id)
+    running = Known(context.hub.current, store).running_of(job_id)
     starts = [*(e.started_at for e in running), *(e.started_at for e in latest)]
     runs = [at for at in starts if at is not None]
     successes = [e.completed_at for e in latest if e.status == "SUCCESS" and e.completed_at is not None]

@@ -21,7 +21,7 @@ from exporter.api.job_detail import JobView, job_view
 from exporter.api.kept import KeptAnswers
 from exporter.api.known import Known
 from exporter.api.masking import shown_error, shown_result
-from exporter.api.recurring import SUMMED_MOST, ran_as_others, recurring_log, summed_up
+from exporter.api.recurring import SUMMED_MOST, job_log, recurring_job, recurring_log, summed_up
 from exporter.api.wire import iso, lasted, milliseconds, percent
 from exporter.domain import FINAL_STATUSES, RecentExecution
 from exporter.httpd.context import Context
@@ -215,10 +215,7 @@ def endpoints(context: Context) -> list[Endpoint]:
         asked = call.params
         store = store_asked(asked.store, context.config())
         wanted = LogFilter(status=asked.status, since=asked.fromDate, until=_whole(asked.toDate))
-        found, page = await reads_of(context, store).log(asked.id, wanted, asked.limit, asked.offset)
-        recurring = Known(context.hub.current, store).recurring_job(asked.id)
-        if recurring is not None and ran_as_others(page):
-            page = await recurring_log(context, store, asked.id, wanted, limit=asked.limit, offset=asked.offset)
+        found, recurring, page = await job_log(context, store, asked.id, wanted, limit=asked.limit, offset=asked.offset)
         if page is None:
             raise not_found(asked.id)
         newest = page.executions[0] if page.executions else None
@@ -244,7 +241,7 @@ def endpoints(context: Context) -> list[Endpoint]:
     async def summary(call: Query[JobAsked]) -> web.StreamResponse:
         store = store_asked(call.params.store, context.config())
         found, newest, totals = await reads_of(context, store).totals(call.params.id)
-        recurring = Known(context.hub.current, store).recurring_job(call.params.id)
+        recurring = await recurring_job(context, store, call.params.id, found=totals is not None)
         if recurring is not None and (totals is None or not any(totals.counts)):
             page = await recurring_log(context, store, call.params.id, LogFilter(), limit=SUMMED_MOST)
             totals = summed_up(page)

@@ -17,7 +17,7 @@ from exporter.api.from_store import from_store, reads_of
 from exporter.api.kept import KeptAnswers
 from exporter.api.known import Known
 from exporter.api.masking import shown_error, shown_result
-from exporter.api.recurring import ran_as_others, recurring_log
+from exporter.api.recurring import job_log
 from exporter.api.reviewer import FAMILY, PREFIX, RUNNING, STATES, everywhere
 from exporter.api.wire import in_words, iso_second, lasted, number_or_text
 from exporter.domain import RecentExecution, RunningExecution
@@ -120,9 +120,7 @@ def endpoints(context: Context) -> list[Endpoint]:
         reads = reads_of(context, store)
         known = Known(context.hub.current, store)
         running = _newest_first(known.running_of(task_id))[:limit]
-        job, page = await reads.log(task_id, LogFilter(), max(1, limit - len(running)), 0)
-        if ran_as_others(page) and known.recurring_job(task_id) is not None:
-            page = await recurring_log(context, store, task_id, LogFilter(), limit=limit)
+        job, _, page = await job_log(context, store, task_id, LogFilter(), limit=max(1, limit - len(running)))
         if job is None and page is None and not running:
             raise HttpError(404, f"task {task_id!r} not found")
         ids = await _Ids.of(reads)

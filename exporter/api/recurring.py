@@ -1,7 +1,7 @@
-"""The executions of a recurring job whose runs are jobs of their own, each with its id: found by ``recurring_id``.
+"""A job and its executions, also those of a recurring one whose runs are jobs of their own, each with its id.
 
-No index serves that: history is looked through from its newest end, within the statistics' retention and the store's
-timeout.
+Such runs are found by ``recurring_id``. No index serves that: history is looked through from its newest end, within the
+statistics' retention and the store's timeout.
 """
 
 from __future__ import annotations
@@ -9,15 +9,62 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing
+from typing import NamedTuple
 
 from exporter.api.from_store import reads_of
+from exporter.api.known import Known
+from exporter.domain import RecurringJob
 from exporter.httpd.context import Context
-from exporter.stores.found import JobTotals, LoggedExecution
+from exporter.stores.found import Job, JobTotals, LoggedExecution
 from exporter.stores.pages import Wanted
 from exporter.stores.reads import LogFilter, LogPage
 
 #: Executions that a summary is made of at most.
 SUMMED_MOST = 1_000
+
+
+class JobLog(NamedTuple):
+    """A job as the store lists it by its id, and as one that recurs; a page of its log. Nones: nobody knows of it."""
+
+    job: Job | None
+    recurring: RecurringJob | None
+    page: LogPage | None
+
+
+async def job_log(
+    context: Context, store: str, job_id: str, wanted: LogFilter, *, limit: int, offset: int = 0
+) -> JobLog:
+    """What is known of a job. StoreError."""
+    job, page = await reads_of(context, store).log(job_id, wanted, limit, offset)
+    recurring = await recurring_job(context, store, job_id, found=job is not None or page is not None)
+    # The store may list a recurring job among its jobs, too: its own id has no executions then.
+    if recurring is not None and (page is None or page.total == 0):
+        page = await recurring_log(context, store, job_id, wanted, limit=limit, offset=offset)
+    return JobLog(job, recurring, page)
+
+
+async def recurring_job(context: Context, store: str, job_id: str, *, found: bool) -> RecurringJob | None:
+    """The recurring job of this id: as the store lists it; if it ``found`` nothing at all, as its runs are remembered.
+
+    Metrics and lists name a recurring job that fails by the ``recurring_id`` of its runs, listed or not.
+    """
+    listed = Known(context.hub.current, store).recurring_job(job_id)
+    if listed is not None or found:
+        return listed
+    remembered = await context.history.job(store, job_id)
+    if remembered is None or not remembered.recurring:
+        return None
+    return RecurringJob(
+        job_id=job_id,
+        name=remembered.name,
+        task_type=remembered.task_type,
+        status=None,
+        schedule=None,
+        time_zone=None,
+        next_run=None,
+        last_success=remembered.last_success,
+        overdue_since=None,
+    )
 
 
 async def recurring_log(
@@ -44,11 +91,6 @@ async def recurring_log(
         pass
     shown = tuple(found[offset : offset + limit])
     return LogPage(executions=shown, total=len(found), capped=not ended, more=len(found) > offset + limit)
-
-
-def ran_as_others(page: LogPage | None) -> bool:
-    """Whether the log by a recurring job's own id, which the store may list among its jobs, has nothing at all."""
-    return page is None or page.total == 0
 
 
 def summed_up(page: LogPage) -> JobTotals:

@@ -16,11 +16,11 @@ from aiohttp import web
 from msgspec import Meta
 
 from exporter.api.asking import StoreAsked, store_asked
-from exporter.api.from_store import reads_of, unavailable
+from exporter.api.from_store import unavailable
 from exporter.api.job_detail import JobView, job_view
 from exporter.api.known import Known
 from exporter.api.masking import shown_error, shown_result
-from exporter.api.recurring import recurring_log
+from exporter.api.recurring import job_log
 from exporter.api.wire import lasted
 from exporter.domain import RecentExecution
 from exporter.errors import ExporterError, LedgerError
@@ -119,9 +119,7 @@ def endpoints(context: Context) -> list[Endpoint]:
 async def _of_store(context: Context, store: str, asked: JobAsked) -> Found:
     view = await job_view(context, store, asked.id)
     offset = SIZE * (asked.page - 1)
-    _, log = await reads_of(context, store).log(asked.id, LogFilter(), SIZE, offset)
-    if log is None and Known(context.hub.current, store).recurring_job(asked.id) is not None:
-        log = await recurring_log(context, store, asked.id, LogFilter(), limit=SIZE, offset=offset)
+    _, _, log = await job_log(context, store, asked.id, LogFilter(), limit=SIZE, offset=offset)
     return Found(job=view, executions=log.executions if log is not None else (), more=log is not None and log.more)
 
 

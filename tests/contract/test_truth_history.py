@@ -24,13 +24,18 @@ FAMILIES = (
 def late(schedulers: dict[str, Observed], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
     stores = [{"dsn": one.driven.dsn, **one.driven.store} for one in schedulers.values()]
     with watched(tmp_path_factory.mktemp("late"), *stores) as sidecar:
-
-        def read() -> bool:
-            known = sidecar.get("/api/scheduler-monitoring/status").json["stores"]
-            return all(store["backfill"] is not None and store["backfill"]["complete"] for store in known)
-
-        until(read, 60, "the history of all of them", every=0.2)
+        has_read_history(sidecar)
         yield sidecar
+
+
+def has_read_history(sidecar: Sidecar) -> None:
+    """Wait until it has, that of all its stores."""
+
+    def read() -> bool:
+        known = sidecar.get("/api/scheduler-monitoring/status").json["stores"]
+        return all(store["backfill"] is not None and store["backfill"]["complete"] for store in known)
+
+    until(read, 60, "the history of all of them", every=0.2)
 
 
 @pytest.mark.parametrize("name", [contract.name for contract in LIVE])

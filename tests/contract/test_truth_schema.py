@@ -1,6 +1,7 @@
 """Schedulers that cannot be installed here: what a sidecar tells while their scripts are written, against plain SQL.
 
-Every family of the metrics and of the JSON, each job by its id; then what is retried, pruned or left by a dead worker.
+Every family of the metrics and of the JSON, each job by its id; the same from history, of a sidecar that comes later;
+then what is retried, pruned or left by a dead worker. Airflow is one of them: at work it takes minutes (test_airflow).
 """
 
 from __future__ import annotations
@@ -13,17 +14,19 @@ import pytest
 from support.polling import until
 from support.sidecar import Sidecar
 
-from contract.answers import ANSWERS, OTHERWISE
-from contract.answers.asking import Get, differing
+from contract.answers import ANSWERS, agree
 from contract.conftest import watched
 from contract.contracts import QUARTZ, SCHEMA_ONLY
 from contract.scripts import SCRIPTS
 from contract.test_schema_only import SCHEMAS
-from contract.truth import SECONDS, WRITTEN, compare, tables_say
+from contract.test_truth_history import FAMILIES as OF_HISTORY
+from contract.test_truth_history import has_read_history
+from contract.truth import WRITTEN, compare, tables_say
 from contract.truth.families import FAMILIES
 from exporter.demo.postgres import PostgresServer
 
 NAMES = [contract.name for contract in SCHEMA_ONLY]
+WITH_HISTORY = [name for name in NAMES if name != QUARTZ.name]
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,8 @@ def written(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFa
             for statement in SCRIPTS[name].before:
                 db.execute(statement)  # type: ignore[call-overload]
     with watched(tmp_path_factory.mktemp("written"), *stores, history=False) as sidecar:
-        for name in NAMES:
-            if name != QUARTZ.name:
-                until(lambda name=name: sidecar.read_upto(name) > 0, 60, f"a first poll of {name}")
+        for name in WITH_HISTORY:
+            until(lambda name=name: sidecar.read_upto(name) > 0, 60, f"a first poll of {name}")
         found = Written(dsns, sidecar)
         for name in NAMES:
             found.write(name, SCRIPTS[name].steps)
@@ -80,15 +82,22 @@ def test_a_family_is_what_the_tables_say(name: str, family: str, compared: dict[
 def test_an_answer_is_what_the_tables_say(
     name: str, family: str, written: Written, compared: dict[str, dict[str, list[str]]]
 ) -> None:
-    ask = OTHERWISE.get((name, family), ANSWERS[family])
+    agree(name, family, written.dsns[name], written.sidecar)
 
-    def agrees() -> bool:
-        expected, shown = ask(Get(written.sidecar, name), tables_say(name, written.dsns[name]))
-        different = "\n".join(differing(expected, shown))
-        assert not different, different
-        return True
 
-    until(agrees, SECONDS, every=0.5)
+@pytest.fixture(scope="module")
+def late(written: Written, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
+    """A sidecar that comes when the scripts are written."""
+    stores = [{"name": name, "dsn": written.dsns[name]} for name in WITH_HISTORY]
+    with watched(tmp_path_factory.mktemp("written-late"), *stores) as sidecar:
+        has_read_history(sidecar)
+        yield sidecar
+
+
+@pytest.mark.parametrize("name", WITH_HISTORY)
+def test_what_was_before_is_what_the_tables_say(name: str, written: Written, late: Sidecar) -> None:
+    for family in OF_HISTORY:
+        agree(name, family, written.dsns[name], late)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if SCRIPTS[name].later])

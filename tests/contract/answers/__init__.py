@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-import psycopg
 from support.polling import until
 from support.sidecar import Sidecar
 
 from contract.answers import exports, figures, health, listed, nativelink, quantiles
 from contract.answers.asking import Get, Pair, differing
-from contract.truth import SECONDS, TRUTHS
-from contract.truth.asking import Database
+from contract.truth import SECONDS, tables_say
 from contract.truth.model import Told
 
 ANSWERS: Final[dict[str, Callable[[Get, Told], Pair]]] = {
@@ -68,9 +66,7 @@ def agree(name: str, family: str, dsn: str, sidecar: Sidecar) -> None:
     ask = OTHERWISE.get((name, family), ANSWERS[family])
 
     def same() -> bool:
-        with psycopg.connect(dsn) as connection:
-            told = TRUTHS[name](Database(connection))
-        different = "\n".join(differing(*ask(Get(sidecar, name), told)))
+        different = "\n".join(differing(*ask(Get(sidecar, name), tables_say(name, dsn))))
         assert not different, different
         return True
 

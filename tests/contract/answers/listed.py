@@ -75,21 +75,28 @@ def running(get: Get, told: Told) -> Pair:
 
 
 def _some(told: Told) -> list[str]:
-    """One job of each task type and status, and each that recurs."""
+    """One job of each task type and status, and each that recurs, listed or not."""
     found = {(job.task_type, job.status): job.id for job in told.jobs if told.by_id}
-    return [*found.values(), *(job.id for job in told.recurring)]
+    return [*found.values(), *(job.id for job in told.recurring), *_unlisted(told)]
+
+
+def _unlisted(told: Told) -> dict[str, Run]:
+    """What recurs and is told of with its runs alone -> the latest of those."""
+    listed = {None, *(job.id for job in told.recurring)}
+    return {run.recurs: run for run in _newest(told, len(told.runs or ()))[::-1] if run.recurs not in listed}  # type: ignore[misc]
 
 
 def jobs(get: Get, told: Told) -> Pair:
     """Each by its id: what it is, when it is due, how it ended of late."""
     there: dict[str, tuple[Any, ...]] = {job.id: (job.task_type, job.status, "ONE_TIME") for job in told.jobs}
     there |= {job.id: (job.task_type, job.status, "RECURRING") for job in told.recurring}
+    there |= {job: (run.task_type, None, "RECURRING") for job, run in _unlisted(told).items()}
     due = {job.id: job.due for job in told.jobs} | {job.id: job.next_run for job in told.recurring}
     expected, shown = {}, {}
     for job in _some(told):
         runs = of_job(told, job)
         success = max((run.ended for run in runs if run.status == "SUCCESS"), default=None)
-        expected[job] = (*there[job], due[job], success, newest_streak(runs))
+        expected[job] = (*there[job], due.get(job), success, newest_streak(runs))
         one = get(f"/api/jobs/{job}")["data"]
         times = (moment(one["nextRunAt"]), moment(one["lastSuccessAt"]), one["consecutiveFailures"])
         shown[job] = (one["taskType"], one["status"], one["type"], *times)
