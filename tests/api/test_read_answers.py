@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 from support.parts import figures, part, statistics, stores
 from support.serving import World, serving
@@ -65,6 +67,26 @@ async def test_a_healthy_system(world: World) -> None:
     assert (status, body["status"]) == (200, "healthy")
     assert body["components"]["database"]["state"] == "connected"
     assert body["components"]["scheduler"] == {"status": "healthy", "recentExecutions": 3, "pendingJobs": 3}
+    # Everything that ended, well or not; everything that waits, due or not.
+    found = lately(0)
+    world.history.by_task_type = {("main", 300.0): msgspec.structs.replace(found, overall=figures(5, 2, 1, 4))}
+    states = {"PENDING": 8, "SCHEDULED": 16, "QUEUED": 32, "RUNNING": 64}
+    by_status = {(status, "ONE_TIME"): number for status, number in states.items()}
+    world.hub.publish(part("queues", msgspec.structs.replace(waiting(since=5), by_status=by_status)))
+    _, body = await ask(world, "/api/system/health")
+    assert body["components"]["scheduler"] == {"status": "healthy", "recentExecutions": 12, "pendingJobs": 56}
+
+
+async def test_system_and_process_are_this_machines(world: World) -> None:
+    _, body = await ask(world, "/api/system/health")
+    system, process = body["components"]["system"], body["components"]["process"]
+    memory = psutil.virtual_memory()
+    assert system["memory"]["total"] == memory.total
+    used = 1 - system["memory"]["free"] / memory.total
+    assert float(system["memory"]["usagePercent"].removesuffix("%")) == pytest.approx(100 * used, abs=0.01)
+    assert system["cpu"]["cores"] == psutil.cpu_count()
+    assert process["pid"] == os.getpid()
+    assert process["memory"]["heapUsed"] == pytest.approx(psutil.Process().memory_info().rss, rel=0.2)
 
 
 async def test_a_store_that_is_down_is_critical(world: World) -> None:

@@ -8,7 +8,9 @@ The files in ``spec/`` are the JSON blocks of the five documents, in their order
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ import pytest
 from support.likeness import differences
 from support.polling import until
 from support.postgres import fresh_database
-from support.scheduler import native_store
-from support.sidecar import Sidecar, one_store, target
+from support.scheduler import NativeStore, native_store
+from support.sidecar import HOST, Sidecar, one_store, target
 
 from exporter.demo.postgres import PostgresServer
 
@@ -53,7 +55,11 @@ PATHS = {
 ELSEWHERE = {"001-03", "001-06", "001-07", "002-02"}
 #: What the examples show.
 DATA = (
-    "UPDATE jobs SET connection_id = 1",
+    # Nothing has the id of anything else, and no two counts are alike.
+    "UPDATE jobs SET connection_id = 7",
+    "UPDATE executions SET id = 1000 WHERE status = 'RUNNING'",
+    "INSERT INTO workers (id, is_paused, is_draining, can_accept_work)"
+    " SELECT 'away-' || n, n <= 2, n > 2, false FROM generate_series(1, 5) n",
     "INSERT INTO workers (id, host, platform_properties, connected_at, actions_completed) VALUES ('worker-123',"
     """ 'host1.example.com', '{"cpu_count": "8", "memory_kb": 16384, "cpu_arch": "x86_64", "OSFamily": "Linux"}',"""
     " now() - interval '1 hour', 42), ('worker-124', 'host2.example.com', '{}', now(), 0)",
@@ -73,33 +79,42 @@ DATA = (
 
 
 @pytest.fixture(scope="module")
-def sidecar(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
-    """A sidecar with a store, and three connections: one that works, one refused, one with a wrong password."""
+def store(postgres_server: PostgresServer) -> Iterator[NativeStore]:
+    """A scheduler's tables with what the examples show."""
     with fresh_database(postgres_server) as database:
         native = native_store(database)
         with database.connect() as connection:
             for statement in DATA:
                 connection.execute(statement.encode())
-        good = target("Production DB", postgres_server.port, id=1, user="postgres", database=database.name)
-        config = {
-            **one_store(native.dsn),
-            "environment": "development",
-            "api": {"rate_limit": {"per_second": 0}},
-            "connections": {
-                "targets": [
-                    {**good, "password": _password(database.dsn)},
-                    target("Test DB", 1, id=2),
-                    target("Staging DB", postgres_server.port, id=3, user="postgres", password="wrong"),
-                ]
-            },
-        }
-        made = Sidecar(tmp_path_factory.mktemp("contract"), config)
-        try:
-            made.start()
-            until(lambda: _ready(made), 30, "the store and its connections are known")
-            yield made
-        finally:
-            made.cleanup()
+        yield native
+
+
+@pytest.fixture(scope="module")
+def sidecar(
+    store: NativeStore, postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sidecar]:
+    """A sidecar with a store, and three connections: one that works, one refused, one with a wrong password."""
+    database = store.database
+    good = target("Production DB", postgres_server.port, id=1, user="postgres", database=database.name)
+    config = {
+        **one_store(store.dsn, worker_lost_after="1h"),
+        "environment": "development",
+        "api": {"rate_limit": {"per_second": 0}},
+        "connections": {
+            "targets": [
+                {**good, "password": _password(database.dsn)},
+                target("Test DB", 1, id=2),
+                target("Staging DB", postgres_server.port, id=3, user="postgres", password="wrong"),
+            ]
+        },
+    }
+    made = Sidecar(tmp_path_factory.mktemp("contract"), config)
+    try:
+        made.start()
+        until(lambda: _ready(made), 30, "the store and its connections are known")
+        yield made
+    finally:
+        made.cleanup()
 
 
 def _password(dsn: str) -> str:
@@ -134,6 +149,96 @@ def rows(sidecar: Sidecar, path: str) -> Any:
     assert answer.status == 200, answer.text
     body = json.loads(answer.text)
     return body["data"]["logs"] if isinstance(body, dict) else body
+
+
+#: Where each answer's list is -> the same by SQL: each key's value as the specification has it.
+TRUTH = {
+    "/api/logs/recent?limit=100": """
+        SELECT e.id::text AS id, e.job_id::text AS "jobId", j.name AS "jobName", e.task_type AS "taskType", e.status,
+               300000 AS duration, attempt, {began} AS "executedAt", worker_id AS "workerId"
+        FROM executions e JOIN jobs j ON j.id = e.job_id
+        WHERE completed_at IS NOT NULL ORDER BY completed_at DESC LIMIT 100""",
+    "/api/jobs/1/logs?limit=100": """
+        SELECT e.id::text AS id, e.status, 300000 AS duration, attempt, attempt > 0 AS "isRetry",
+               {began} AS "executedAt", {ended} AS "completedAt", worker_id AS "workerId",
+               result || CASE WHEN result IS NOT NULL THEN '{{"recipient": "<email>"}}'::jsonb END AS result,
+               CASE WHEN error_code IS NOT NULL THEN json_build_object('message', error_message, 'code', error_code) END
+                 AS error
+        FROM executions e WHERE completed_at IS NOT NULL AND job_id = 1 ORDER BY completed_at DESC LIMIT 100""",
+    "/monitoring/tasks/executions?limit=111": """
+        SELECT id, job_id AS task_id,
+               CASE status WHEN 'RUNNING' THEN 'running' WHEN 'SUCCESS' THEN 'completed' ELSE 'failed' END AS status,
+               {began_second} AS started_at, {ended_second} AS completed_at,
+               CASE WHEN completed_at IS NOT NULL THEN 300 END AS duration_seconds,
+               result || CASE WHEN result IS NOT NULL THEN '{{"recipient": "<email>"}}'::jsonb END AS result,
+               error_message
+        FROM executions ORDER BY completed_at DESC NULLS FIRST, started_at DESC LIMIT 111""",
+    "/monitoring/tasks/running": """
+        SELECT j.id, j.name, e.task_type, j.connection_id, e.id AS execution_id, {began_second} AS execution_started_at
+        FROM executions e JOIN jobs j ON j.id = e.job_id WHERE e.status = 'RUNNING' ORDER BY started_at""",
+    "/api/v1/workers": """
+        SELECT id, (SELECT coalesce(jsonb_object_agg(key, value), '{{}}') FROM jsonb_each_text(platform_properties))
+                 AS platform_properties,
+               floor(extract(epoch FROM last_seen)) AS last_update_timestamp, is_paused, is_draining, can_accept_work,
+               floor(extract(epoch FROM connected_at)) AS connected_timestamp, actions_completed
+        FROM workers ORDER BY id""",
+    "/api/v1/operations": """
+        SELECT operation_id, client_operation_id, initcap(stage) AS stage, worker_id, action_digest, command_digest,
+               input_root_digest, priority, timeout, platform_properties,
+               floor(extract(epoch FROM load_timestamp)) AS load_timestamp,
+               floor(extract(epoch FROM insert_timestamp)) AS insert_timestamp, stage = 'completed' AS is_finished
+        FROM operations ORDER BY operation_id""",
+}
+MOMENTS = {
+    name: f"to_char(date_trunc('{to}', {column}) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:{form}\"Z\"')"
+    for name, to, column, form in (
+        ("began", "milliseconds", "started_at", "SS.MS"),
+        ("ended", "milliseconds", "completed_at", "SS.MS"),
+        ("began_second", "second", "started_at", "SS"),
+        ("ended_second", "second", "completed_at", "SS"),
+    )
+}
+
+
+@pytest.mark.parametrize("path", TRUTH, ids=["recent", "log", "executions", "running", "workers", "operations"])
+def test_the_values_are_the_tables(sidecar: Sidecar, store: NativeStore, path: str) -> None:
+    """A likeness alone would let a unit or a column be mistaken for another."""
+    with store.database.connect() as connection:
+        query = f"SELECT coalesce(json_agg(to_json(x)), '[]') FROM ({TRUTH[path].format(**MOMENTS)}) x"
+        wanted = connection.execute(query.encode()).fetchone()
+    assert wanted is not None and wanted[0]
+    told = [{key: row[key] for key in wanted[0][0]} for row in rows(sidecar, path)]
+    key = {"/api/v1/operations": "operation_id", "/api/v1/workers": "id"}.get(path)
+    assert (sorted(told, key=lambda row: str(row[key])) if key else told) == wanted[0]
+
+
+def test_what_is_said_of_a_connection(sidecar: Sidecar, store: NativeStore) -> None:
+    server = store.database.server
+    with store.database.connect() as connection:
+        version = connection.execute("SHOW server_version").fetchone()
+    assert version is not None
+    listed = rows(sidecar, "/monitoring/connections/status")
+    assert [row["connection_id"] for row in listed] == [1, 2, 3]
+    for row, port in zip(listed, (server.port, 1, server.port), strict=True):
+        one = json.loads(sidecar.get(f"/monitoring/connections/{row['connection_id']}/status").text)
+        assert one["host"] == HOST and (one["name"], one["port"]) == (row["name"], port)
+        assert 0 <= one["response_time_ms"] <= 5000
+        assert abs(datetime.fromisoformat(one["last_check"]).timestamp() - time.time()) < 60
+    good, refused, wrong = listed
+    assert (good["database"], good["server_version"].split()[0]) == (store.database.name, version[0].split()[0])
+    assert [row["is_healthy"] for row in listed] == [True, False, False]
+    assert "refused" in refused["error_message"] and "password authentication failed" in wrong["error_message"]
+
+
+def test_workers_and_operations_in_numbers(sidecar: Sidecar) -> None:
+    workers = {"total": 8, "active": 3, "paused": 2, "draining": 3}
+    operations = {"total": 11, "queued": 1, "executing": 4, "completed": 6}
+    found = json.loads(sidecar.get("/api/v1/scheduler/metrics").text)
+    assert (found["workers"], found["operations"]) == (workers, operations)
+    status = json.loads(sidecar.get("/api/v1/scheduler/status").text)
+    named = {f"{name}_workers": n for name, n in workers.items()}
+    named |= {f"{name}_operations": n for name, n in operations.items()}
+    assert status.items() >= named.items()
 
 
 def test_parameters_of_a_jobs_log(sidecar: Sidecar) -> None:
