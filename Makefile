@@ -30,7 +30,9 @@ chaos: $(VENV)/test.stamp ## Kills, crashes and jumping clocks: is every executi
 	@PYTHONPATH=tests exec $(BIN)/python -m chaos $(ARGS)
 
 soak: $(VENV)/test.stamp ## Five minutes of work: do memory, descriptors, tasks, threads grow? ARGS="--minutes 60"
-	@PYTHONPATH=tests exec $(BIN)/python -m soak $(ARGS)
+	@# The sidecar in the environment of users, as in bench.
+	@$(MAKE) --no-print-directory VENV=$(VENV)-bench $(VENV)-bench/demo.stamp
+	@PYTHONPATH=tests exec $(BIN)/python -m soak --python $(VENV)-bench/bin/python $(ARGS)
 
 leases: $(VENV)/test.stamp ## Three minutes of checks with leases of 20 s from Vault, and a minute with Vault sealed
 	@exec $(BIN)/python -m pytest tests/e2e/test_e2e_vault.py -k "leases_that_end or sealed" --leases -s $(ARGS)

@@ -18,12 +18,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=5, help="how long (default: %(default)g)")
     parser.add_argument("--curves", type=Path, metavar="FILE", help="keep what was measured, as JSON")
     parser.add_argument("--log", type=Path, metavar="FILE", help="keep the sidecar's log")
+    parser.add_argument(
+        "--python", default=sys.executable, metavar="FILE", help="what runs the sidecar (default: this interpreter)"
+    )
     chosen = parser.parse_args(arguments)
     if chosen.minutes < 1:
         parser.error("--minutes: at least 1, or there is nothing to compare")
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         try:
-            verdict = run(Plan(60 * chosen.minutes), Path(name), functools.partial(print, flush=True))
+            verdict = run(Plan(60 * chosen.minutes, chosen.python), Path(name), functools.partial(print, flush=True))
         finally:
             if chosen.log is not None and Path(name, "log").exists():
                 shutil.copy(Path(name, "log"), chosen.log)

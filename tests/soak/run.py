@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,9 +29,10 @@ ROW, SLACK = 1024, MIB
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to run and how often (s) things happen."""
+    """How long to run, how often (s) things happen, and the interpreter whose environment the sidecar runs in."""
 
     seconds: float
+    python: str = sys.executable
 
     @property
     def warm(self) -> float:
@@ -81,7 +83,7 @@ class Verdict:
 def run(plan: Plan, directory: Path, say: Say = print) -> Verdict:
     """A whole run. Raises what whoever came by met, and AssertionError where the sidecar ends."""
     with contextlib.ExitStack() as stack:
-        world = stack.enter_context(soaked(directory))
+        world = stack.enter_context(soaked(directory, plan.python))
         scheduler = stack.enter_context(connect(world.database))
         scraper = stack.enter_context(contextlib.closing(Scraper(world.sidecar)))
         reader, disturber = Reader(world), Disturber(world)

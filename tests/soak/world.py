@@ -62,8 +62,8 @@ class World:
 
 
 @contextlib.contextmanager
-def soaked(directory: Path) -> Iterator[World]:
-    """A sidecar that has read its store's history, and whose targets are checked."""
+def soaked(directory: Path, python: str) -> Iterator[World]:
+    """A sidecar that has read its store's history, and whose targets are checked; ``python`` runs it."""
     with running_server() as server, fresh_database(server) as database, running_vault() as vault:
         with database.connect() as connection:
             connection.execute(ddl("public").encode())
@@ -72,7 +72,8 @@ def soaked(directory: Path) -> Iterator[World]:
         vault.enable_database(server)
         path = vault.dynamic_role(ttl=LEASE, max_ttl=LONGEST_LEASE)
         configuration = _configuration(database, vault, monitor(database), path)
-        sidecar = Sidecar(directory, configuration)
+        # Compiled modules are kept: compiling them at each start leaves a megabyte behind.
+        sidecar = Sidecar(directory, configuration, environment={"PYTHONDONTWRITEBYTECODE": ""}, python=python)
         try:
             sidecar.start()
             until(lambda: _ready(sidecar), 120, "history is read and targets are checked", every=0.5)

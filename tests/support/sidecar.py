@@ -90,7 +90,8 @@ def request(
 class Sidecar:
     """``scheduler-exporter serve`` with its files in ``directory``; always on the same port.
 
-    ``config`` is the configuration without what every sidecar here needs: the address, the state, the log.
+    ``config`` is the configuration without what every sidecar here needs: the address, the state, the log. ``python``
+    is the interpreter of the environment that it runs in.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Sidecar:
         config: Mapping[str, Any],
         *arguments: str,
         environment: Mapping[str, str] | None = None,
+        python: str = sys.executable,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
@@ -106,6 +108,7 @@ class Sidecar:
         self.file = directory / "config.yaml"
         self.arguments = arguments
         self.environment = dict(environment or {})
+        self.python = python
         self.child: Child | None = None
         self.configure(config)
 
@@ -125,7 +128,7 @@ class Sidecar:
         """Start the process; returns the seconds from its spawning to the first answer on /metrics."""
         self.child = Child(
             name="sidecar",
-            command=[*COMMAND, "serve", f"--config.file={self.file}", *self.arguments],
+            command=[self.python, *COMMAND[1:], "serve", f"--config.file={self.file}", *self.arguments],
             log=self.directory / "log",
             # What is inherited cannot be unset here; an empty variable is none.
             environment={**{n: "" for n in ("PROMETHEUS_PORT", "LOG_LEVEL") if n in os.environ}, **self.environment},
