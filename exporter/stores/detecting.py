@@ -112,6 +112,8 @@ def text(report: Report) -> str:
             lines += field("", f"parameters: {msgspec.json.encode(one.parameters).decode()}")
     if not report.found:
         lines += ["", *field("scheduler", "none that is known")]
-    if report.near and not report.found:
+        lines += field("", "`scheduler-exporter profile new` prints a skeleton for one of your own")
+    if report.near:
+        lines += [] if not report.found else [""]
         lines += [line for one in report.near for line in field("nearly", one)]
     return "\n".join(lines)

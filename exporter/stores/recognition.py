@@ -199,9 +199,9 @@ async def missing(transaction: Transaction, requires: Sequence[str]) -> list[str
             rows = await transaction.fetch("detect", statement("relations"), list(wanted))
     except (StoreUnavailable, StoreTooSlow):
         raise
-    except StoreError as e:  # a schema that the role may not use, or a name that is none
+    except StoreError as e:  # a name that is none
         return [str(await refused(transaction, " ".join(wanted), e))]
-    present = {name: set(columns) for name, columns in rows}
+    present = {name: set(columns) for name, columns, _ in rows}
     lacking = []
     for relation, columns in wanted.items():
         if relation not in present:
@@ -209,6 +209,9 @@ async def missing(transaction: Transaction, requires: Sequence[str]) -> list[str
             continue
         has = present[relation]
         lacking += [f"{relation} has no column {name}{nearest(name, has)}" for name in columns if name not in has]
+    grants = dict.fromkeys(grant for _, _, needed in rows for grant in needed)
+    if grants and not lacking:
+        return [f"this role may not look at it. Run: {' '.join(grants)}"]
     return lacking
 
 

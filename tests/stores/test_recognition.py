@@ -153,3 +153,31 @@ async def test_finished_rows_that_are_gone_before_the_next_poll_are_said(databas
             wrapped = await catalog.wrap(transaction, found.profile)
             exactness = await catalog.exactness(transaction, wrapped, await catalog.server(transaction), store)
         assert sum("deletes what finished after 1m" in reason for reason in exactness.reasons) == expected
+
+
+def test_what_the_role_may_not_look_at_is_told_beside_what_was_found(database: Database) -> None:
+    """The catalog tells of a schema that the role may not use, too: a scheduler is there, or a look-alike."""
+    role = f"reader_{database.name}"
+    execute(
+        database,
+        *boss(43),
+        "CREATE SCHEMA closed",
+        *tables(fill(shipped()["pgqueuer"], {"schema": "closed"}), "closed"),
+    )
+    execute(database, "CREATE SCHEMA shop", "CREATE TABLE shop.job (id int, title text)")
+    execute(
+        database,
+        f"CREATE ROLE {role} LOGIN PASSWORD 'x'",
+        f"GRANT USAGE ON SCHEMA pgboss TO {role}",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA pgboss TO {role}",
+    )
+    try:
+        told = run_command("profile", "detect", "--json", "--dsn", database.dsn_as(role, "x"))
+        report = json.loads(told.stdout)
+        assert [one["profile"] for one in report["found"]] == ["pg-boss"]
+        (near,) = report["near"]
+        assert near.startswith("pgqueuer (schema: closed, prefix: ) nearly fits: this role may not look at it. Run: ")
+        assert f"GRANT USAGE ON SCHEMA closed TO {role}; GRANT SELECT ON closed.pgqueuer" in near
+        assert "nearly        pgqueuer" in run_command("profile", "detect", "--dsn", database.dsn_as(role, "x")).stdout
+    finally:
+        execute(database, f"DROP OWNED BY {role}; DROP ROLE {role}")

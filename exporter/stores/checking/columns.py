@@ -52,7 +52,7 @@ class SqlFault(msgspec.Struct, frozen=True):
         where = f"line {self.line}: " if self.line else ""
         near = f", at {self.source[self.column :].strip()!r}" if self.line else ""
         more = f". {self.hint}" if self.hint else ""
-        return f"{where}{self.text}{near}{more}" + "".join(f". Run: {grant}" for grant in self.grants)
+        return f"{where}{self.text}{near}{more}" + (f". Run: {' '.join(self.grants)}" if self.grants else "")
 
     def lines(self) -> list[str]:
         """On several, with a caret below the place."""
