@@ -7,7 +7,7 @@ import msgspec
 from exporter.config.durations import format_duration
 from exporter.config.model import PostgresStore, Profile
 from exporter.domain import Exactness
-from exporter.errors import ProfileError
+from exporter.errors import ProfileError, StoreError
 from exporter.ledger.identity import Identity
 from exporter.stores.checking.columns import describe
 from exporter.stores.checking.hidden import read_by
@@ -39,8 +39,14 @@ async def server(transaction: Transaction) -> Server:
 
 
 async def wrap(transaction: Transaction, profile: Profile) -> Wrapped:
-    """Ask the store which columns each SELECT gives. Raises ProfileError naming every fault found."""
+    """Ask the store which columns each SELECT gives. Raises ProfileError naming every fault found.
+
+    A table that is locked for the moment is no fault of the profile's: StoreError.
+    """
     described = await describe(transaction, profile)
+    passing = [str(fault) for found in described.faults.values() for fault in found if fault.passing]
+    if passing:
+        raise StoreError(passing[0])
     faults = [f"{entity}: {fault}" for entity, found in described.faults.items() for fault in found]
     if faults:
         raise ProfileError(

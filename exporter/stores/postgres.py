@@ -38,6 +38,7 @@ from exporter.stores.reads import Reads
 from exporter.stores.rows import ExecutionRows
 from exporter.stores.second_connection import GaveWay, SecondConnection
 from exporter.stores.session import Row, Session, Transaction
+from exporter.stores.tables import Tables
 from exporter.stores.trigger import JobTrigger
 from exporter.stores.up import tell_up
 from exporter.vault.references import Secrets
@@ -92,6 +93,7 @@ class Store:
         self._wrapped: Wrapped | None = None
         self._reader: Reader | None = None
         self._proof = Proof(config)
+        self._tables = Tables(config)
         self._backfill: Backfill | None = None
         self._recurring: frozenset[str] | None = None
         self._first_seen: dict[str, float] = {}
@@ -149,7 +151,9 @@ class Store:
             except StoreUnavailable:
                 tell_up(self._hub, self.config, up=False)
                 raise
-            except ExporterError:
+            except ExporterError as e:
+                if isinstance(e, StoreError):
+                    self._tables.suspect(e)
                 # No session is left: what answered was refused (another database, a profile that does not fit).
                 if self._poll.backend_pid is None:
                     tell_up(self._hub, self.config, up=False)
@@ -175,7 +179,26 @@ class Store:
                 pass
         if self._wrapped is None:
             raise StoreError("the store's profile is not known yet")
+        if self._tables.due():
+            async with self._poll.transaction() as transaction:
+                changed = await self._tables.look(transaction, self._wrapped)
+                if changed is not None:
+                    self._use(changed)
+                    if self._reader is not None:
+                        await self._proof.look(transaction, changed, await catalog.server(transaction), self._reader)
         return self._wrapped
+
+    def _use(self, wrapped: Wrapped) -> None:
+        """Read by this profile from now on."""
+        doubts = () if self._reader is None else self._reader.doubts
+        self._backfill = self._reader = None
+        if wrapped.has("executions"):
+            self._rows = ExecutionRows(self.config.name, wrapped)
+            late_window = self.config.counting.late_window
+            self._reader = Reader(
+                wrapped, self._rows, self._ledger, late_window=late_window, backfill=self._history, doubts=doubts
+            )
+        self._wrapped = wrapped
 
     async def _verify(self, transaction: Transaction) -> Server:
         """Each new connection: the same database as before? Raises LedgerError if not.
@@ -192,21 +215,11 @@ class Store:
     async def _prepare(self, transaction: Transaction) -> None:
         """Each new connection for the polls; on the first one: the profile."""
         server = await self._verify(transaction)
-        if self._wrapped is None or self._reader is None:
+        if self._wrapped is None:
             profile = await recognition.opened(transaction, self.config)
-            wrapped = await catalog.wrap(transaction, profile)
-            if wrapped.has("executions"):
-                self._rows = ExecutionRows(self.config.name, wrapped)
-                self._reader = Reader(
-                    wrapped,
-                    self._rows,
-                    self._ledger,
-                    late_window=self.config.counting.late_window,
-                    backfill=self._history,
-                )
-            self._wrapped = wrapped
+            self._use(await catalog.wrap(transaction, profile))
             self._tell_profile(profile.name)
-        if self._reader is not None:
+        if self._wrapped is not None and self._reader is not None:
             await self._proof.look(transaction, self._wrapped, server, self._reader)
 
     def _tell_profile(self, name: str) -> None:
@@ -216,22 +229,21 @@ class Store:
             self._hub.publish(replace(part, value=replace(part.value, profile=name)))
 
     async def _executions(self, wrapped: Wrapped) -> Collected:
-        if self._reader is None:
+        reader = self._reader
+        if reader is None:
             return ABSENT
-        await self._attach(self._reader)
+        await self._attach(reader)
         if self._recurring is None:  # whose successes are remembered
             await self._schedules(wrapped)
         running = self._hub.current.part("running", self.config.name)
         task_types = running.value.by_task_type if running is not None and running.value is not None else ()
         async with self._poll.transaction() as transaction:
-            counts, more = await self._reader.poll(
-                transaction, self._pids(), task_types, self._recurring or frozenset()
-            )
-            await self._proof.look_again(transaction, wrapped, self._reader)
-        state = self._reader.state
+            counts, more = await reader.poll(transaction, self._pids(), task_types, self._recurring or frozenset())
+            await self._proof.look_again(transaction, wrapped, reader)
+        state = reader.state
         value = Executions(
             counts=counts,
-            exactness=self._proof.now(wrapped, self._reader, self._rows),
+            exactness=self._proof.now(wrapped, reader),
             caught_up=not more,
             cursor_time=counts.upto if wrapped.cursor.kind != "id" else counts.read_at,
             oldest_open=oldest_open(state),

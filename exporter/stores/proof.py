@@ -14,9 +14,9 @@ from exporter.config.model import PostgresStore
 from exporter.domain import Exactness
 from exporter.stores import catalog
 from exporter.stores.catalog import Server
+from exporter.stores.checking.hidden import read_by
 from exporter.stores.queries import Wrapped
 from exporter.stores.reader import Reader
-from exporter.stores.rows import ExecutionRows
 from exporter.stores.session import Transaction
 
 log = structlog.get_logger(component="store")
@@ -32,6 +32,7 @@ class Proof:
         self._config = config
         self._found = Exactness()
         self._next_look = 0.0
+        self._relations: dict[str, int] = {}
 
     async def look(self, transaction: Transaction, wrapped: Wrapped, server: Server, reader: Reader) -> None:
         """Ask the store, and say what has changed.
@@ -41,7 +42,9 @@ class Proof:
         """
         self._next_look = time.monotonic() + LOOK_SECONDS
         found = await catalog.exactness(transaction, wrapped, server, self._config)
-        if wrapped.cursor.kind != "id":
+        if wrapped.cursor.kind == "id":
+            await self._look_for_others(transaction, wrapped, reader)
+        else:
             # Pools come and go: one such session is enough, and it is said once.
             for doubt in await catalog.untracked(transaction, self._config.counting.late_window):
                 reader.doubt(doubt)
@@ -53,14 +56,24 @@ class Proof:
         else:
             log.warning("counting is not provably exact", store=self._config.name, reasons=found.reasons)
 
+    async def _look_for_others(self, transaction: Transaction, wrapped: Wrapped, reader: Reader) -> None:
+        """Whether a table was dropped and made anew: its ids began again, and may be past those of before by now."""
+        relations = {one.relation: one.oid for one in await read_by(transaction, wrapped, "executions")}
+        for relation, oid in relations.items():
+            if self._relations.get(relation, oid) != oid:
+                reader.doubt(
+                    f"{relation} was made anew: ids up to those that were read of the one before are not counted"
+                )
+        self._relations = relations
+
     async def look_again(self, transaction: Transaction, wrapped: Wrapped, reader: Reader) -> None:
         """Now and then, after a poll."""
         if time.monotonic() >= self._next_look:
             await self.look(transaction, wrapped, await catalog.server(transaction), reader)
 
-    def now(self, wrapped: Wrapped, reader: Reader, rows: ExecutionRows) -> Exactness:
+    def now(self, wrapped: Wrapped, reader: Reader) -> Exactness:
         """What is known to stand against exactness now."""
-        reasons = [*self._found.reasons, *reader.doubts]
+        reasons, rows = [*self._found.reasons, *reader.doubts], reader.rows
         if unknown := rows.unknown_statuses:
             told = ", ".join(sorted(unknown))
             reasons.append(f"profile {wrapped.profile.name!r} gives statuses that mean nothing: {told}")

@@ -103,11 +103,18 @@ class Reader:
     """
 
     def __init__(
-        self, wrapped: Wrapped, rows: ExecutionRows, ledger: Ledger, *, late_window: float, backfill: float
+        self,
+        wrapped: Wrapped,
+        rows: ExecutionRows,
+        ledger: Ledger,
+        *,
+        late_window: float,
+        backfill: float,
+        doubts: tuple[str, ...] = (),
     ) -> None:
         self._store = rows.store
         self._wrapped = wrapped
-        self._rows = rows
+        self.rows = rows
         self._ledger = ledger
         # A stamp in whole seconds says "within this one": what ends later in it must be looked for again.
         self._late_window = max(late_window, wrapped.granularity)
@@ -118,7 +125,7 @@ class Reader:
         #: Whether a plan is not read to its end yet.
         self.behind = False
         #: What was seen that makes the counts unprovable, in words, as long as this process runs.
-        self.doubts: tuple[str, ...] = ()
+        self.doubts = doubts
 
     def resume(self, state: CursorState | None) -> None:
         """Go on from where the ledger says that the reading stands; a plan made for another state is given up."""
@@ -203,7 +210,7 @@ class Reader:
         while room > 0 and high > low:
             start = max(low, high - self._width.value)
             try:
-                room -= await self._rows.read(transaction, start, high, self._width, take, bounded=True)
+                room -= await self.rows.read(transaction, start, high, self._width, take, bounded=True)
             except TooManyRows:
                 continue
             high = start
@@ -224,7 +231,7 @@ class Reader:
             )
 
         await self._ledger.discard(self._store)
-        await self._rows.read(transaction, low, high, self._width, take, bounded=not reading.first)
+        await self.rows.read(transaction, low, high, self._width, take, bounded=not reading.first)
 
     async def _plan(self, transaction: Transaction, own_pids: Iterable[int]) -> tuple[Reading, Position]:
         reading = await plan(transaction, self._wrapped, self.state, own_pids, self._late_window)

@@ -38,7 +38,10 @@ _EXPECTED: Final = {
 
 
 class SqlFault(msgspec.Struct, frozen=True):
-    """Why the server refuses a SELECT. ``line`` (from 1) and ``column`` (from 0) are 0 where it does not say."""
+    """Why the server refuses a SELECT. ``line`` (from 1) and ``column`` (from 0) are 0 where it does not say.
+
+    ``passing``: for the moment only; the SELECT may be right.
+    """
 
     text: str
     line: int = 0
@@ -46,6 +49,7 @@ class SqlFault(msgspec.Struct, frozen=True):
     source: str = ""
     hint: str | None = None
     grants: tuple[str, ...] = ()
+    passing: bool = False
 
     def __str__(self) -> str:
         """On one line, for a log."""
@@ -141,7 +145,7 @@ async def refused(transaction: Transaction, sql: str, error: StoreError) -> SqlF
     """Why the server refused ``sql``; for want of a privilege, with the GRANTs that would help."""
     cause = error.__cause__
     if not isinstance(cause, psycopg.Error) or isinstance(cause, psycopg.errors.LockNotAvailable):
-        return SqlFault(str(error))
+        return SqlFault(str(error), passing=True)
     text = f"{cause.diag.message_primary or cause} (SQLSTATE {cause.sqlstate})"
     if isinstance(cause, psycopg.errors.InsufficientPrivilege):
         words = [word.strip('"').replace('""', '"') for word in _WORD.findall(sql)]

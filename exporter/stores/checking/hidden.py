@@ -19,6 +19,7 @@ class Read(msgspec.Struct, frozen=True):
     hides: bool
     kind: str
     replicated: bool
+    oid: int
 
 
 async def read_by(transaction: Transaction, wrapped: Wrapped, entity: str) -> list[Read]:

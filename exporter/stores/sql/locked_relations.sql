@@ -1,7 +1,8 @@
 -- The relations that this transaction has read, views and what lies below them included: those it holds a lock on. (A
 -- plan does not name them all: a table whose every row is hidden is planned away.) With each whether row-level security
 -- may hide rows of it. A view reads with its owner's rights, unless it says security_invoker. A policy that shows the
--- role every row hides nothing. Last, what kind of relation it is, and whether logical replication fills it.
+-- role every row hides nothing. Last, what kind of relation it is, whether logical replication fills it,
+-- and its number: another one is another relation of the same name.
 WITH locked AS (
   SELECT DISTINCT c.oid, n.nspname, c.relname, c.relkind, c.relowner, c.relforcerowsecurity, c.relrowsecurity,
          c.relkind = 'v' AND NOT coalesce(
@@ -44,6 +45,7 @@ SELECT format('%I.%I', l.nspname, l.relname),
              WHERE p.polrelid = l.oid AND NOT p.polpermissive AND p.polcmd IN ('r', '*')))
          AS hides,
        l.relkind::text,
-       EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS s WHERE s.srrelid = l.oid)
+       EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS s WHERE s.srrelid = l.oid),
+       l.oid::int8
 FROM locked AS l
 ORDER BY 1
