@@ -33,7 +33,7 @@ Each row is what the [contract suite](../tests/contract/) runs.
 - **live**: the scheduler is installed from its registry and does known work in processes of its own (successes, a
   failure, retries, a job for later, one that recurs, a worker that is killed), and what its handlers say they ran is
   what has to be counted. `make schedulers` installs them, every run of the tests has them; those marked with a star
-  run with `make contract`, and their schema in every run.
+  run with `make contract`, and as a schema, with all that is compared, in every run.
 - **schema**: the scheduler cannot be installed here. Its tables are made as its own migrations make them, and written
   as its own statements write them (successes, failures, retries, snoozes, jobs for later, what recurs, cancelled and
   discarded ones, a worker that is lost, pruning), with a sidecar that watches.
@@ -59,7 +59,7 @@ With plain SQL, written apart from the profiles, the suite reads what a schedule
 to be that: what the tables cannot say has to be absent, or null. Quantiles of the statistics have to be within 2% of
 what the durations in the tables give, those of a histogram in the same bucket. A sidecar that comes when the work is
 done has to tell the same of what it has read of history. A job has one status, and is found by its id, in every state
-that its tables can have.
+that its tables can have; of Airflow's task instances that is the status alone, for their ids change with each retry.
 """
 
 

@@ -35,7 +35,8 @@ def told(db: Database) -> Told:
             )
             for task in tasks
         ],
-        runs=[_run(task) for task in [*tasks, *before] if task["state"] in _ENDS],
+        # What was never scheduled has no number: it was marked, or cleared, by hand.
+        runs=[_run(task) for task in [*tasks, *before] if task["state"] in _ENDS and task["try_number"]],
         running=[
             Running(job=task["dag_id"], task_type=task["task"], began=task["start_date"], worker=ran_by[task["id"]])
             for task in tasks
