@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -83,6 +84,15 @@ def test_an_answer_is_what_the_tables_say(
     name: str, family: str, written: Written, compared: dict[str, dict[str, list[str]]]
 ) -> None:
     agree(name, family, written.dsns[name], written.sidecar)
+
+
+@pytest.mark.parametrize("name", WITH_HISTORY)
+def test_what_fails_in_a_row_has_a_page(name: str, written: Written, compared: dict[str, dict[str, list[str]]]) -> None:
+    failing = written.sidecar.get(f"/api/scheduler-monitoring/dashboard?store={name}").json["topFailures"]
+    assert failing
+    for job in failing:
+        page = written.sidecar.get(f"/jobs/{quote(job['jobId'], safe='')}?store={name}")
+        assert (page.status, job["taskType"] in page.text) == (200, True), job
 
 
 @pytest.fixture(scope="module")
