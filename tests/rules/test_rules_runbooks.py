@@ -22,6 +22,19 @@ CONTRACT = {
     "/api/v1/monitoring/connections/{id}/check",
 }
 
+#: What the scheduling worker's specification asks of three runbooks, step by step.
+STEPS = {
+    "SchedulingStoreDown": (
+        "server's status",
+        "connection string",
+        "limits",
+        "Restart",
+        "Escalate to the database team",
+    ),
+    "SchedulingCalendarSyncFailing": ("Quota", "OAuth credentials", "Changes of the API", "exponentially", "support"),
+    "SchedulingExporterMemoryHigh": ("leak", "recent deployment", "The limit", "Garbage collection", "Scale out"),
+}
+
 
 def commands(text: str) -> list[str]:
     """The commands of its shell blocks, continued lines joined."""
@@ -44,6 +57,13 @@ def test_it_has_the_four_sections(file: Path) -> None:
     assert "```promql" in diagnosis
     assert "$EXPORTER" in diagnosis, "an endpoint to ask"
     assert re.search(r"^(- |1\. )", mitigation, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_it_has_the_steps_of_the_specification(name: str) -> None:
+    mitigation = (RULES / "runbooks" / f"{name}.md").read_text(encoding="utf-8").partition("## Mitigation")[2]
+    found = [mitigation.find(step) for step in STEPS[name]]
+    assert -1 not in found and found == sorted(found), dict(zip(STEPS[name], found, strict=True))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
