@@ -70,3 +70,20 @@ def test_the_documents_name_every_dashboard() -> None:
         r"^\| \[([\w ]+)\]\(img/dashboard-(\w+)\.png\) \| `(\w+)\.json`, `([\w-]+)` \|", text, re.MULTILINE
     )
     assert rows == [(BOARDS[name]["title"], name, name, BOARDS[name]["uid"]) for name in NAMES]
+
+
+#: Dashboard and panel -> over what its specification counts.
+WINDOWS = {
+    ("overview", "Success, 24 h"): "24h",
+    ("overview", "Hourly trend"): "1h",
+    ("overview", "Worker activity"): "24h",
+    ("calendar", "Syncs by outcome"): "1h",
+    ("ml", "Models"): "7d",
+}
+
+
+@pytest.mark.parametrize(("name", "title"), WINDOWS)
+def test_panels_count_over_what_their_specification_says(name: str, title: str) -> None:
+    (found,) = (one for one in BOARDS[name]["panels"] if one["title"] == title and one["type"] != "row")
+    windows = {window for target in found["targets"] for window in re.findall(r"\[(\w+)\]", target["expr"])}
+    assert windows == {WINDOWS[name, title]}
