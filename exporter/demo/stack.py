@@ -136,12 +136,14 @@ class Stack:
         return vault
 
     def start_sidecar(self, server: PostgresServer, vault: VaultServer) -> Child:
+        port = self.options.prometheus_port
         values: dict[str, str | int] = {
             "DIRECTORY": str(self.directory),
             "LISTEN_ADDRESS": self.options.listen_address,
             "POSTGRES_PORT": server.port,
             "CLOSED_PORT": free_port(),
             "VAULT_ADDRESS": vault.address,
+            "PROMETHEUS": json.dumps(None if port is None else {"url": f"http://127.0.0.1:{port}"}),
         }
         config = render("config.yaml", self.directory / "config.yaml", values)
         sidecar = self._python("sidecar", "exporter", "serve", f"--config.file={config}")

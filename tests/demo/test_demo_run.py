@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -34,6 +36,8 @@ def test_a_killed_demo_leaves_no_process_and_the_next_removes_its_directory(demo
 
 def test_it_ends_when_the_sidecar_does(demo: Demo) -> None:
     demo.wait_for_banner()
+    with urllib.request.urlopen(demo.address("Status page") + "api/scheduler-monitoring/alerts", timeout=20) as answer:
+        assert "items" in json.load(answer), "the alerts that its Prometheus has firing"
     [sidecar] = [process for process in demo.processes() if "serve" in process.cmdline()]
     sidecar.kill()
     assert demo.process is not None
