@@ -223,7 +223,7 @@ def test_what_is_said_of_a_connection(sidecar: Sidecar, store: NativeStore) -> N
         one = json.loads(sidecar.get(f"/monitoring/connections/{row['connection_id']}/status").text)
         assert one["host"] == HOST and (one["name"], one["port"]) == (row["name"], port)
         assert 0 <= one["response_time_ms"] <= 5000
-        assert abs(datetime.fromisoformat(one["last_check"]).timestamp() - time.time()) < 60
+        assert abs(datetime.fromisoformat(one["last_check"]).timestamp() - time.time()) < 300
     good, refused, wrong = listed
     assert (good["database"], good["server_version"].split()[0]) == (store.database.name, version[0].split()[0])
     assert [row["is_healthy"] for row in listed] == [True, False, False]

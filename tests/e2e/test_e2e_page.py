@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
@@ -219,6 +220,9 @@ def test_failing_and_hostile(native: NativeStore, start_sidecar: StartSidecar, a
         assert browser.execute_script("return window.pwned") is None
         assert len(browser.find_elements(By.CSS_SELECTOR, "#page script, #page img, #page [onload], [onfocus]")) == 0
         assert not browser.find_elements(By.CSS_SELECTOR, "svg:not([role=img], [aria-hidden])")
+    families = text_string_to_metric_families(sidecar.get("/metrics").text)
+    labels = [value for family in families for sample in family.samples for value in sample.labels.values()]
+    assert HOSTILE[0] in labels and max(map(len, labels)) == 256, "no store's name makes a scrape too long"
     browser.get(url(sidecar))
     assert "12 jobs are overdue" in text(browser, ".verdict") and "12 jobs keep failing" in text(browser, ".verdict")
     assert "<script>window.pwned = 1</script>" in text(browser, "#overdue")
