@@ -34,9 +34,9 @@ def test_each_try_of_a_task_is_counted_once(database: Database, tmp_path: Path) 
 
             def settled() -> bool:
                 seen.look()
-                return seen.settled
+                return seen.settled and any(event.get("began") == AIRFLOW.long for event in driven.events())
 
-            until(settled, 400, "a run of the DAG is over, and counted", every=1.0)
+            until(settled, 400, "a run of the DAG is over, and counted, and another one runs", every=1.0)
             assert not counter.exactness_reasons()
             assert counter.counts.retries["work.flaky"] >= 2
             running = counter.ask("running")
