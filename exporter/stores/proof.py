@@ -13,6 +13,7 @@ import structlog
 from exporter.config.model import PostgresStore
 from exporter.domain import Exactness
 from exporter.stores import catalog
+from exporter.stores.behind import Behind
 from exporter.stores.catalog import Server
 from exporter.stores.checking.hidden import read_by
 from exporter.stores.queries import Wrapped
@@ -33,6 +34,7 @@ class Proof:
         self._found = Exactness()
         self._next_look = 0.0
         self._relations: dict[str, int] = {}
+        self._behind = Behind()
 
     async def look(self, transaction: Transaction, wrapped: Wrapped, server: Server, reader: Reader) -> None:
         """Ask the store, and say what has changed.
@@ -68,8 +70,15 @@ class Proof:
 
     async def look_again(self, transaction: Transaction, wrapped: Wrapped, reader: Reader) -> None:
         """Now and then, after a poll."""
-        if time.monotonic() >= self._next_look:
-            await self.look(transaction, wrapped, await catalog.server(transaction), reader)
+        if time.monotonic() < self._next_look:
+            return
+        # What is not counted for its status is told already.
+        if reader.state is not None and not reader.behind and not reader.rows.unknown_statuses:
+            window = self._config.counting.late_window
+            doubt = await self._behind.look(transaction, wrapped, reader.state, reader.counted, window)
+            if doubt is not None:
+                reader.doubt(doubt)
+        await self.look(transaction, wrapped, await catalog.server(transaction), reader)
 
     def now(self, wrapped: Wrapped, reader: Reader) -> Exactness:
         """What is known to stand against exactness now."""

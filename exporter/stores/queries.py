@@ -176,6 +176,14 @@ class Wrapped(msgspec.Struct, frozen=True):
         """Finished executions as :meth:`finished` gives them, ``rest`` (over ``q``) instead of bounds."""
         return f"{self._finished} {rest}"
 
+    def latest(self) -> str:
+        """The latest position at or below $1."""
+        bare, kind = f"q.{quoted(self.cursor.column)}", self.columns["executions"][self.cursor.column]
+        return (
+            f"SELECT {self.position} FROM ({self.source('executions')}) q"
+            f" WHERE {bare} <= {self._bound('$1', kind)} ORDER BY {bare} DESC LIMIT 1"
+        )
+
     @property
     def _finished(self) -> str:
         keys = " || chr(31) || ".join(f"coalesce(q.{quoted(name)}::text, '')" for name in self.key)

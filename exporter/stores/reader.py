@@ -126,6 +126,8 @@ class Reader:
         self.behind = False
         #: What was seen that makes the counts unprovable, in words, as long as this process runs.
         self.doubts = doubts
+        #: How many executions were counted in all, at the last turn.
+        self.counted = 0
 
     def resume(self, state: CursorState | None) -> None:
         """Go on from where the ledger says that the reading stands; a plan made for another state is given up."""
@@ -150,6 +152,7 @@ class Reader:
             self.behind = False
             raise
         self.behind = more
+        self.counted = sum(map(sum, counts.executions.values()))
         return counts, more
 
     async def _turn(

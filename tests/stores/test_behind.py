@@ -1,0 +1,73 @@
+"""Stamps that lie where the reading has passed when they appear: lost, and so said."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.counting import Counter
+from support.postgres import Database, execute
+
+from exporter.config.model import Cursor, Profile
+from exporter.stores import proof
+
+WORK = "CREATE TABLE work (id bigserial PRIMARY KEY, ended timestamp); CREATE INDEX ON work (ended)"
+ENDED = "INSERT INTO work (ended) VALUES (clock_timestamp() AT TIME ZONE '{}')"
+NAIVE = Profile(
+    executions="SELECT id, 'SUCCESS' AS status, ended AS completed_at FROM work",
+    cursor=Cursor(column="completed_at", kind="naive_timestamp"),
+    key=("id",),
+)
+
+
+@pytest.fixture(autouse=True)
+def looking_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "LOOK_SECONDS", 0.0)
+
+
+def test_local_time_west_of_greenwich_is_told(database: Database, tmp_path: Path) -> None:
+    execute(database, WORK, ENDED.format("America/New_York"))
+    with closing(Counter(database.dsn, NAIVE, tmp_path, late_window=0.5)) as counter:
+        counter.poll()
+        assert counter.exactness_reasons() == ()
+        for _ in range(3):
+            execute(database, ENDED.format("America/New_York"))
+            counter.poll()
+        assert counter.totals()["SUCCESS"] == 0
+        (reason,) = counter.exactness_reasons()
+        assert "are not counted: the latest one's lies" in reason
+        assert any(hours in reason for hours in ("lies 4h", "lies 5h"))
+
+
+def test_what_is_late_quiet_or_historical_is_not(database: Database, tmp_path: Path) -> None:
+    """A long transaction's stamps are old when they appear, and are found by its mark."""
+    execute(database, WORK, "INSERT INTO work (ended) SELECT now() - n * interval '1 s' FROM generate_series(1, 99) n")
+    with closing(Counter(database.dsn, NAIVE, tmp_path, late_window=0.1)) as counter:
+        counter.poll()
+        with database.connect(autocommit=False) as late:
+            late.execute("INSERT INTO work (ended) VALUES (now() AT TIME ZONE 'UTC')")
+            for _ in range(4):
+                counter.poll()
+                execute(database, "SELECT pg_sleep(0.1)")
+        for _ in range(3):
+            counter.poll()
+            execute(database, ENDED.format("UTC"), "SELECT pg_sleep(0.15)")
+        counter.poll()
+        counter.poll()
+        assert (counter.totals()["SUCCESS"], counter.exactness_reasons()) == (4, ())
+
+
+def test_a_look_that_no_index_serves_is_not_made(database: Database, tmp_path: Path) -> None:
+    execute(
+        database,
+        WORK.partition(";")[0],
+        "INSERT INTO work (ended) SELECT now() - n * interval '1 s' FROM generate_series(1, 50000) n",
+        "ANALYZE work",
+    )
+    with closing(Counter(database.dsn, NAIVE, tmp_path)) as counter:
+        counter.poll()
+        for _ in range(2):
+            execute(database, ENDED.format("America/New_York"))
+            counter.poll()
+        assert counter.exactness_reasons() == ()
