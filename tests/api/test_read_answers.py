@@ -77,6 +77,17 @@ async def test_a_healthy_system(world: World) -> None:
     assert body["components"]["scheduler"] == {"status": "healthy", "recentExecutions": 12, "pendingJobs": 56}
 
 
+async def test_milliseconds_and_seconds_of_one_moment(world: World) -> None:
+    _, body = await ask(world, "/api/system/health")
+    assert 3_600_000 <= body["uptime"] < 4_200_000, "CHRONOS: milliseconds"
+    assert body["components"]["database"]["latency"] == 100
+    _, body = await ask(world, "/api/v1/system/health")
+    assert 3_600 <= body["uptime_seconds"] < 4_200 and abs(body["timestamp"] - time.time()) < 600
+    world.hub.publish(part("workers", Workers(workers=())))
+    for path in ("/api/v1/scheduler/status", "/api/v1/scheduler/metrics"):
+        assert 3_600 <= (await ask(world, path))[1]["uptime_seconds"] < 4_200
+
+
 async def test_system_and_process_are_this_machines(world: World) -> None:
     _, body = await ask(world, "/api/system/health")
     system, process = body["components"]["system"], body["components"]["process"]
