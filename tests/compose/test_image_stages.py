@@ -5,6 +5,7 @@ Docker's engine is not needed, and is not tried: the paths of the image are put 
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -112,6 +113,17 @@ def test_profiles_templates_rules_and_dashboards_are_inside(image: Image) -> Non
     copied = "--from=packed /opt/venv/share/scheduler-exporter /usr/share/scheduler-exporter"
     assert copied in instructions("runtime", "COPY")
     assert list(share.glob("rules/alerts/*.yaml")) and (share / "dashboards/overview.json").exists()
+
+
+def test_all_modules_are_compiled_as_they_will_be_run(image: Image) -> None:
+    level = re.search(r"PYTHONOPTIMIZE=(\d)", " ".join(instructions("base", "ENV")))
+    assert level is not None
+    site = next(image.venv.glob("lib/python3.*/site-packages"))
+    modules = [*site.glob("exporter/**/*.py"), *site.glob("aiohttp/*.py")]
+    assert len(modules) > 200
+    compiled = {path: Path(importlib.util.cache_from_source(str(path), optimization=level[1])) for path in modules}
+    assert [path for path, cache in compiled.items() if not cache.exists()] == []
+    assert f"python -{int(level[1]) * 'O'} -m compileall" in " ".join(instructions("base", "RUN")), "Python's own"
 
 
 @pytest.fixture
