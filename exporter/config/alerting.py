@@ -20,7 +20,7 @@ class Thresholds(Section, frozen=True, kw_only=True):
     duration_seconds: Amount = 3600
     duration_regression: Amount = 2
     memory_ratio: Ratio = 0.85
-    exporter_memory_bytes: Amount = 67_108_864
+    exporter_memory_bytes: Amount = 75_497_472
     exporter_cpu_ratio: Amount = 0.02
     consecutive_failures: Amount = 3
     errors_per_hour: Amount = 10
