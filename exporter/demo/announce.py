@@ -26,6 +26,11 @@ def banner(options: Options, shop: ShopDatabase, directory: Path, seconds: float
     ]
     if options.prometheus_port is not None:
         lines.append(f"  Prometheus    {prometheus}/  (targets: {prometheus}/targets)")
+    if options.alerting is not None:
+        lines += [
+            f"  Alertmanager  http://127.0.0.1:{options.alerting.alertmanager}/",
+            f"  Inbox         http://127.0.0.1:{options.alerting.inbox}/  (its mails and Slack messages)",
+        ]
     lines += [
         f"  PostgreSQL    psql {shop.monitor_dsn}",
         f"  Logs          {directory}/*.log (the exporter's warnings: sidecar.log)",

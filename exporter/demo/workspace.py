@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,14 @@ def render(template: str, target: Path, values: Mapping[str, str | int]) -> Path
     text = Path(__file__).with_name(template).read_text()
     target.write_text(Template(text).safe_substitute(values))
     return target
+
+
+def secret(file: Path) -> str:
+    """The one in ``file``, made up on first use, readable by its owner alone."""
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_hex(12))
+    return file.read_text()
 
 
 def _make() -> Path:

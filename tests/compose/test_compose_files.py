@@ -16,7 +16,7 @@ import yaml
 from aiohttp import ClientSession, web
 
 import compose as docker_compose
-from exporter.demo.slack_inbox import application
+from exporter.demo.inbox import application
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "compose"
@@ -94,7 +94,7 @@ def test_dockerfiles_linter_has_nothing_to_say() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-async def test_the_slack_inbox_shows_what_arrived_as_text() -> None:
+async def test_the_inbox_shows_what_arrived_as_text() -> None:
     runner = web.AppRunner(application())
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -102,7 +102,8 @@ async def test_the_slack_inbox_shows_what_arrived_as_text() -> None:
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
         async with ClientSession(url) as client:
-            attachments = [{"title": "Store <main> down", "text": "since 10:00 <script>alert(1)</script>"}]
+            text = "since <!date^1^{time}|10:00> <script>alert(1)</script> <http://am.example/?a=1&amp;b=2|Silence>"
+            attachments = [{"title": "Store <main> down", "text": text}]
             async with client.post("/services/demo", json={"channel": "#alerts", "attachments": attachments}) as answer:
                 assert await answer.text() == "ok"
             async with client.get("/") as answer:
@@ -110,4 +111,5 @@ async def test_the_slack_inbox_shows_what_arrived_as_text() -> None:
     finally:
         await runner.cleanup()
     assert "Store &lt;main&gt; down" in page and "#alerts" in page
-    assert "<script>" not in page
+    assert "<script>" not in page and "since 10:00 &lt;script&gt;" in page
+    assert '<a href="http://am.example/?a=1&amp;b=2">Silence</a>' in page

@@ -77,7 +77,7 @@ def test_templates_keep_the_sidecars_references(tmp_path: Path) -> None:
         "POSTGRES_PORT": 2,
         "CLOSED_PORT": 3,
         "VAULT_ADDRESS": "http://v:4",
-        "PROMETHEUS": "null",
+        "ALERTING": "{}",
     }
     text = render("config.yaml", tmp_path / "config.yaml", values).read_text()
     assert "${file:monitor.password}" in text

@@ -34,10 +34,36 @@ def test_a_killed_demo_leaves_no_process_and_the_next_removes_its_directory(demo
     assert demo.directories == []
 
 
+def fetch(address: str, body: bytes | None = None) -> str:
+    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def tell_alertmanager(demo: Demo) -> None:
+    """What the rules would, which wait for minutes: Prometheus knows the address."""
+    alertmanager = demo.address("Alertmanager")
+    discovered = demo.address("Prometheus") + "api/v1/alertmanagers"
+
+    def known() -> bool:
+        found = json.loads(fetch(discovered))["data"]["activeAlertmanagers"]
+        return [one["url"] for one in found] == [alertmanager + "api/v2/alerts"]
+
+    until(known, 30, "Prometheus knows where Alertmanager is")
+    labels = {"alertname": "SchedulerTried", "severity": "critical", "job": "scheduler-exporter", "store": "demo"}
+    alert = {"labels": labels, "annotations": {"summary": "It is tried", "description": "Nothing is wrong"}}
+    fetch(alertmanager + "api/v2/alerts", json.dumps([alert]).encode())
+
+
 def test_it_ends_when_the_sidecar_does(demo: Demo) -> None:
     demo.wait_for_banner()
-    with urllib.request.urlopen(demo.address("Status page") + "api/scheduler-monitoring/alerts", timeout=20) as answer:
-        assert "items" in json.load(answer), "the alerts that its Prometheus has firing"
+    alerts = json.loads(fetch(demo.address("Status page") + "api/scheduler-monitoring/alerts"))
+    assert "items" in alerts, "the alerts that its Prometheus has firing"
+    tell_alertmanager(demo)
+    inbox = demo.address("Inbox")
+    until(lambda: all(what in fetch(inbox) for what in ("Slack to", "Mail to")), 60, "Alertmanager's messages arrive")
+    assert fetch(inbox).count("It is tried") >= 3, "two titles, and the mail's text"
     [sidecar] = [process for process in demo.processes() if "serve" in process.cmdline()]
     sidecar.kill()
     assert demo.process is not None

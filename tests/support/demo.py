@@ -22,6 +22,7 @@ MARKER = "SCHEDULER_EXPORTER_DEMO_TEST"
 #: On ports that are free, and never for ever.
 COMMAND = (
     sys.executable, "-m", "exporter", "demo", "--duration=3m", "--listen-address=127.0.0.1:0", "--prometheus-port=0",
+    "--alertmanager-port=0", "--inbox-port=0",
 )  # fmt: skip
 
 
