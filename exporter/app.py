@@ -18,7 +18,7 @@ from exporter.actions import Actions
 from exporter.alertmanager import AlertSource
 from exporter.announcing import Announcer
 from exporter.api import FAMILIES
-from exporter.changes import address, opened_with, refuse_fixed
+from exporter.changes import address, before_the_end, opened_with, refuse_fixed
 from exporter.config.model import AnyStore, Config, PostgresStore, Target
 from exporter.config.model import Vault as VaultSection
 from exporter.config.redact import redacted
@@ -172,8 +172,9 @@ class App:
                 self._open(store)
             self._watch_alerts()
             await self._stop.wait()
-            for task in [*tasks, *self._watching, *self._stores.tasks]:
-                task.cancel()
+            async with self._reloading:  # what it opened later would never be told to end
+                for task in [*tasks, *self._watching, *self._stores.tasks]:
+                    task.cancel()
 
     def _watch_alerts(self) -> None:
         """Count active alerts from now on, where there is anybody to ask."""
@@ -261,7 +262,7 @@ class App:
         """Read the configuration again: all of it comes into force, or nothing."""
         async with self._reloading:
             try:
-                config = await load(self._options.load, self._vault_at)
+                config = await before_the_end(load(self._options.load, self._vault_at), self._stop)
                 logs.scrubber.learn(config)
                 refuse_fixed(self._share.file, config)
                 self._server.check(config)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
 from exporter.config.dsn import parse_dsn
 from exporter.config.model import AnyStore, Config, PostgresStore
 from exporter.errors import ConfigError
+
+T = TypeVar("T")
 
 
 def address(store: AnyStore) -> dict[str, object]:
@@ -32,3 +38,17 @@ def refuse_fixed(before: Config, after: Config) -> None:
     problems = [f"{key}: cannot change while running; restart to apply it" for key, (a, b) in fixed.items() if a != b]
     if problems:
         raise ConfigError(problems)
+
+
+async def before_the_end(work: Coroutine[Any, Any, T], end: asyncio.Event) -> T:
+    """What ``work`` returns or raises. It is given up, with a ConfigError, when the process is told to ``end``."""
+    done, ended = asyncio.ensure_future(work), asyncio.ensure_future(end.wait())
+    try:
+        await asyncio.wait([done, ended], return_when=asyncio.FIRST_COMPLETED)
+        if not end.is_set():
+            return done.result()
+    finally:
+        for task in (done, ended):
+            task.cancel()
+        await asyncio.wait([done, ended])
+    raise ConfigError(["nothing was reloaded: the exporter is ending"])
