@@ -135,9 +135,14 @@ class Boundary:
         return error_response(error.status, error.message, error.headers, envelope=self.routes.envelope(request))
 
     async def _read_body(self, request: web.Request) -> None:
-        """Read the body, which the handler then finds in ``request.read()``; HttpError 400, 408, 413."""
+        """Read the body, which the handler then finds in ``request.read()``; HttpError 400, 408, 413, 415.
+
+        A packed one is never unpacked: from 300 kB come 300 MB, and nobody who may not ask has to wait for an answer.
+        """
         if not request.body_exists:
             return
+        if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+            raise HttpError(415, "Content-Encoding: expected none", {"Accept-Encoding": "identity"})
         if (request.content_length or 0) > request.client_max_size:
             raise HttpError(413, "request body too large")
         try:

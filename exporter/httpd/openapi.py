@@ -32,7 +32,7 @@ _OTHER: Final = {
     408: "The body took too long",
     409: "What is there already is in the way",
     413: "The body is too large",
-    415: "The body is of another media type",
+    415: "The body is of another media type, or packed",
 }
 _HEADERS: Final = {
     401: {"WWW-Authenticate": "The schemes that are taken"},
@@ -171,9 +171,7 @@ def _implied(endpoint: Endpoint) -> set[int]:
     if "{" in endpoint.path:
         implied.add(404)
     if endpoint.method != "GET":
-        implied |= {408, 413}
-    if endpoint.body is not None:
-        implied.add(415)
+        implied |= {408, 413, 415}
     return implied
 
 

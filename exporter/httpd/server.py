@@ -153,6 +153,7 @@ class Server:
                     lingering_time=LINGER,
                     max_line_size=MAX_LINE,
                     max_field_size=MAX_LINE,
+                    auto_decompress=False,
                 )
                 for sock in site.sockets:
                     own = undo.enter_context(sock.dup())
