@@ -9,26 +9,6 @@ _STORE: Final = (*_JOB, "store")
 _JOB_OF_STORE: Final = (*_STORE, "job_id")
 _CONNECTION: Final = (*_JOB, "connection")
 _TASK_TYPE: Final = (*_STORE, "task_type")
-#: All that tells one thing that fails from another.
-_THING: Final = (
-    *_STORE,
-    "component",
-    "task_type",
-    "queue",
-    "job_id",
-    "connection",
-    "name",
-    "kind",
-    "integration",
-    "collector",
-    "source",
-    "metric",
-    "instance",
-)
-
-#: Other systems' alerts in the same Alertmanager are told apart by labels of which nothing is known here.
-_OURS: Final = 'alertname=~"Scheduling.+"'
-
 #: The alerts of these causes, the matchers of what they explain, the labels in which both agree.
 FOLLOWS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...]] = (
     (
@@ -47,6 +27,7 @@ FOLLOWS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], .
         _STORE,
     ),
     (("SchedulingStoreDown",), ('alertname="SchedulingApiErrorRatioHigh"',), _JOB),
+    (("SchedulingApiErrorRatioHigh",), ('alertname="SchedulingApiLatencyHigh"',), _STORE),
     (
         ("SchedulingNoWorkers",),
         (
@@ -83,13 +64,11 @@ FOLLOWS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], .
 
 
 def inhibit_rules() -> list[dict[str, Any]]:
-    """Alertmanager's ``inhibit_rules``: the table, and that what is critical silences warnings about the same thing."""
-    rules = [
+    """Alertmanager's ``inhibit_rules``: the table, and nothing else. What is less urgent need not be a consequence."""
+    return [
         {"source_matchers": [_alerts(causes)], "target_matchers": list(explained), "equal": list(equal)}
         for causes, explained, equal in FOLLOWS
     ]
-    severities = {"source_matchers": [_OURS, 'severity="critical"'], "target_matchers": [_OURS, 'severity="warning"']}
-    return [*rules, {**severities, "equal": list(_THING)}]
 
 
 def _alerts(names: tuple[str, ...]) -> str:

@@ -14,6 +14,7 @@ from exporter import cli
 FILES = sorted((RULES / "runbooks").glob("*.md"))
 #: Other programs that a runbook may call.
 PROGRAMS = {"curl", "kubectl", "openssl", "vault", "nc", "df", "promtool", "scheduler-exporter"}
+README = (RULES / "README.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 #: Paths of the public contract that a build without actions or Alertmanager does not list.
 CONTRACT = {
@@ -88,3 +89,21 @@ def test_its_commands_parse(file: Path) -> None:
         assert words[0] in PROGRAMS, command
         if words[0] == "scheduler-exporter":
             parser.parse_args(words[1:])  # exits, and so fails, on what it does not know
+        if words[0] == "curl":
+            assert words[1] == "-sS", "a connection that is refused has to be told"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_readme_tells_what_its_variables_are(file: Path) -> None:
+    explained = set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE))
+    used = {name for command in commands(file.read_text(encoding="utf-8")) for name in re.findall(r"\$(\w+)", command)}
+    assert used <= explained
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_its_queries_stand_more_than_one_exporter_and_what_else_is_scraped(file: Path) -> None:
+    for query in re.findall(r"^ *```promql\n(.*?)^ *```", file.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        for labels in re.findall(r"\bon \(([^)]*)\)", query):
+            assert "job" in labels.split(", "), "two exporters may know the same store or server"
+        if not query.startswith("count by (job) ") and re.search(r"\b(process_\w+|scrape_\w+|up)\b", query):
+            assert "scheduling_exporter_" in query, "everything that is scraped has this metric"
