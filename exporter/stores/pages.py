@@ -22,7 +22,7 @@ from exporter.stores.answers import finite
 from exporter.stores.found import Job, LoggedExecution
 from exporter.stores.queries import RECURRING_LISTED, Wrapped, bounds
 from exporter.stores.read_queries import LOGGED_FIELDS, Conditions, job_of, logged
-from exporter.stores.reader import CLOCK
+from exporter.stores.reader import clock
 from exporter.stores.rows import TooManyRows, Width
 from exporter.stores.second_connection import SecondConnection
 from exporter.stores.session import Row, Transaction
@@ -125,7 +125,7 @@ class _Stretch:
             self._high = int((await transaction.fetch("position", self._profile.cursor.position))[0][0] or 0)
         else:
             # A stamp of a clock that goes ahead belongs to the newest ones.
-            self._high = float((await transaction.fetch("clock", CLOCK))[0][0]) + 60.0
+            self._high = await clock(transaction) + 60.0
 
     def narrower(self) -> bool:
         """After a stretch that took too long: False when it cannot be any shorter."""

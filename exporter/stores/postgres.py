@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -33,7 +32,7 @@ from exporter.stores.connections import StoreConnections
 from exporter.stores.credentials import StoreCredentials
 from exporter.stores.proof import Proof
 from exporter.stores.queries import RECURRING_LISTED, RUNNING_COLUMNS, WORKER_COLUMNS, Wrapped
-from exporter.stores.reader import Reader, oldest_open
+from exporter.stores.reader import Reader, clock, oldest_open
 from exporter.stores.reads import Reads
 from exporter.stores.rows import ExecutionRows
 from exporter.stores.second_connection import GaveWay, SecondConnection
@@ -298,15 +297,17 @@ class Store:
         if not wrapped.has("workers"):
             return ABSENT
         async with self._poll.transaction() as transaction:
+            now = await clock(transaction)
             rows = await transaction.fetch("workers", wrapped.select("workers", tuple(WORKER_COLUMNS)))
-        found = answers.workers(rows, time.time(), self.config.worker_lost_after)
+        found = answers.workers(rows, now, self.config.worker_lost_after)
         return Collected(value=Workers(workers=found), load_seconds=transaction.seconds)
 
     async def _running(self, wrapped: Wrapped) -> Collected:
         if not wrapped.has("running"):
             return ABSENT
-        tally = answers.RunningTally(time.time(), self.config.stuck_after, self._worker_states(wrapped))
         async with self._poll.transaction() as transaction:
+            now = await clock(transaction)
+            tally = answers.RunningTally(now, self.config.stuck_after, self._worker_states(wrapped))
             async for rows in transaction.stream("running", wrapped.select("running", tuple(RUNNING_COLUMNS))):
                 tally.add(rows)
         return Collected(value=tally.result(), load_seconds=transaction.seconds)
@@ -354,12 +355,12 @@ class Store:
             self._recurring = frozenset()
             return ABSENT
         async with self._poll.transaction() as transaction:
+            now = await clock(transaction)
             rows = await transaction.fetch("schedules", wrapped.recurring(), RECURRING_LISTED)
         self._recurring = frozenset(row[0] for row in rows)
-        return Collected(value=self._recurring_jobs(rows), load_seconds=transaction.seconds)
+        return Collected(value=self._recurring_jobs(rows, now), load_seconds=transaction.seconds)
 
-    def _recurring_jobs(self, rows: list[Row]) -> Schedules:
-        now = time.time()
+    def _recurring_jobs(self, rows: list[Row], now: float) -> Schedules:
         executions = self._hub.current.part("executions", self.config.name)
         running = self._hub.current.part("running", self.config.name)
         counts = executions.value.counts if executions is not None and executions.value is not None else Counts()

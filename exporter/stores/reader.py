@@ -39,6 +39,11 @@ SLICE_ROWS: Final = (5_000, 14_000)
 TURN_SECONDS: Final = 1.0
 
 
+async def clock(transaction: Transaction) -> float:
+    """The server's clock now (Unix seconds): what the store's stamps are held against, whatever ours shows."""
+    return float((await transaction.fetch("clock", CLOCK))[0][0])
+
+
 async def plan(
     transaction: Transaction,
     wrapped: Wrapped,
@@ -47,7 +52,7 @@ async def plan(
     late_window: float,
 ) -> Reading:
     """What has to be read so that nothing is missed: the clock, then who is in a transaction; the rows come after."""
-    now = float((await transaction.fetch("clock", CLOCK))[0][0])
+    now = await clock(transaction)
     position = wrapped.cursor.position
     greatest = 0
     if position is not None:
