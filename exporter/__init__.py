@@ -6,28 +6,19 @@ holds the last known truth, ``metrics`` and ``api`` turn it into answers, ``http
 """
 
 import os
-import sys
 from importlib.metadata import PackageNotFoundError, version
+
+from exporter.imports import environment, without
 
 # zoneinfo, which psycopg imports, asks sysconfig for this path, and that loads all of the build's variables: 0.6 MB.
 # Elsewhere time zones come from the package tzdata.
-_unset = "PYTHONTZPATH" not in os.environ
-if _unset:
-    os.environ["PYTHONTZPATH"] = "/usr/share/zoneinfo:/usr/lib/zoneinfo:/usr/share/lib/zoneinfo:/etc/zoneinfo"
-try:
+_ZONES = "/usr/share/zoneinfo:/usr/lib/zoneinfo:/usr/share/lib/zoneinfo:/etc/zoneinfo"
+with environment("PYTHONTZPATH", os.environ.get("PYTHONTZPATH", _ZONES)):
     import zoneinfo  # noqa: F401
-finally:
-    if _unset:
-        del os.environ["PYTHONTZPATH"]
 
-# structlog imports rich where it happens to be installed, for tracebacks that are not used here: 5 MB of memory.
-_rich = {} if "rich" in sys.modules else {"rich": None}
-sys.modules.update(_rich)  # type: ignore[arg-type]
-try:
+# structlog imports rich where it happens to be installed, for tracebacks that are not used here: 5 MB.
+with without("rich"):
     import structlog  # noqa: F401
-finally:
-    for _name in _rich:
-        del sys.modules[_name]
 
 try:
     __version__ = version("scheduler-exporter")

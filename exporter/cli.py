@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from exporter import __version__
 from exporter.errors import ConfigError, ExporterError
+from exporter.imports import environment
 from exporter.options import SERVE, add_serve_arguments, options_from
 
 
@@ -166,28 +166,12 @@ def _add_alertmanager_config(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_alertmanager_config)
 
 
-@contextlib.contextmanager
-def _no_certificates() -> Iterator[None]:
-    """Keep aiohttp from reading the system's certificates when it is imported: 2 MB for a context of its client's.
-
-    Our own requests make a context each (``outbound``).
-    """
-    variable = "SSL_CERT_FILE"
-    before = os.environ.get(variable)
-    os.environ[variable] = os.devnull
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[variable]
-        else:
-            os.environ[variable] = before
-
-
 def _serve(args: argparse.Namespace) -> int:
     from exporter import logs  # noqa: PLC0415 - `schema` and `--version` answer without loading the server
 
-    with _no_certificates():
+    # aiohttp reads the system's certificates when it is imported, for a context of its client's: 2 MB. Our own requests
+    # make a context each (``outbound``).
+    with environment("SSL_CERT_FILE", os.devnull):
         from exporter.app import serve  # noqa: PLC0415
     from exporter.config.load import NOT_ASKED  # noqa: PLC0415
     from exporter.httpd.access import check_access  # noqa: PLC0415

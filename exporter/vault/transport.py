@@ -1,6 +1,6 @@
 """Requests to Vault through hvac: blocking, each within a deadline, their failures told apart.
 
-Imported when a configuration has Vault, and not before: hvac and requests cost 6 MB. Belongs here: HTTP, TLS, reading
+Imported when a configuration has Vault, and not before: hvac and requests cost 3 MB. Belongs here: HTTP, TLS, reading
 errors. Does not: tokens, retries, threads (``session``).
 """
 
@@ -14,16 +14,19 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
-import hvac
-import hvac.exceptions
-import requests
-import requests.adapters
-from requests import exceptions as http
-from urllib3.connection import HTTPConnection
-
 from exporter import tracing
 from exporter.config.model import Vault
+from exporter.imports import without
 from exporter.vault.failure import Kind, VaultError
+
+# requests guesses the encoding of an answer that names none with either of these, 1.6 MB; Vault's is JSON in UTF-8.
+with without("chardet", "charset_normalizer"):
+    import hvac
+    import hvac.exceptions
+    import requests
+    import requests.adapters
+    from requests import exceptions as http
+    from urllib3.connection import HTTPConnection
 
 #: Bytes of an answer. Vault takes requests of up to 32 MB; no secret that is a password is near this.
 LARGEST: Final = 1024 * 1024
