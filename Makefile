@@ -29,7 +29,7 @@ test: $(VENV)/test.stamp ## The whole test suite; STRICT_SKIPS=1 makes a skipped
 chaos: $(VENV)/test.stamp ## Kills, crashes and jumping clocks: is every execution counted once? ARGS="--seconds 1800"
 	@PYTHONPATH=tests exec $(BIN)/python -m chaos $(ARGS)
 
-soak: $(VENV)/test.stamp ## Five minutes of work: do memory, descriptors, tasks, threads grow? ARGS="--minutes 60"
+soak: $(VENV)/test.stamp ## Five minutes of work, once warm: do memory, descriptors, tasks, threads grow? ARGS="--minutes 60"
 	@# The sidecar in the environment of users, as in bench.
 	@$(MAKE) --no-print-directory VENV=$(VENV)-bench $(VENV)-bench/demo.stamp
 	@PYTHONPATH=tests exec $(BIN)/python -m soak --python $(VENV)-bench/bin/python $(ARGS)

@@ -15,15 +15,15 @@ from soak.run import Plan, run
 def main(arguments: list[str] | None = None) -> int:
     """The exit status."""
     parser = argparse.ArgumentParser(prog="make soak", description="A sidecar at work: does it grow?")
-    parser.add_argument("--minutes", type=float, default=5, help="how long (default: %(default)g)")
+    parser.add_argument("--minutes", type=float, default=5, help="how long, once it is warm (default: %(default)g)")
     parser.add_argument("--curves", type=Path, metavar="FILE", help="keep what was measured, as JSON")
     parser.add_argument("--log", type=Path, metavar="FILE", help="keep the sidecar's log")
     parser.add_argument(
         "--python", default=sys.executable, metavar="FILE", help="what runs the sidecar (default: this interpreter)"
     )
     chosen = parser.parse_args(arguments)
-    if chosen.minutes < 1:
-        parser.error("--minutes: at least 1, or there is nothing to compare")
+    if chosen.minutes < 5:
+        parser.error("--minutes: at least 5, or there is too little to compare")
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         try:
             verdict = run(Plan(60 * chosen.minutes, chosen.python), Path(name), functools.partial(print, flush=True))

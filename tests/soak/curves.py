@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 MIB: Final = 2**20
-#: From the middle of the first third to that of the last are two thirds of the time.
+#: From the middle of the first third to that of the last are two thirds of the time: so often is the whole of it.
 _WHOLE: Final = 1.5
 
 
@@ -38,9 +38,10 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """How a curve may go once all is warm. None: as it likes. Growth compares the ``middle`` of its thirds."""
+    """How a curve may go once all is warm. None: as it likes. Growth is ``times`` that between its thirds' middles."""
 
     middle: Callable[[Sequence[float]], float] = statistics.median
+    times: float = _WHOLE
     growth: float | None = None
     median: float | None = None
     worst: float | None = None
@@ -58,15 +59,12 @@ LIMITS: Final = {
     "lag": Limit(median=0.05, worst=1.0),
 }
 #: Of a run of some minutes: its page tells a few dozen values of the tasks, whose mean is off by one now and then. A
-#: neighbour on the machine who takes the processor for a second is no fault of its.
+#: neighbour on the machine who takes the processor for a second is no fault of its. Python takes memory by the MiB;
+#: whether one more is begun within minutes is chance, and a step of it is no slope that would have gone on.
 MINUTES: Final = LIMITS | {
+    "written": Limit(growth=MIB, times=1.0),
     "tasks": Limit(growth=3.0, middle=statistics.fmean),
     "lag": Limit(median=0.05, worst=3.0),
-}
-#: Of a run of less than five: not everything has been warm for long, and there are a dozen values.
-SHORT: Final = MINUTES | {
-    "written": Limit(growth=3 * MIB),
-    "tasks": Limit(growth=9.0, middle=statistics.fmean),
 }
 
 
@@ -87,13 +85,13 @@ def of(samples: Sequence[Sample], name: str, since: float) -> list[float]:
     return [float(value) for value in values if value is not None]
 
 
-def growth(values: Sequence[float], middle: Callable[[Sequence[float]], float] = statistics.median) -> float:
+def growth(values: Sequence[float], limit: Limit = Limit()) -> float:
     """By how much the values rose: from the middle of the first third to that of the last, as over the whole time.
 
     So what comes and goes does not count: a request, a connection that is made anew, memory that is given back.
     """
     third = len(values) // 3
-    return _WHOLE * (middle(values[-third:]) - middle(values[:third]))
+    return limit.times * (limit.middle(values[-third:]) - limit.middle(values[:third]))
 
 
 def judge(samples: Sequence[Sample], warm: float, limits: Mapping[str, Limit] = LIMITS) -> list[Found]:
@@ -104,7 +102,7 @@ def judge(samples: Sequence[Sample], warm: float, limits: Mapping[str, Limit] = 
 def _judged(name: str, values: Sequence[float], limit: Limit) -> Found:
     if len(values) < 9:
         return Found(name, 0.0, 0.0, 0.0, (f"{name}: measured {len(values)} times only",))
-    figures = {"growth": growth(values, limit.middle), "median": statistics.median(values), "worst": max(values)}
+    figures = {"growth": growth(values, limit), "median": statistics.median(values), "worst": max(values)}
     wrong = tuple(
         f"{name}: {what} is {told(name, figure)}, more than {told(name, most)}"
         for what, figure in figures.items()

@@ -14,12 +14,12 @@ import psutil
 from support.scheduler import clock
 
 from soak import workload
-from soak.curves import LIMITS, MIB, MINUTES, SHORT, Found, Kept, Limit, Sample, judge, told
+from soak.curves import LIMITS, MIB, MINUTES, Found, Kept, Limit, Sample, judge, told
 from soak.visitors import Disturber, Reader, Repeated, Scraper
 from soak.world import World, connect, size, soaked
 
 Say = Callable[[str], object]
-#: Seconds after which everything has happened several times, however long the run.
+#: Seconds before those that count: everything has happened several times then.
 WARM: Final = 300.0
 #: Statuses of finished executions, and task types; both once more for what is cut off.
 _CELLS: Final = 4 * 7
@@ -29,32 +29,25 @@ ROW, SLACK = 1024, MIB
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to run, how often (s) things happen, and the interpreter whose environment the sidecar runs in."""
+    """How long to look once all is warm (s), and the interpreter whose environment the sidecar runs in."""
 
     seconds: float
     python: str = sys.executable
 
     @property
-    def warm(self) -> float:
-        """From when on nothing may grow any more, in seconds since the start."""
-        return min(WARM, 0.3 * self.seconds)
-
-    @property
     def limits(self) -> Mapping[str, Limit]:
         """How the curves may go."""
-        if self.seconds < 300:
-            return SHORT
         return MINUTES if self.seconds < 600 else LIMITS
 
     @property
     def disturbed_every(self) -> float:
         """Between two reloads, and two cuts of every connection."""
-        return max(8.0, min(60.0, self.seconds / 20))
+        return min(60.0, self.seconds / 20)
 
     @property
     def every(self) -> float:
         """Between two looks."""
-        return max(0.5, min(5.0, self.seconds / 300))
+        return min(5.0, self.seconds / 300)
 
 
 @dataclass
@@ -96,10 +89,10 @@ def run(plan: Plan, directory: Path, say: Say = print) -> Verdict:
             Repeated("reload", again, disturber.reload),
             Repeated("cut", again * 0.8, disturber.disconnect),
         ]
-        say(f"{plan.seconds:g} s; reloaded every {again:.0f} s, cut off every {again * 0.8:.0f} s")
+        say(f"{WARM:g} s to warm up, {plan.seconds:g} s that count; reloaded and cut off every {again:.0f} s or so")
         with _at_work(working):
             kept, rows = _watch(plan, world, scraper, working, say)
-        verdict = Verdict(kept, judge(kept.samples, plan.warm, plan.limits))
+        verdict = Verdict(kept, judge(kept.samples, WARM, plan.limits))
         verdict.wrong += [line for found in verdict.found for line in found.wrong]
         _judge_state(verdict, rows)
         _judge_end(verdict, world, reader, history)
@@ -127,19 +120,19 @@ def _watch(
     began, samples = time.monotonic(), list[Sample]()
     rows: list[dict[str, int]] = []
     told_at = 0.0
-    while (at := time.monotonic() - began) < plan.seconds:
+    while (at := time.monotonic() - began) < WARM + plan.seconds:
         for thread in working:
             if thread.failed is not None:
                 raise thread.failed
         sample = look(process, at, world, scraper)
         samples.append(sample)
-        if at >= plan.warm and not rows:
+        if at >= WARM and not rows:
             rows.append(world.rows())
         if at - told_at >= 30:
             told_at = at
             say(f"{at:6.0f} s  {_short(sample)}")
         time.sleep(max(0.0, began + at + plan.every - time.monotonic()))
-    return Kept(warm=plan.warm, samples=samples), [*rows, world.rows()]
+    return Kept(warm=WARM, samples=samples), [*rows, world.rows()]
 
 
 def look(process: psutil.Process, at: float, world: World, scraper: Scraper) -> Sample:

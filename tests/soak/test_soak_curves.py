@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from soak.curves import MIB, Sample, growth, judge
+from soak.curves import LIMITS, MIB, MINUTES, Limit, Sample, growth, judge
 from soak.run import judge_rows
 
 WARM, END = 90.0, 300.0
@@ -39,8 +40,8 @@ def curves(**rising: float) -> list[Sample]:
     return samples
 
 
-def wrong(samples: list[Sample]) -> list[str]:
-    return [line for found in judge(samples, WARM) for line in found.wrong]
+def wrong(samples: list[Sample], limits: Mapping[str, Limit] = LIMITS) -> list[str]:
+    return [line for found in judge(samples, WARM, limits) for line in found.wrong]
 
 
 def test_what_goes_up_and_down_does_not_grow() -> None:
@@ -53,6 +54,14 @@ def test_what_goes_up_and_down_does_not_grow() -> None:
 def test_a_curve_that_rises_is_wrong(name: str, leak: float) -> None:
     [line] = wrong(curves(**{name: leak}))
     assert line.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(("step", "well"), [(0.75, True), (1.2, False)])
+def test_within_minutes_a_step_counts_as_what_it_is(step: float, well: bool) -> None:
+    flat = curves()
+    stepped = [dataclasses.replace(s, written=s.written + int(step * MIB) * (s.at > 220)) for s in flat]
+    assert (not wrong(stepped, MINUTES)) is well
+    assert wrong(stepped)  # within an hour it would be a slope
 
 
 def test_what_rises_while_it_warms_up_is_no_growth() -> None:
