@@ -9,6 +9,28 @@ _STORE: Final = (*_JOB, "store")
 _JOB_OF_STORE: Final = (*_STORE, "job_id")
 _CONNECTION: Final = (*_JOB, "connection")
 _TASK_TYPE: Final = (*_STORE, "task_type")
+#: All that tells one thing that fails from another.
+_THING: Final = (
+    *_STORE,
+    "component",
+    "task_type",
+    "queue",
+    "job_id",
+    "connection",
+    "name",
+    "kind",
+    "integration",
+    "collector",
+    "source",
+    "metric",
+    "instance",
+)
+
+#: Other systems' alerts in the same Alertmanager are told apart by labels of which nothing is known here.
+_OURS: Final = 'alertname=~"Scheduling.+"'
+#: Causes of their own, however many executions of the same task type fail beside them.
+OWN_CAUSES: Final = ("SchedulingExecutionsOrphaned", "SchedulingExecutionsStuck")
+
 #: The alerts of these causes, the matchers of what they explain, the labels in which both agree.
 FOLLOWS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...]] = (
     (
@@ -64,11 +86,14 @@ FOLLOWS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], .
 
 
 def inhibit_rules() -> list[dict[str, Any]]:
-    """Alertmanager's ``inhibit_rules``: the table, and nothing else. What is less urgent need not be a consequence."""
-    return [
+    """Alertmanager's ``inhibit_rules``: the table, and that what is critical silences warnings about the same thing."""
+    rules = [
         {"source_matchers": [_alerts(causes)], "target_matchers": list(explained), "equal": list(equal)}
         for causes, explained, equal in FOLLOWS
     ]
+    warnings = [_OURS, f'alertname!~"{"|".join(OWN_CAUSES)}"', 'severity="warning"']
+    severities = {"source_matchers": [_OURS, 'severity="critical"'], "target_matchers": warnings}
+    return [*rules, {**severities, "equal": list(_THING)}]
 
 
 def _alerts(names: tuple[str, ...]) -> str:
