@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -22,6 +25,20 @@ def postgres_server() -> Iterator[PostgresServer]:
     """One PostgreSQL 18 for the whole run. A test that stops it starts it again."""
     with running_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def open_directory() -> Iterator[Callable[[str], Path]]:
+    """Makes directories that an unprivileged server may reach; pytest's own are closed to it."""
+    made: list[Path] = []
+
+    def make(name: str) -> Path:
+        made.append(Path(tempfile.mkdtemp(prefix=f"scheduler-exporter-{name}-")))
+        return made[-1]
+
+    yield make
+    for directory in made:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture

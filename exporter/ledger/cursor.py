@@ -6,6 +6,7 @@ Positions are seconds for time cursors and integers for id cursors; the rules ar
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 Position = int | float
 
@@ -23,6 +24,26 @@ class OpenTransaction(msgspec.Struct, frozen=True, array_like=True):
     since: float
 
 
+class Numbering(msgspec.Struct, frozen=True, kw_only=True):
+    """What gave an id cursor's ids. Where that is another one now, ids may have been given a second time.
+
+    ``relations`` are the oids of what is read, ``sequences`` the oid and the file of each that numbers it (``RESTART``
+    gives it another file); ``timeline`` is another one after a promotion or a recovery to a point in time, ``written``
+    is how many bytes of write-ahead log there were. None: the server does not tell.
+    """
+
+    relations: dict[str, int]
+    sequences: dict[str, tuple[int, int]]
+    timeline: int | None = None
+    written: int | None = None
+
+    def after(self, before: Numbering | None) -> Numbering:
+        """This one, with what only the one ``before`` tells."""
+        if before is None or self.timeline is not None:
+            return self
+        return replace(self, timeline=before.timeline, written=before.written)
+
+
 class CursorState(msgspec.Struct, frozen=True, kw_only=True):
     """Where the reading stands.
 
@@ -30,8 +51,8 @@ class CursorState(msgspec.Struct, frozen=True, kw_only=True):
     which is more while an old stretch is being read again; ``read_at`` is that poll's server clock; ``floor``
     is the position at and below which keys are forgotten and nothing is read again; ``trail`` holds the (clock,
     position) pairs of recent polls of an id cursor; ``greatest`` is the greatest id that the last one saw, ``epoch``
-    how often the ids have begun again; above ``unlisted`` executions were counted that are not in the ring of recent
-    ones yet.
+    how often the ids have begun again, ``numbering`` what gave them; above ``unlisted`` executions were counted that
+    are not in the ring of recent ones yet.
     """
 
     upto: Position
@@ -43,6 +64,7 @@ class CursorState(msgspec.Struct, frozen=True, kw_only=True):
     greatest: Position | None = None
     epoch: int = 0
     unlisted: Position | None = None
+    numbering: Numbering | None = None
 
     @property
     def counted_to(self) -> Position:

@@ -15,7 +15,7 @@ from exporter.domain import Exactness
 from exporter.stores import catalog
 from exporter.stores.behind import Behind
 from exporter.stores.catalog import Server
-from exporter.stores.checking.hidden import read_by
+from exporter.stores.numbering import Numbers
 from exporter.stores.queries import Wrapped
 from exporter.stores.reader import Reader
 from exporter.stores.session import Transaction
@@ -33,7 +33,8 @@ class Proof:
         self._config = config
         self._found = Exactness()
         self._next_look = 0.0
-        self._relations: dict[str, int] = {}
+        self._standby = False
+        self._numbers = Numbers()
         self._behind = Behind()
 
     async def look(self, transaction: Transaction, wrapped: Wrapped, server: Server, reader: Reader) -> None:
@@ -44,8 +45,14 @@ class Proof:
         """
         self._next_look = time.monotonic() + LOOK_SECONDS
         found = await catalog.exactness(transaction, wrapped, server, self._config)
+        if self._standby and not server.standby:
+            reader.doubt(
+                "the server was a standby until now: what its primary's transactions added late, or it replayed late,"
+                " is not looked for"
+            )
+        self._standby = server.standby
         if wrapped.cursor.kind == "id":
-            await self._look_for_others(transaction, wrapped, reader)
+            reader.numbered(await self._numbers.look(transaction, wrapped, standby=server.standby))
         else:
             # Pools come and go: one such session is enough, and it is said once.
             for doubt in await catalog.untracked(transaction, self._config.counting.late_window):
@@ -57,16 +64,6 @@ class Proof:
             log.info("nothing stands against exact counting any more", store=self._config.name)
         else:
             log.warning("counting is not provably exact", store=self._config.name, reasons=found.reasons)
-
-    async def _look_for_others(self, transaction: Transaction, wrapped: Wrapped, reader: Reader) -> None:
-        """Whether a table was dropped and made anew: its ids began again, and may be past those of before by now."""
-        relations = {one.relation: one.oid for one in await read_by(transaction, wrapped, "executions")}
-        for relation, oid in relations.items():
-            if self._relations.get(relation, oid) != oid:
-                reader.doubt(
-                    f"{relation} was made anew: ids up to those that were read of the one before are not counted"
-                )
-        self._relations = relations
 
     async def look_again(self, transaction: Transaction, wrapped: Wrapped, reader: Reader) -> None:
         """Now and then, after a poll."""

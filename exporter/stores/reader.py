@@ -17,10 +17,11 @@ from msgspec.structs import replace
 
 from exporter.domain import Counts
 from exporter.ledger.account import KEYS_KEPT
-from exporter.ledger.cursor import CursorState, OpenTransaction, Position
+from exporter.ledger.cursor import CursorState, Numbering, OpenTransaction, Position
 from exporter.ledger.finished import Finished
 from exporter.ledger.ledger import Ledger
 from exporter.stores.marks import Reading, Session, plan_ids, plan_times
+from exporter.stores.numbering import doubts
 from exporter.stores.queries import Wrapped
 from exporter.stores.rows import ExecutionRows, TooManyRows, Width
 from exporter.stores.session import Transaction
@@ -131,6 +132,7 @@ class Reader:
         self.behind = False
         #: What was seen that makes the counts unprovable, in words, as long as this process runs.
         self.doubts = doubts
+        self._numbering: Numbering | None = None
         #: How many executions were counted in all, at the last turn.
         self.counted = 0
 
@@ -138,6 +140,17 @@ class Reader:
         """Go on from where the ledger says that the reading stands; a plan made for another state is given up."""
         if state != self.state:
             self.state, self._under_way = state, None
+            self._compare()
+
+    def numbered(self, numbering: Numbering) -> None:
+        """What gives an id cursor's ids was looked at: is it what gave them when the reading came to where it is?"""
+        self._numbering = numbering
+        self._compare()
+
+    def _compare(self) -> None:
+        if self._numbering is not None and self.state is not None:
+            for doubt in doubts(self.state.numbering, self._numbers()):
+                self.doubt(doubt)
 
     async def poll(
         self,
@@ -173,7 +186,8 @@ class Reader:
         while True:
             end = reading.high if reading.first else min(reading.high, position + self._width.value)
             more = end < reading.high
-            after = replace(reading.upto(end), unlisted=self._unlisted(reading.low, more=more))
+            unlisted = self._unlisted(reading.low, more=more)
+            after = replace(reading.upto(end), unlisted=unlisted, numbering=self._numbers())
             try:
                 await self._slice(transaction, reading, position, end, after)
             except TooManyRows:
@@ -246,6 +260,10 @@ class Reader:
         if reading.doubt is not None:
             self.doubt(reading.doubt)
         return reading, reading.low
+
+    def _numbers(self) -> Numbering | None:
+        known = None if self.state is None else self.state.numbering
+        return known if self._numbering is None else self._numbering.after(known)
 
     def doubt(self, reason: str) -> None:
         """Say once, up to its colon, what makes the counts unprovable from now on."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -103,20 +102,6 @@ def rude_port() -> Iterator[int]:
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
     return trustme.CA()
-
-
-@pytest.fixture(scope="session")
-def open_directory() -> Iterator[Callable[[str], Path]]:
-    """Makes directories that an unprivileged server may reach; pytest's own are closed to it."""
-    made: list[Path] = []
-
-    def make(name: str) -> Path:
-        made.append(Path(tempfile.mkdtemp(prefix=f"scheduler-exporter-{name}-")))
-        return made[-1]
-
-    yield make
-    for directory in made:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
