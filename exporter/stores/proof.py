@@ -60,10 +60,12 @@ class Proof:
         if found == self._found:
             return
         self._found = found
-        if found.exact:
-            log.info("nothing stands against exact counting any more", store=self._config.name)
-        else:
+        if not found.exact:
             log.warning("counting is not provably exact", store=self._config.name, reasons=found.reasons)
+        elif reader.doubts:
+            log.info("what stood against exact counting is gone, not what was missed", store=self._config.name)
+        else:
+            log.info("nothing stands against exact counting any more", store=self._config.name)
 
     async def look_again(self, transaction: Transaction, wrapped: Wrapped, reader: Reader) -> None:
         """Now and then, after a poll."""

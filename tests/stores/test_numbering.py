@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from support.counting import Counter
 from support.faulty_servers import LOCALHOST, give
 from support.polling import until
@@ -148,7 +149,7 @@ def test_a_server_that_went_back_is_told(tmp_path: Path) -> None:
 
 def test_a_promotion_ends_no_doubt(tmp_path: Path, open_directory: Callable[[str], Path]) -> None:
     """What was late on the standby is lost; what the primary had not sent yet may get its ids again."""
-    with running_replica(open_directory("promoted")) as (primary, port):
+    with structlog.testing.capture_logs() as log, running_replica(open_directory("promoted")) as (primary, port):
         login = f"user=postgres password={primary.password} dbname=postgres"
         replica = f"host={LOCALHOST} port={port} {login}"
         both = f"host={LOCALHOST},{LOCALHOST} port={primary.port},{port} {login} target_session_attrs=read-write"
@@ -174,6 +175,7 @@ def test_a_promotion_ends_no_doubt(tmp_path: Path, open_directory: Callable[[str
                 assert "the server was a standby until now" in reason
                 assert standby.totals()["SUCCESS"] == follows.totals()["SUCCESS"] == 3
                 assert "the server was promoted" in " ".join(follows.exactness_reasons())
+    assert not [line for line in log if "nothing stands against" in line["event"]]
 
 
 def _polls(counter: Counter) -> bool:
