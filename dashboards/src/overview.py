@@ -117,8 +117,9 @@ def day() -> list[Any]:
         p.number(
             "Executions, 24 h",
             "Executions that ended within 24 hours, cancelled ones apart; each attempt once.",
-            "short",
+            "locale",
             Query(ended, "executions"),
+            decimals=0,
             size=(4, 4),
         ),
         p.number(
@@ -142,8 +143,9 @@ def day() -> list[Any]:
         p.number(
             "Retries, 24 h",
             "Executions within 24 hours that were a second or later attempt.",
-            "short",
+            "locale",
             Query(total(increase("scheduling_execution_retries_total", over="24h")), "retries"),
+            decimals=0,
             size=(4, 4),
         ),
         p.number(

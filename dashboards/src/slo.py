@@ -66,12 +66,12 @@ def now() -> list[Any]:
         ),
         p.bars(
             "Achieved in this time range",
-            "The share of executions that did succeed within the dashboard's time range.",
+            "The share of executions that did succeed within the dashboard's time range. Each has an objective of "
+            "its own: whether it is enough, the budget beside it tells.",
             "percentunit",
             *(q.instant() for q in achieved),
             size=(8, 7),
             top=1,
-            steps=((None, p.BAD), (0.9, p.WARN), (0.95, p.GOOD)),
         ),
         p.number(
             "Budget left of this time range",

@@ -48,6 +48,7 @@ FOLLOWS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], .
         ('alertname=~"SchedulingCountingInexact|SchedulingStoreStale"',),
         _STORE,
     ),
+    (("SchedulingStateWriteFailing",), ('alertname="SchedulingStoreStale"',), _JOB),
     (("SchedulingStoreDown",), ('alertname="SchedulingApiErrorRatioHigh"',), _JOB),
     (("SchedulingApiErrorRatioHigh",), ('alertname="SchedulingApiLatencyHigh"',), _STORE),
     (
