@@ -39,11 +39,15 @@ TASKS, LAG = "scheduling_exporter_event_loop_tasks", "scheduling_exporter_event_
 
 
 class Repeated(threading.Thread):
-    """Does something every so many seconds until told to end; what it raises is kept, and ends it."""
+    """Does something every so many seconds until told to end; what it raises is kept, and ends it.
+
+    ``hurry``: how many times as often, from its next turn on.
+    """
 
     def __init__(self, name: str, every: float, act: Callable[[], object]) -> None:
         super().__init__(name=name, daemon=True)
         self.times = 0
+        self.hurry = 1.0
         self.failed: BaseException | None = None
         self._every, self._act = every, act
         self._end = threading.Event()
@@ -55,7 +59,7 @@ class Repeated(threading.Thread):
             while not self._end.wait(max(0.0, due - time.monotonic())):
                 self._act()
                 self.times += 1
-                due = max(due + self._every, time.monotonic())
+                due = max(due + self._every / self.hurry, time.monotonic())
         except BaseException as error:
             self.failed = error
 
