@@ -49,7 +49,6 @@ def now() -> list[Any]:
             "Users who did anything within 24 hours.",
             "short",
             Query(total(select(USERS)), "users"),
-            trend=True,
             size=(4, 4),
         ),
     ]

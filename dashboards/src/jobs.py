@@ -65,7 +65,6 @@ def summary() -> list[Any]:
             "Jobs that are due and not started, in all queues.",
             "short",
             Query(total(select("scheduling_queue_jobs", 'state="ready"')), "ready"),
-            trend=True,
             size=(4, 4),
         ),
     ]

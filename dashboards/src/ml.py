@@ -39,7 +39,6 @@ def now() -> list[Any]:
             "One recommendation in twenty takes a model longer.",
             "s",
             Query(quantile(0.95, INFERENCE), "p95"),
-            trend=True,
             size=(6, 4),
         ),
         p.number(

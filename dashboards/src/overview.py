@@ -51,14 +51,12 @@ def now() -> list[Any]:
             "Jobs that run now.",
             "short",
             Query(total(select("scheduling_jobs", 'status="RUNNING"')), "running"),
-            trend=True,
         ),
         p.number(
             "Scheduled",
             "Jobs that wait for their time.",
             "short",
             Query(total(select("scheduling_jobs", 'status="SCHEDULED"')), "scheduled"),
-            trend=True,
         ),
         p.number(
             "Failed",
@@ -66,7 +64,6 @@ def now() -> list[Any]:
             "short",
             Query(total(select("scheduling_jobs", 'status="FAILED"')), "failed"),
             steps=((None, p.GOOD), (1, p.WARN)),
-            trend=True,
         ),
         p.number(
             "Workers",
@@ -74,7 +71,6 @@ def now() -> list[Any]:
             "short",
             Query(total(select("scheduling_workers", 'state="active"')), "active"),
             steps=((None, p.BAD), (1, p.GOOD)),
-            trend=True,
             runbooks=["SchedulingNoWorkers", "SchedulingWorkerLost"],
         ),
     ]

@@ -178,15 +178,18 @@ def number(
     mapping: Mapping[str, tuple[str, str]] | None = None,
     size: tuple[int, int] = (3, 4),
     decimals: int | None = None,
-    trend: bool = False,
     empty: str | None = None,
     runbooks: Sequence[str] = (),
 ) -> Any:
-    """A number in large letters; ``empty`` stands where the series is absent because all is well."""
-    panel = dressed(stat.Panel(), title, description, queries, size).unit(unit).thresholds(steps_of(steps))
+    """A number in large letters, of now; ``empty`` stands where the series is absent because all is well."""
+    panel = (
+        dressed(stat.Panel(), title, description, [query.instant() for query in queries], size)
+        .unit(unit)
+        .thresholds(steps_of(steps))
+    )
     panel = (
         panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False))
-        .graph_mode(shapes.BigValueGraphMode.AREA if trend else shapes.BigValueGraphMode.NONE)
+        .graph_mode(shapes.BigValueGraphMode.NONE)
         .color_mode(shapes.BigValueColorMode.BACKGROUND if mapping else shapes.BigValueColorMode.VALUE)
         .text_mode(shapes.BigValueTextMode.AUTO)
         .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))

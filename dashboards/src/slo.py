@@ -78,7 +78,7 @@ def now() -> list[Any]:
             "1 less the failures of the dashboard's time range by those that its "
             "objective allows. Below 0 the objective is missed.",
             "percentunit",
-            *(q.instant() for q in both(left, "$__range")),
+            *both(left, "$__range"),
             steps=((None, p.BAD), (0, p.WARN), (0.5, p.GOOD)),
             decimals=0,
             size=(8, 7),

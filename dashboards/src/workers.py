@@ -53,7 +53,7 @@ def state() -> list[Any]:
     running, orphaned = total(select("scheduling_executions_running")), total(select("scheduling_executions_orphaned"))
     return [
         *numbers,
-        p.number("Running", "Executions that run now.", "short", Query(running, "running"), trend=True),
+        p.number("Running", "Executions that run now.", "short", Query(running, "running")),
         p.number(
             "Orphaned",
             "Executions marked as running whose worker is lost or unknown. Nothing ends them by itself.",
@@ -68,7 +68,6 @@ def state() -> list[Any]:
             "short",
             Query(share(f"({running} - ({orphaned} or vector(0)))", total(select(WORKERS, 'state="active"'))), "each"),
             decimals=1,
-            trend=True,
         ),
         p.number(
             "Heartbeat",

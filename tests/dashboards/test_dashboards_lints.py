@@ -146,3 +146,9 @@ def test_what_there_may_be_a_thousand_of_is_drawn_of_some(panel: Panel) -> None:
     for target in panel.json["targets"]:
         if re.search(r"\{\{(connection|worker)\}\}", target.get("legendFormat", "")):
             assert "topk(" in target["expr"], f"{panel}: a line for each of a thousand"
+
+
+@pytest.mark.parametrize("panel", [p for p in PANELS if p.json["type"] in ("stat", "bargauge")], ids=str)
+def test_a_number_is_of_now(panel: Panel) -> None:
+    # The last value of a time range may be hours old: what is unknown, or over, has none any more.
+    assert all(target["instant"] and not target["range"] for target in panel.json["targets"])
