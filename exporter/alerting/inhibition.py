@@ -73,6 +73,7 @@ FOLLOWS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], .
         ('component="connections"', 'severity="warning"'),
         _CONNECTION,
     ),
+    (("SchedulingConnectionsNearLimit",), ('alertname="SchedulingConnectionsExhaustionForecast"',), _CONNECTION),
     (
         ("SchedulingVaultDown",),
         ('alertname=~"SchedulingVaultLeaseExpiring|SchedulingVaultTokenExpiring"',),
