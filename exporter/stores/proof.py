@@ -50,7 +50,7 @@ class Proof:
                 "the server was a standby until now: what its primary's transactions added late, or it replayed late,"
                 " is not looked for"
             )
-        self._standby = server.standby
+        self._standby = reader.standby = server.standby
         if wrapped.cursor.kind == "id":
             reader.numbered(await self._numbers.look(transaction, wrapped, standby=server.standby))
         else:

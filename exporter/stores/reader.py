@@ -51,6 +51,8 @@ async def plan(
     state: CursorState | None,
     own_pids: Iterable[int],
     late_window: float,
+    *,
+    standby: bool = False,
 ) -> Reading:
     """What has to be read so that nothing is missed: the clock, then who is in a transaction; the rows come after."""
     now = await clock(transaction)
@@ -58,6 +60,8 @@ async def plan(
     greatest = 0
     if position is not None:
         greatest = await greatest_id(transaction, position)
+        if standby and state is not None:  # it lags behind what was read: its ids have not begun again
+            greatest = max(greatest, int(state.greatest or 0))
     rows = await transaction.fetch("sessions", statement("sessions"), list(own_pids))
     sessions = [Session(*row) for row in rows]
     if position is not None:
@@ -133,6 +137,8 @@ class Reader:
         #: What was seen that makes the counts unprovable, in words, as long as this process runs.
         self.doubts = doubts
         self._numbering: Numbering | None = None
+        #: Whether the server replays what another one writes.
+        self.standby = False
         #: How many executions were counted in all, at the last turn.
         self.counted = 0
 
@@ -256,7 +262,7 @@ class Reader:
         await self.rows.read(transaction, low, high, self._width, take, bounded=not reading.first)
 
     async def _plan(self, transaction: Transaction, own_pids: Iterable[int]) -> tuple[Reading, Position]:
-        reading = await plan(transaction, self._wrapped, self.state, own_pids, self._late_window)
+        reading = await plan(transaction, self._wrapped, self.state, own_pids, self._late_window, standby=self.standby)
         if reading.doubt is not None:
             self.doubt(reading.doubt)
         return reading, reading.low

@@ -152,30 +152,47 @@ def test_a_promotion_ends_no_doubt(tmp_path: Path, open_directory: Callable[[str
     with structlog.testing.capture_logs() as log, running_replica(open_directory("promoted")) as (primary, port):
         login = f"user=postgres password={primary.password} dbname=postgres"
         replica = f"host={LOCALHOST} port={port} {login}"
-        both = f"host={LOCALHOST},{LOCALHOST} port={primary.port},{port} {login} target_session_attrs=read-write"
-        with psycopg.connect(primary.dsn(), autocommit=True) as admin:
-            admin.execute(WORK)
-        with psycopg.connect(replica, autocommit=True) as admin:
-            until(lambda: admin.execute("SELECT to_regclass('work')").fetchone() != (None,), 30)
-            with (
-                closing(Counter(replica, BY_TIME, tmp_path / "t")) as standby,
-                closing(Counter(both, BY_ID, tmp_path / "i")) as follows,
-            ):
-                standby.poll()
-                follows.poll()
+        both = f"host={LOCALHOST},{LOCALHOST} port={primary.port},{port} {login}"
+        with (
+            psycopg.connect(replica, autocommit=True) as admin,
+            closing(Counter(replica, BY_TIME, tmp_path / "t")) as standby,
+            closing(Counter(f"{both} target_session_attrs=read-write", BY_ID, tmp_path / "i")) as follows,
+            closing(Counter(both, BY_ID, tmp_path / "e")) as either,
+        ):
+            with psycopg.connect(primary.dsn(), autocommit=True) as writer:
+                writer.execute(WORK)
+                until(lambda: admin.execute("SELECT to_regclass('work')").fetchone() != (None,), 30)
+                for counter in (standby, follows, either):
+                    counter.poll()
                 assert "is a standby" in " ".join(standby.exactness_reasons())
-                assert follows.exactness_reasons() == ()
-                primary.stop("immediate")
-                admin.execute("SELECT pg_promote()")
-                admin.execute(DONE.format("work", 3).encode())
-                until(lambda: _polls(follows), 30)
+                assert follows.exactness_reasons() == either.exactness_reasons() == ()
+                admin.execute("SELECT pg_wal_replay_pause()")
+                writer.execute(DONE.format("work", 3).encode())
+                until(lambda: _received(admin, writer), 30)
+            for counter in (follows, either):
+                counter.poll()
+            primary.stop("immediate")
+            until(lambda: _polls(either), 30)
+            admin.execute("SELECT pg_wal_replay_resume()")
+            until(lambda: admin.execute("SELECT count(*) FROM work").fetchone() == (3,), 30)
+            either.poll()
+            assert either.totals()["SUCCESS"] == 3, "a standby that lags gives no id a second time"
+            admin.execute("SELECT pg_promote()")
+            admin.execute(DONE.format("work", 3).encode())
+            until(lambda: _polls(follows), 30)
+            for _ in range(2):
                 standby.poll()
-                standby.poll()
-                (reason,) = standby.exactness_reasons()
-                assert "the server was a standby until now" in reason
-                assert standby.totals()["SUCCESS"] == follows.totals()["SUCCESS"] == 3
-                assert "the server was promoted" in " ".join(follows.exactness_reasons())
+                either.poll()
+            (reason,) = standby.exactness_reasons()
+            assert "the server was a standby until now" in reason
+            assert [c.totals()["SUCCESS"] for c in (standby, follows, either)] == [6, 6, 6]
+            assert "the server was promoted" in " ".join(follows.exactness_reasons())
     assert not [line for line in log if "nothing stands against" in line["event"]]
+
+
+def _received(replica: psycopg.Connection, primary: psycopg.Connection) -> bool:
+    (written,) = primary.execute("SELECT pg_current_wal_lsn()").fetchone() or (None,)
+    return replica.execute("SELECT pg_last_wal_receive_lsn() >= %s::pg_lsn", (written,)).fetchone() == (True,)
 
 
 def _polls(counter: Counter) -> bool:
