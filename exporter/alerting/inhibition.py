@@ -48,7 +48,11 @@ FOLLOWS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], .
         ('alertname=~"SchedulingCountingInexact|SchedulingStoreStale"',),
         _STORE,
     ),
-    (("SchedulingStateWriteFailing",), ('alertname="SchedulingStoreStale"',), _JOB),
+    (
+        ("SchedulingStateWriteFailing",),
+        ('alertname=~"SchedulingStoreStale|SchedulingApiErrorRatioHigh|SchedulingApiLatencyHigh"',),
+        _JOB,
+    ),
     (("SchedulingStoreDown",), ('alertname="SchedulingApiErrorRatioHigh"',), _JOB),
     (("SchedulingApiErrorRatioHigh",), ('alertname="SchedulingApiLatencyHigh"',), _STORE),
     (
