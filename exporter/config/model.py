@@ -176,7 +176,7 @@ class PostgresStore(Section, frozen=True, kw_only=True):
     staleness: Positive = Duration(300)
     grace: Duration = Duration(60)
     counting: Counting = Counting()
-    max_db_load: Annotated[float, Meta(gt=0, le=1)] = 0.01
+    max_db_load: Annotated[float, Meta(ge=0.0001, le=1)] = 0.01
     stuck_after: StuckAfter = StuckAfter()
     worker_lost_after: Positive = Duration(120)
     critical_jobs: tuple[Text, ...] = ()

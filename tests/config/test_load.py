@@ -172,7 +172,8 @@ ONE_FAULT = {
         f"stores: [{{name: {'n' * 201}, dsn: host=db}}]\n",
         "stores[0].name: expected at most 200 characters",
     ),
-    "load of nothing": (STORE + "  max_db_load: 0\n", "max_db_load: expected more than 0; got 0"),
+    "load of nothing": (STORE + "  max_db_load: 0\n", "max_db_load: expected at least 0.0001; got 0"),
+    "load of next to nothing": (STORE + "  max_db_load: 1e-300\n", "max_db_load: expected at least 0.0001; got 1e-300"),
     "load above one": (STORE + "  max_db_load: 1.01\n", "max_db_load: expected at most 1; got 1.01"),
     "no series": (
         STORE + "limits: {series_per_metric: 0}\n",
