@@ -142,7 +142,9 @@ class Boundary:
         if not request.body_exists:
             return
         if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-            raise HttpError(415, "Content-Encoding: expected none", {"Accept-Encoding": "identity"})
+            raise HttpError(
+                415, "Content-Encoding: expected none; send the body unpacked", {"Accept-Encoding": "identity"}
+            )
         if (request.content_length or 0) > request.client_max_size:
             raise HttpError(413, "request body too large")
         try:

@@ -138,7 +138,7 @@ async def test_a_packed_body_is_a_415_and_is_not_unpacked(coding: str, capfd: py
             asked = f"Content-Encoding: {coding}\r\nContent-Length: 4\r\nConnection: close\r\n\r\nabcd".encode()
             answer = await raw(server, head + asked)
             assert b" 415 " in answer.splitlines()[0]
-            assert answer.endswith(b'{"error":"Content-Encoding: expected none"}')
+            assert answer.endswith(b'{"error":"Content-Encoding: expected none; send the body unpacked"}')
         async with client.post("/echo", data=b"abc", headers={"Content-Encoding": "identity"}) as echoed:
             assert await echoed.read() == b"abc"
     assert "Traceback" not in "".join(capfd.readouterr())

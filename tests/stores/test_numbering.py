@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import structlog
-from support.counting import Counter
+from support.counting import WORK_BY_ID, Counter
 from support.faulty_servers import LOCALHOST, give
 from support.polling import until
 from support.postgres import Database, execute, fresh_database, running_server
@@ -25,11 +25,6 @@ DONE = "INSERT INTO {} (ended) SELECT clock_timestamp() FROM generate_series(1, 
 BY_TIME = Profile(
     executions="SELECT id, 'SUCCESS' AS status, ended AS completed_at FROM work",
     cursor=Cursor(column="completed_at"),
-    key=("id",),
-)
-BY_ID = Profile(
-    executions="SELECT id, 'SUCCESS' AS status FROM work",
-    cursor=Cursor(column="id", kind="id", position="SELECT max(id) FROM work"),
     key=("id",),
 )
 
@@ -55,7 +50,7 @@ AGAIN = {
 def test_ids_given_again_while_nobody_looked_are_told_at_once(database: Database, tmp_path: Path, how: str) -> None:
     statements, told = AGAIN[how]
     execute(database, WORK)
-    with closing(Counter(database.dsn, BY_ID, tmp_path)) as counter:
+    with closing(Counter(database.dsn, WORK_BY_ID, tmp_path)) as counter:
         counter.poll()
         execute(database, DONE.format("work", 10))
         counter.poll()
@@ -73,7 +68,7 @@ def test_ids_given_again_while_nobody_looked_are_told_at_once(database: Database
 
 def test_a_sequence_that_is_restarted_between_two_polls_and_passed_is_told(database: Database, tmp_path: Path) -> None:
     execute(database, WORK, DONE.format("work", 10))
-    with closing(Counter(database.dsn, BY_ID, tmp_path)) as counter:
+    with closing(Counter(database.dsn, WORK_BY_ID, tmp_path)) as counter:
         counter.poll()
         execute(database, "TRUNCATE work RESTART IDENTITY", DONE.format("work", 15))
         counter.poll()
@@ -93,7 +88,7 @@ NOT_AGAIN = {
 @pytest.mark.parametrize("how", NOT_AGAIN)
 def test_ids_that_go_on_stay_exact(database: Database, tmp_path: Path, how: str) -> None:
     execute(database, WORK)
-    with closing(Counter(database.dsn, BY_ID, tmp_path)) as counter:
+    with closing(Counter(database.dsn, WORK_BY_ID, tmp_path)) as counter:
         for _ in range(2):
             counter.poll()
             execute(database, DONE.format("work", 10))
@@ -112,7 +107,7 @@ def test_partitions_come_and_go(database: Database, tmp_path: Path) -> None:
         "CREATE TABLE work (id bigint GENERATED ALWAYS AS IDENTITY, ended timestamptz) PARTITION BY RANGE (id)",
         made.format(1, 1, 11),
     )
-    with closing(Counter(database.dsn, BY_ID, tmp_path)) as counter:
+    with closing(Counter(database.dsn, WORK_BY_ID, tmp_path)) as counter:
         counter.poll()
         execute(database, DONE.format("work", 10), made.format(2, 11, 100), DONE.format("work", 10))
         counter.poll()
@@ -131,7 +126,7 @@ def test_a_server_that_went_back_is_told(tmp_path: Path) -> None:
         shutil.copytree(server.data, copy)
         give(copy)
         server.start()
-        with closing(Counter(database.dsn, BY_ID, tmp_path)) as counter:
+        with closing(Counter(database.dsn, WORK_BY_ID, tmp_path)) as counter:
             counter.poll()
             execute(database, DONE.format("work", 100))
             counter.poll()
@@ -156,8 +151,8 @@ def test_a_promotion_ends_no_doubt(tmp_path: Path, open_directory: Callable[[str
         with (
             psycopg.connect(replica, autocommit=True) as admin,
             closing(Counter(replica, BY_TIME, tmp_path / "t")) as standby,
-            closing(Counter(f"{both} target_session_attrs=read-write", BY_ID, tmp_path / "i")) as follows,
-            closing(Counter(both, BY_ID, tmp_path / "e")) as either,
+            closing(Counter(f"{both} target_session_attrs=read-write", WORK_BY_ID, tmp_path / "i")) as follows,
+            closing(Counter(both, WORK_BY_ID, tmp_path / "e")) as either,
         ):
             with psycopg.connect(primary.dsn(), autocommit=True) as writer:
                 writer.execute(WORK)

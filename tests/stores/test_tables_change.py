@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 import structlog
-from support.counting import Counter
+from support.counting import WORK_BY_ID, Counter
 from support.postgres import Database, execute
 
 from exporter.config.model import Cursor, Profile
@@ -25,11 +25,6 @@ BY_TIME = Profile(
     executions="SELECT id, kind AS task_type, 'SUCCESS' AS status, ended AS completed_at FROM work",
     running="SELECT id FROM work WHERE ended IS NULL",
     cursor=Cursor(column="completed_at"),
-    key=("id",),
-)
-BY_ID = Profile(
-    executions="SELECT id, 'SUCCESS' AS status FROM work",
-    cursor=Cursor(column="id", kind="id", position="SELECT max(id) FROM work"),
     key=("id",),
 )
 
@@ -96,7 +91,7 @@ def test_a_part_that_is_installed_brings_the_variant_that_reads_it(
 
 def test_ids_of_a_table_that_was_made_anew_and_is_past_the_old_one(database: Database, tmp_path: Path) -> None:
     execute(database, WORK, DONE.format(5))
-    with closing(Counter(database.dsn, BY_ID, tmp_path)) as counter:
+    with closing(Counter(database.dsn, WORK_BY_ID, tmp_path)) as counter:
         counter.poll()
         assert counter.exactness_reasons() == ()
         execute(database, "DROP TABLE work", WORK, DONE.format(8))

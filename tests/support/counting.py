@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from exporter.config.model import Counting, Dsn, Duration, PostgresStore, Profile, Retention
+from exporter.config.model import Counting, Cursor, Dsn, Duration, PostgresStore, Profile, Retention
 from exporter.domain import FINAL_STATUSES, Backfill, Counts, ErrorGroup, RecentExecution, Statistics
 from exporter.instruments import QueryInstruments
 from exporter.ledger.database import FILE_NAME
@@ -23,6 +23,13 @@ from exporter.stores.found import Job
 from exporter.stores.postgres import Store
 from exporter.stores.recognition import Recognised, Schema, resolve, schema_version
 from exporter.stores.session import Session
+
+#: Every row of a table ``work`` is an execution that ended, in the order of its ids.
+WORK_BY_ID = Profile(
+    executions="SELECT id, 'SUCCESS' AS status FROM work",
+    cursor=Cursor(column="id", kind="id", position="SELECT max(id) FROM work"),
+    key=("id",),
+)
 
 
 class Counter:
