@@ -41,7 +41,7 @@ from exporter.metrics import COLLECTORS, probe
 from exporter.metrics.exposure import Exposure
 from exporter.metrics.process import objectives, sample, thresholds
 from exporter.metrics.render import Renderer
-from exporter.open_stores import OpenStores, packs_of
+from exporter.open_stores import OpenStores, look_up
 from exporter.options import Options
 from exporter.packs.chosen import Packs
 from exporter.pages.families import PAGES
@@ -108,7 +108,7 @@ class App:
             roster=self._roster,
             disabled=options.disabled,
             share=f"{options.shard}/{options.total_shards}",
-            packs=packs_of(config, options.config_file),
+            packs=look_up(config, options.config_file),
         )
         self._actions = Actions(
             store=self._stores.trigger, reveal=self._secrets.value, audit=self._audit, keys=Idempotency(self._ledger)
@@ -266,7 +266,7 @@ class App:
                 logs.scrubber.learn(config)
                 refuse_fixed(self._share.file, config)
                 self._server.check(config)
-                packs = packs_of(config, self._options.config_file)
+                packs = look_up(config, self._options.config_file)
             except ConfigError as e:
                 self._reload_ok = False
                 self._sample()

@@ -175,7 +175,7 @@ def _serve(args: argparse.Namespace) -> int:
         from exporter.app import serve  # noqa: PLC0415
     from exporter.config.load import NOT_ASKED  # noqa: PLC0415
     from exporter.httpd.access import check_access  # noqa: PLC0415
-    from exporter.open_stores import packs_of  # noqa: PLC0415
+    from exporter.open_stores import look_up  # noqa: PLC0415
     from exporter.vault import Vault  # noqa: PLC0415
     from exporter.vault.references import load  # noqa: PLC0415
 
@@ -183,7 +183,7 @@ def _serve(args: argparse.Namespace) -> int:
     if args.config_check:
         config = options.load(NOT_ASKED)
         check_access(config)
-        packs_of(config, options.config_file)
+        look_up(config, options.config_file)
         stores, targets = _number(config.stores, "store"), _number(config.connections.targets, "target")
         print(f"{options.config_file}: valid; {stores}, {targets}")
         return 0
@@ -228,7 +228,7 @@ def _profile_check(args: argparse.Namespace) -> int:
 def _pack_check(args: argparse.Namespace) -> int:
     from exporter import logs  # noqa: PLC0415
     from exporter.config.load import load_file  # noqa: PLC0415
-    from exporter.open_stores import packs_of  # noqa: PLC0415
+    from exporter.open_stores import look_up  # noqa: PLC0415
     from exporter.packs.check import check_packs  # noqa: PLC0415
     from exporter.vault import Vault  # noqa: PLC0415
     from exporter.vault.references import Secrets, load  # noqa: PLC0415
@@ -236,7 +236,7 @@ def _pack_check(args: argparse.Namespace) -> int:
     async def check() -> int:
         config = await load(lambda answers: load_file(args.config_file, answers=answers), Vault)
         logs.scrubber.learn(config)
-        packs = packs_of(config, Path(args.config_file))
+        packs = look_up(config, Path(args.config_file))
         async with Vault(config.vault) as vault:
             return await check_packs(config, packs, args.store, print, as_json=args.as_json, secrets=Secrets(vault))
 

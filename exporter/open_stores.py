@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exporter.config.model import AnyStore, Config, PostgresStore
+from exporter.config.profile import Profile
+from exporter.config.unasked import left_open
 from exporter.connections.roster import Roster
-from exporter.errors import ActionConflict
+from exporter.errors import ActionConflict, ConfigError, ProfileError
 from exporter.instruments import QueryInstruments, RequestInstruments
 from exporter.ledger.ledger import Ledger
 from exporter.metrics.names import ours
@@ -20,6 +22,8 @@ from exporter.snapshot import NOT_OF_STORES, Hub
 from exporter.stores.asked import StoreReads
 from exporter.stores.connections import StoreConnections, Visitor
 from exporter.stores.postgres import Store
+from exporter.stores.profile import names
+from exporter.stores.recognition import chosen
 from exporter.stores.trigger import JobTrigger
 from exporter.vault.references import Secrets
 
@@ -30,13 +34,31 @@ if TYPE_CHECKING:
 PACKS: Final = "packs"
 
 
-def packs_of(config: Config, file: Path) -> Packs:
-    """The packs that a configuration names, whose files are looked for beside it. Raises ConfigError."""
-    if not config.packs:
-        return Packs({}, {})
-    from exporter.packs.load import load_packs  # noqa: PLC0415 - memory for its users alone
+def look_up(config: Config, file: Path) -> Packs:
+    """The packs that a configuration names, whose files are looked for beside it; its stores' profiles are known.
 
-    return load_packs(config, file.parent, ours(), filename=str(file))
+    Raises ConfigError with every name that nothing has, and every fault of a pack's file. What Vault was not asked for
+    is not judged.
+    """
+    problems: list[str] = []
+    for index, store in enumerate(config.stores):
+        if isinstance(store, PostgresStore) and store.profile != "auto" and not any(left_open(store)):
+            try:
+                chosen(store)
+            except ProfileError as error:
+                key = "parameters" if isinstance(store.profile, Profile) or store.profile in names() else "profile"
+                problems.append(f"{file}: stores[{index}].{key}: {error}")
+    packs = Packs({}, {})
+    if config.packs and not any(left_open((config.packs, *(getattr(store, "name", store) for store in config.stores)))):
+        from exporter.packs.load import load_packs  # noqa: PLC0415 - memory for its users alone
+
+        try:
+            packs = load_packs(config, file.parent, ours(), filename=str(file))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return packs
 
 
 class OpenStores:

@@ -15,6 +15,7 @@ from exporter.config.addresses import parse_listen_address
 from exporter.config.follow import Answers
 from exporter.config.load import load_file
 from exporter.config.model import Config, LogFormat, LogLevel
+from exporter.config.problems import BROKEN
 from exporter.errors import ConfigError
 
 PREFIX: Final = "SCHEDULER_EXPORTER_"
@@ -72,7 +73,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     def _beside(self, name: str | None) -> str | None:
         """A file that the configuration names is looked for beside the configuration."""
-        return None if name is None else str(self.config_file.parent / name)
+        return name if name is None or name is BROKEN else str(self.config_file.parent / name)
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

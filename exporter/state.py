@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from exporter.config.load import NOT_ASKED, load_file
+from exporter.config.unasked import refuse_open
 from exporter.ledger.inspection import Inspected, inspect, overview, rows
 from exporter.ledger.verification import verify
 from exporter.logs import masked
@@ -37,7 +38,9 @@ def _directory(args: argparse.Namespace, environ: Mapping[str, str]) -> str:
     if given:
         return given
     file = args.config_file or environ.get(_VARIABLES["config_file"]) or "config.yaml"
-    return load_file(file, answers=NOT_ASKED).state.path
+    state = load_file(file, answers=NOT_ASKED).state
+    refuse_open(state, ("state",), file=file, instead="give the directory by --state.path")
+    return state.path
 
 
 def _export(state: Inspected, args: argparse.Namespace) -> int:  # noqa: ARG001

@@ -17,6 +17,7 @@ from exporter.config.alerting import Webhook
 from exporter.config.load import NOT_ASKED, load_file
 from exporter.config.model import Config
 from exporter.config.secrets import Secret
+from exporter.config.unasked import refuse_open
 from exporter.config.urls import check_page_url
 from exporter.errors import ConfigError
 
@@ -31,7 +32,11 @@ STANDARD_OUTPUT: Final = "-"
 def run(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> int:
     """Run the command; its exit status. Raises ConfigError, ExporterError."""
     file = args.config_file or environ.get(_CONFIG_FILE) or "config.yaml"
-    config = with_environment(load_file(file, environ, NOT_ASKED), environ)
+    config = load_file(file, environ, NOT_ASKED)
+    refuse_open(
+        config.alerting, ("alerting",), file=file, instead="write it into the file, or as ${NAME} of the environment"
+    )
+    config = with_environment(config, environ)
     to_output = args.output == STANDARD_OUTPUT
     directory = Path(args.output)
     beside = PurePath("/etc/alertmanager") if to_output else directory.resolve()

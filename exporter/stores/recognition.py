@@ -90,7 +90,7 @@ async def resolve(transaction: Transaction, store: PostgresStore) -> Recognised:
 async def _resolved(transaction: Transaction, store: PostgresStore) -> Recognised:
     if store.profile == "auto":
         return await detect(transaction, store.parameters)
-    profile = _chosen(store)
+    profile = chosen(store)
     lacking = await missing(transaction, profile.requires)
     found = None if lacking else await _variant(transaction, profile)
     if isinstance(found, Recognised):
@@ -101,8 +101,11 @@ async def _resolved(transaction: Transaction, store: PostgresStore) -> Recognise
     )
 
 
-def _chosen(store: PostgresStore) -> Profile:
-    """The profile that the configuration names or holds. A name that is wrong is answered with the nearest one."""
+def chosen(store: PostgresStore) -> Profile:
+    """The profile that the configuration names or holds, with its parameters in place.
+
+    Raises ProfileError for a name that is wrong, with the nearest one.
+    """
     known: Iterable[str] = ("auto", *names())
     wrong = str(store.profile)
     try:

@@ -46,6 +46,34 @@ def test_config_check_tells_valid_from_invalid(make_sidecar: StartSidecar) -> No
     assert run_command("serve", f"--config.file={sidecar.file}").returncode == 1, "nor is it served"
 
 
+def test_names_that_nothing_has_are_refused_before_any_store_is_asked(make_sidecar: StartSidecar) -> None:
+    away = {"dsn": f"postgresql://{HOST}:1/nobody"}
+    sidecar = make_sidecar(
+        {
+            "stores": [
+                {"name": "misspelt", "profile": "procrastinat", **away},
+                {"name": "right", "profile": "procrastinate", "parameters": {"schema": "jobs"}, **away},
+                {"name": "parameter", "profile": "procrastinate", "parameters": {"schma": "jobs"}, **away},
+                {"name": "found", **away},
+            ],
+            "packs": ["scheduling-worke"],
+        }
+    )
+    for words in ((), ("--config.check",)):
+        done = run_command("serve", f"--config.file={sidecar.file}", *words)
+        assert (done.returncode, done.stdout) == (1, "")
+        profile, parameter, pack = done.stderr.splitlines()
+        assert profile.startswith(
+            f"{sidecar.file}: stores[0].profile: no profile is named 'procrastinat'; known: auto, "
+        )
+        assert profile.endswith('; did you mean "procrastinate"?')
+        assert parameter == (
+            f"{sidecar.file}: stores[2].parameters: profile 'procrastinate' has no parameter 'schma'; known: schema"
+            '; did you mean "schema"?'
+        )
+        assert "packs[0]: no pack is named" in pack
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "told"),
     [

@@ -85,6 +85,10 @@ def test_what_did_not_change_is_not_disturbed(way: str, native: NativeStore, sid
 BAD: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "unknown key": ({"stors": []}, 'did you mean "stores"?'),
     "wrong type": ({"connections": {"interval": 5}}, "connections.interval"),
+    "unknown profile": (
+        {"stores": [{"name": "main", "dsn": "postgresql:///x", "profile": "nativ"}]},
+        "stores[0].profile: no profile is named 'nativ'",
+    ),
     "what cannot change": ({"state": {"path": "elsewhere"}}, "state.path: cannot change while running"),
 }
 
