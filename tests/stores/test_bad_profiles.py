@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from stores.test_profile_check import findings, report
+from support.checking import findings, report
 from support.counting import Counter
 from support.postgres import Database, execute
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stores.test_one_key_twice import BRANCHES, QUEUES
-from stores.test_profile_check import check, findings, report
+from support.checking import check, findings, report
 from support.postgres import Database, execute
 
 from exporter.config.model import Cursor, Profile
