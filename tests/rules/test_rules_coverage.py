@@ -79,7 +79,7 @@ def test_its_texts_can_be_read(alert: str) -> None:
 @pytest.mark.parametrize("rule", ALERTS, ids=str)
 def test_a_text_names_labels_that_the_alert_has(rule: Rule) -> None:
     texts = " ".join(rule.annotations.values())
-    guarded = set(re.findall(r"if \$labels\.(\w+)", texts))
+    guarded = set(re.findall(r"(?:if|or) \$labels\.(\w+)", texts))
     named = set(re.findall(r"\$labels\.(\w+)", texts)) - guarded
     for check in CHECKS:
         if check.alert == rule.alert:

@@ -61,6 +61,13 @@ def test_values_stand_in_texts_for_people_and_never_in_labels(rule: Rule) -> Non
             assert "humanize" in action or action.strip().startswith("if "), action
 
 
+@pytest.mark.parametrize("rule", ALERTS, ids=str)
+def test_texts_name_labels_that_the_expression_has(rule: Rule) -> None:
+    """Those that the rule itself adds are not there yet when its texts are made: they would read as nothing."""
+    named = set(re.findall(r"\$labels\.(\w+)", " ".join(rule.annotations.values())))
+    assert not named & rule.labels.keys()
+
+
 @pytest.mark.parametrize("rule", EVERY, ids=str)
 def test_it_keeps_whose_it_is(rule: Rule) -> None:
     """Two releases with a store of the same name are two stores: in aggregations and between their results."""
