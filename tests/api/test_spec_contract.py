@@ -69,12 +69,12 @@ DATA = (
     """ 'sha256:g' || n, 3600, '{"cpu_count": "4", "memory_kb": "8192"}', now() FROM generate_series(456, 465) n""",
     "INSERT INTO executions (job_id, task_type, status, attempt, scheduled_at, started_at, completed_at, worker_id,"
     " result, error_message, error_code) SELECT 1, CASE WHEN n % 11 = 0 THEN 'report' ELSE 'mail' END, s, n % 2,"
-    " t - interval '400 s', t - interval '300 s', t,"
+    " t - interval '500 s', t - (300 + n) * interval '1 s', t,"
     """ 'worker-123', CASE WHEN s = 'SUCCESS' THEN '{"sent": true, "recipient": "user@example.com","""
     """ "analyzed_logs": 1000, "issues_found": 5}'::jsonb END,"""
     " CASE WHEN s <> 'SUCCESS' THEN 'SMTP connection timeout' END, CASE WHEN s <> 'SUCCESS' THEN 'TIMEOUT' END"
-    " FROM generate_series(1, 110) n, LATERAL (SELECT CASE n % 5 WHEN 0 THEN 'FAILED' WHEN 1 THEN 'TIMEOUT' ELSE"
-    " 'SUCCESS' END s, now() - n * interval '12 minutes' t) x",
+    " FROM generate_series(1, 110) n, LATERAL (SELECT CASE WHEN n % 5 = 0 THEN 'FAILED' WHEN n % 10 = 1 THEN 'TIMEOUT'"
+    " ELSE 'SUCCESS' END s, now() - n * interval '12 minutes' t) x",
 )
 
 
@@ -155,11 +155,11 @@ def rows(sidecar: Sidecar, path: str) -> Any:
 TRUTH = {
     "/api/logs/recent?limit=100": """
         SELECT e.id::text AS id, e.job_id::text AS "jobId", j.name AS "jobName", e.task_type AS "taskType", e.status,
-               300000 AS duration, attempt, {began} AS "executedAt", worker_id AS "workerId"
+               {lasted} AS duration, attempt, {began} AS "executedAt", worker_id AS "workerId"
         FROM executions e JOIN jobs j ON j.id = e.job_id
         WHERE completed_at IS NOT NULL ORDER BY completed_at DESC LIMIT 100""",
     "/api/jobs/1/logs?limit=100": """
-        SELECT e.id::text AS id, e.status, 300000 AS duration, attempt, attempt > 0 AS "isRetry",
+        SELECT e.id::text AS id, e.status, {lasted} AS duration, attempt, attempt > 0 AS "isRetry",
                {began} AS "executedAt", {ended} AS "completedAt", worker_id AS "workerId",
                result || CASE WHEN result IS NOT NULL THEN '{{"recipient": "<email>"}}'::jsonb END AS result,
                CASE WHEN error_code IS NOT NULL THEN json_build_object('message', error_message, 'code', error_code) END
@@ -169,7 +169,7 @@ TRUTH = {
         SELECT id, job_id AS task_id,
                CASE status WHEN 'RUNNING' THEN 'running' WHEN 'SUCCESS' THEN 'completed' ELSE 'failed' END AS status,
                {began_second} AS started_at, {ended_second} AS completed_at,
-               CASE WHEN completed_at IS NOT NULL THEN 300 END AS duration_seconds,
+               {lasted} / 1000 AS duration_seconds,
                result || CASE WHEN result IS NOT NULL THEN '{{"recipient": "<email>"}}'::jsonb END AS result,
                error_message
         FROM executions ORDER BY completed_at DESC NULLS FIRST, started_at DESC LIMIT 111""",
@@ -189,7 +189,18 @@ TRUTH = {
                floor(extract(epoch FROM insert_timestamp)) AS insert_timestamp, stage = 'completed' AS is_finished
         FROM operations ORDER BY operation_id""",
 }
-MOMENTS = {
+#: A job's summary, key for key.
+SUMMED = """
+    SELECT count(*) AS "totalExecutions", count(*) FILTER (WHERE status = 'SUCCESS') AS "successCount",
+           count(*) FILTER (WHERE status = 'FAILED') AS "failedCount",
+           count(*) FILTER (WHERE status = 'TIMEOUT') AS "timeoutCount",
+           count(*) FILTER (WHERE attempt > 0) AS "retryCount",
+           round(100.0 * count(*) FILTER (WHERE status = 'SUCCESS') / count(*), 2) || '%' AS "successRate",
+           round(avg({lasted}))::int AS "avgDuration", max({lasted}) AS "maxDuration", min({lasted}) AS "minDuration",
+           min({began}) AS "firstExecution", max({began}) AS "lastExecution"
+    FROM executions WHERE completed_at IS NOT NULL AND job_id = 1"""
+#: What the statements above share.
+MOMENTS = {"lasted": "(1000 * extract(epoch FROM completed_at - started_at))::int"} | {
     name: f"to_char(date_trunc('{to}', {column}) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:{form}\"Z\"')"
     for name, to, column, form in (
         ("began", "milliseconds", "started_at", "SS.MS"),
@@ -210,6 +221,17 @@ def test_the_values_are_the_tables(sidecar: Sidecar, store: NativeStore, path: s
     told = [{key: row[key] for key in wanted[0][0]} for row in rows(sidecar, path)]
     key = {"/api/v1/operations": "operation_id", "/api/v1/workers": "id"}.get(path)
     assert (sorted(told, key=lambda row: str(row[key])) if key else told) == wanted[0]
+
+
+def test_the_summary_is_the_tables(sidecar: Sidecar, store: NativeStore) -> None:
+    with store.database.connect() as connection:
+        query = f"SELECT to_json(x) FROM ({SUMMED.format(**MOMENTS)}) x"
+        wanted = connection.execute(query.encode()).fetchone()
+    assert wanted is not None
+    numbers = [value for value in wanted[0].values() if isinstance(value, int)]
+    assert len(set(numbers)) == len(numbers) == 8, "none could be mistaken for another"
+    told = json.loads(sidecar.get("/api/jobs/1/logs/summary").text)["data"]["summary"]
+    assert {key: told[key] for key in wanted[0]} == wanted[0]
 
 
 def test_what_is_said_of_a_connection(sidecar: Sidecar, store: NativeStore) -> None:
@@ -249,9 +271,10 @@ def test_parameters_of_a_jobs_log(sidecar: Sidecar) -> None:
     assert rows(sidecar, f"{path}?limit=7&offset=30") == whole[30:37]
     page = json.loads(sidecar.get(f"{path}?limit=7&offset=105").text)["data"]["pagination"]
     assert (page["total"], page["limit"], page["offset"], page["hasMore"]) == (110, 7, 105, False)
-    for status in ("SUCCESS", "FAILED", "TIMEOUT"):
+    counts = {"SUCCESS": 77, "FAILED": 22, "TIMEOUT": 11}
+    for status, count in counts.items():
         only = rows(sidecar, f"{path}?limit=100&status={status}")
-        assert len(only) == (66 if status == "SUCCESS" else 22) and {row["status"] for row in only} == {status}
+        assert len(only) == count and {row["status"] for row in only} == {status}
     since, before = whole[9]["executedAt"], whole[4]["executedAt"]  # shown in whole milliseconds
     assert rows(sidecar, f"{path}?fromDate={since}&toDate={before}") == whole[4:10]
 
