@@ -35,8 +35,8 @@ def finite(value: float | None) -> float | None:
 
 
 def job_counts(rows: Iterable[Row]) -> JobCounts:
-    """(status, type, n) rows."""
-    return JobCounts(by_status={(status, kind): n for status, kind, n in rows})
+    """(status, type, n) rows; of jobs without a status nobody knows what they are."""
+    return JobCounts(by_status={(status, kind): n for status, kind, n in rows if status is not None})
 
 
 def queues(rows: Iterable[Row], overdue: list[Row]) -> Queues:
@@ -54,7 +54,11 @@ def queues(rows: Iterable[Row], overdue: list[Row]) -> Queues:
             running=old.running + (n if is_running else 0),
             oldest_ready=min(oldest, default=None),
         )
-    late = tuple(OverdueJob(job_id=i, job_name=name or "", task_type=t or "", due=d) for i, name, t, d, _ in overdue)
+    late = tuple(
+        OverdueJob(job_id=i, job_name=name or "", task_type=t or "", due=d)
+        for i, name, t, d, _ in overdue
+        if i is not None
+    )
     return Queues(queues=states, by_status=by_status, overdue=late, overdue_count=overdue[0][4] if overdue else 0)
 
 
@@ -83,6 +87,8 @@ class RunningTally:
                 numbers[2] += 1
             if worker is not None:
                 self._by_worker[worker] = self._by_worker.get(worker, 0) + 1
+            if row_id is None:  # counted, but nothing to list
+                continue
             self._listed.append(
                 RunningExecution(
                     id=row_id, job_id=job_id or row_id, task_type=kind, queue=queue, attempt=attempt,
@@ -115,7 +121,7 @@ def workers(rows: Iterable[Row], now: float, lost_after: float) -> tuple[Worker,
     found = []
     for worker_id, host, seen, connected, paused, draining, accepts, completed, properties in rows:
         silent = now - seen if seen is not None else 0.0
-        if silent > max(WORKER_FORGOTTEN, lost_after):
+        if worker_id is None or silent > max(WORKER_FORGOTTEN, lost_after):
             continue
         if silent > lost_after:
             state = "lost"
@@ -137,7 +143,8 @@ def operations(rows: Iterable[Row], executing: Iterable[Row]) -> Operations:
     """(stage, n) rows; every known stage is there, at 0 when the store has none. (worker, operation) rows."""
     by_worker: dict[str, list[str]] = {}
     for worker, operation in executing:
-        by_worker.setdefault(worker, []).append(operation)
+        if operation is not None:
+            by_worker.setdefault(worker, []).append(operation)
     return Operations(
         by_stage={**dict.fromkeys(OPERATION_STAGES, 0), **{stage: n for stage, n in rows if stage}},
         executing={worker: tuple(sorted(found)) for worker, found in by_worker.items()},

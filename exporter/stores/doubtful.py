@@ -34,6 +34,13 @@ class Doubtful:
         self._shared: str | None = None
         self._units: tuple[float, ...] = () if wrapped.cursor.kind == "id" else UNITS
         self._rows = 0
+        self._without_id: str | None = None
+
+    def without_id(self, rows: int) -> None:
+        """``rows`` of an answer have no id."""
+        if rows and self._without_id is None:
+            self._without_id = "`executions` gives rows whose id is NULL, which are not counted: each needs its own"
+            log.error("some executions are not counted", store=self._store, reason=self._without_id)
 
     def look(self, rows: Sequence[Row]) -> None:
         """Take in rows of one answer, as :class:`Finished` has them."""
@@ -47,7 +54,7 @@ class Doubtful:
 
     def reasons(self, late_window: float) -> list[str]:
         """What stands against exactness, in words."""
-        found = [] if self._shared is None else [self._shared]
+        found = [reason for reason in (self._shared, self._without_id) if reason is not None]
         if self._units and self._rows >= ENOUGH and self._units[0] > late_window:
             found.append(coarse(self._units[0]))
         return found

@@ -357,6 +357,7 @@ class Store:
         async with self._poll.transaction() as transaction:
             now = await clock(transaction)
             rows = await transaction.fetch("schedules", wrapped.recurring(), RECURRING_LISTED)
+        rows = [row for row in rows if row[0] is not None]
         self._recurring = frozenset(row[0] for row in rows)
         return Collected(value=self._recurring_jobs(rows, now), load_seconds=transaction.seconds)
 

@@ -1,6 +1,6 @@
 """The statements wrapped round a profile's SELECTs. Pure: text in, text out.
 
-Times leave PostgreSQL as Unix seconds (float8): ``infinity`` and year 10000 are numbers then, and no row needs a
+Times leave PostgreSQL as Unix seconds (float8), ``infinity`` as NULL: year 10000 is a number then, and no row needs a
 datetime. Casts stand in the select list only; the cursor column stays bare, its parameter is cast to its type.
 """
 
@@ -132,11 +132,13 @@ class Wrapped(msgspec.Struct, frozen=True):
             if actual is None:
                 return "NULL::float8"
             if actual in TIMESTAMPS:
-                return f"extract(epoch FROM q.{name})::float8"
+                return f"CASE WHEN isfinite(q.{name}) THEN extract(epoch FROM q.{name})::float8 END"
             # A cursor says its unit; any other number is one of seconds.
             cursor = self.profile.cursor if entity == "executions" else None
             milliseconds = cursor is not None and cursor.kind == "epoch_ms" and cursor.column == name
-            return f"q.{name}::float8 / 1000" if milliseconds else f"q.{name}::float8"
+            number = f"q.{name}::float8 / 1000" if milliseconds else f"q.{name}::float8"
+            # NaN is above infinity there.
+            return number if actual in WHOLE else f"CASE WHEN abs(q.{name}::float8) < 'infinity' THEN {number} END"
         if kind in ("brief", "json"):
             most = BRIEF if kind == "brief" else JSON_CHARACTERS + 1
             return "NULL::text" if actual is None else f"left(q.{name}::text, {most})"

@@ -22,6 +22,7 @@ log = structlog.get_logger(component="reader")
 
 _FINAL: Final = frozenset(FINAL_STATUSES)
 _STATUS: Final = Finished._fields.index("status")
+_ID: Final = Finished._fields.index("execution_id")
 #: The narrowest slice: seconds, ids.
 _NARROWEST: Final = {"time": 0.001, "id": 1}
 #: How wide a slice may be at first: seconds, ids.
@@ -124,9 +125,10 @@ class ExecutionRows:
         return found
 
     def _known(self, chunk: list[Row]) -> list[Finished]:
-        rows = [row for row in chunk if row[_STATUS] in _FINAL]
+        rows = [row for row in chunk if row[_STATUS] in _FINAL and row[_ID] is not None]
         self.doubtful.look(rows)
         if len(rows) < len(chunk):
+            self.doubtful.without_id(sum(row[_ID] is None for row in chunk))
             found = {str(row[_STATUS]) for row in chunk if row[_STATUS] not in _FINAL}
             for status in sorted(found - self.unknown_statuses):
                 log.error(

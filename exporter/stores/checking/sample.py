@@ -11,6 +11,7 @@ import psycopg
 
 from exporter.domain import FINAL_STATUSES, JOB_STATUSES, JOB_TYPES, OPERATION_STAGES
 from exporter.errors import StoreError, StoreTooSlow, StoreUnavailable
+from exporter.ledger.finished import Finished
 from exporter.stores.checking.report import EntityReport, Finding, fault, note, warning
 from exporter.stores.checking.sampled import judged, latest
 from exporter.stores.checking.savepoint import savepoint
@@ -21,6 +22,7 @@ from exporter.stores.session import Row, Transaction
 SAMPLED: Final = 1_000
 #: A number of seconds beyond this (the year 33658) is one of milliseconds.
 _NOT_SECONDS: Final = 1e12
+_ID: Final = Finished._fields.index("execution_id")
 _MEANINGFUL: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
     "executions": {"status": FINAL_STATUSES},
     "jobs": {"status": JOB_STATUSES, "type": JOB_TYPES},
@@ -65,14 +67,14 @@ async def sample(transaction: Transaction, wrapped: Wrapped, report: EntityRepor
     # The planner knows nothing of a table that was never analysed, and little of what a SELECT makes of one.
     report.counted = len(rows) < SAMPLED
     report.rows = len(rows) if report.counted else max(SAMPLED, report.rows or 0)
-    found = [_times(entity, names, rows)] if rows else []
+    found = [_times(entity, names, rows), _ids(entity, names, rows)] if rows else []
     for name, known in _MEANINGFUL.get(entity, {}).items():
         if name in names:
             found.append(_values(entity, name, (row[names.index(name)] for row in rows), known))
-    if finished:
+    if any(row[_ID] is not None for row in finished):
         position = wrapped.cursor.position
         greatest = None if position is None else await greatest_id(transaction, position)
-        found += judged(wrapped, finished, greatest)
+        found += judged(wrapped, [row for row in finished if row[_ID] is not None], greatest)
         if newest:
             found.append(latest(wrapped, report, finished, now))
     report.findings += [finding for finding in found if finding is not None]
@@ -85,6 +87,14 @@ def _times(entity: str, names: Sequence[str], rows: Sequence[Row]) -> Finding | 
         return None
     listed = ", ".join(wrong)
     return fault(f"{listed}: these are no seconds since 1970. Are they milliseconds? Write to_timestamp(x / 1000.0)")
+
+
+def _ids(entity: str, names: Sequence[str], rows: Sequence[Row]) -> Finding | None:
+    if "id" not in names or all(row[names.index("id")] is not None for row in rows):
+        return None
+    if entity == "executions":
+        return fault("id is NULL in some rows: such executions are not counted. Each needs an id of its own")
+    return warning("id is NULL in some rows, which nobody can be told of. Does an outer join find nothing for them?")
 
 
 def _values(entity: str, name: str, values: Iterable[str | None], known: Sequence[str]) -> Finding | None:
