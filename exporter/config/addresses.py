@@ -87,7 +87,7 @@ def check_telemetry_path(text: str) -> str:
 
 def check_http_url(text: str) -> str:
     """The base URL of a server without its last slash; ValueError, which never shows the URL, when it is none."""
-    expected = "expected a URL such as https://vault.example.com:8200"
+    expected = "expected a URL such as https://server.example.com:8200"
     try:
         url = urlsplit(text)
         port_fits = url.port is None or url.port > 0

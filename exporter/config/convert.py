@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -11,11 +11,16 @@ from exporter.config.expand import ExpandError
 from exporter.config.follow import Follower, LaterError
 from exporter.config.problems import BROKEN, KeyPath, Report, Where, nearest
 from exporter.config.scalars import RefusedError, constrain, convert, is_null, is_storable, late
-from exporter.config.shapes import Shape, keys_of, tag_of
+from exporter.config.shapes import Shape, keys_of, places_of, tag_of
 from exporter.config.yaml_lines import Entry, Mapping, Node, Scalar, Sequence
 
 #: Checks what needs more than one key of a section.
 Check = Callable[[Where], None]
+
+#: How alike a key has to be to a known one, from 0 to 1, to be that one misspelt, whatever else has such a key.
+HARDLY_ANOTHER: Final = 0.8
+#: In more places than this, a key's name tells nothing.
+CLEAR: Final = 2
 
 
 class Reader:
@@ -25,9 +30,12 @@ class Reader:
         self._report = report
         self._follower = follower
         self._checks = checks
+        self._root: type[Struct] | None = None
 
     def read(self, shape: Shape, node: Node, path: KeyPath) -> Any:
         """The value at ``path``, or BROKEN when it was refused."""
+        if not path and shape.structs:
+            self._root = shape.structs[0]
         if isinstance(node, Scalar):
             return self._scalar(shape, node, path)
         if isinstance(node, Mapping) and shape.structs:
@@ -119,8 +127,16 @@ class Reader:
             text = f"kind {tag_of(section)} has no such key; {remedy or 'leave it out'}, or write kind: {listed}"
             self._report.add((*path, name), f"{text} (known keys: {', '.join(keys)})")
             return
-        close = "" if self._report.full else nearest(name, keys)
+        close = "" if self._report.full else self._meant(name, keys)
         self._report.add((*path, name), f"unknown key{close} (known keys: {', '.join(keys)})")
+
+    def _meant(self, name: str, keys: Iterable[str]) -> str:
+        """What somebody meant who wrote ``name`` among ``keys``: a word that is hardly another one; where ``name``
+        belongs, if that is clear; any word that is near."""
+        places = places_of(name, self._root) if self._root else []
+        if not nearest(name, keys, HARDLY_ANOTHER) and 0 < len(places) <= CLEAR:
+            return f"; it is a key of {' or '.join(place or 'the whole file' for place in places)}"
+        return nearest(name, keys)
 
     def _entries(self, node: Mapping, path: KeyPath) -> dict[str, Entry]:
         """The keys of a mapping, merge keys followed: its own come first, then those merged earlier."""

@@ -46,14 +46,13 @@ def show(text: str) -> str:
     return text if _PLAIN_VALUE.fullmatch(text) else quote(text)
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """``; did you mean "interval"?`` for the known word that is closest, or nothing."""
+def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """``; did you mean "interval"?`` for the known word that is closest, or nothing if none is as like as that."""
     import difflib  # noqa: PLC0415 - only a mistake needs it
 
     words, start = list(known), word[:60].lower()
-    close = difflib.get_close_matches(start, words, n=1, cutoff=0.6)
-    if not close and len(start) > 2:
-        close = [other for other in words if other.startswith(start)]
+    close = [other for other in words if len(start) > 2 and other.startswith(start)]
+    close = close or difflib.get_close_matches(start, words, n=1, cutoff=likeness)
     return f"; did you mean {quote(close[0])}?" if close else ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -78,6 +78,32 @@ def keys_of(section: type[Struct]) -> dict[str, Key]:
         field.encode_name: Key(name=field.name, shape=shape_of(field.type), required=field.required)
         for field in msgspec.structs.fields(section)
     }
+
+
+def places_of(name: str, root: type[Struct]) -> list[str]:
+    """Where such a key may stand below ``root``, of the highest level that has it: ``["stores[].counting"]``.
+
+    ``[""]`` is ``root`` itself.
+    """
+    level = [("", root)]
+    while level:
+        if found := [place for place, section in level if name in keys_of(section)]:
+            return list(dict.fromkeys(found))
+        level = [
+            (f"{place}.{key}{mark}".lstrip("."), struct)
+            for place, section in level
+            for key, at in keys_of(section).items()
+            for mark, struct in _sections(at.shape)
+        ]
+    return []
+
+
+def _sections(shape: Shape, mark: str = "") -> Iterator[tuple[str, type[Struct]]]:
+    yield from ((mark, struct) for struct in shape.structs)
+    if shape.item:
+        yield from _sections(shape.item, f"{mark}[]")
+    if shape.value:
+        yield from _sections(shape.value, f"{mark}.*")
 
 
 @cache

@@ -60,7 +60,7 @@ def test_what_does_not_go_with_the_method(keys: str, problem: str, problems: Pro
 @pytest.mark.parametrize(
     ("address", "problem"),
     [
-        ("vault:8200", "expected a URL such as https://vault.example.com:8200"),
+        ("vault:8200", "expected a URL such as https://server.example.com:8200"),
         ("ftp://vault", "expected a URL"),
         ("https://vault:port", "expected a URL"),
         ("https://user:s3ntinel@vault:8200", "it must not hold a login"),
