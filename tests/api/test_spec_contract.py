@@ -180,8 +180,10 @@ TRUTH = {
         SELECT id, (SELECT coalesce(jsonb_object_agg(key, value), '{{}}') FROM jsonb_each_text(platform_properties))
                  AS platform_properties,
                floor(extract(epoch FROM last_seen)) AS last_update_timestamp, is_paused, is_draining, can_accept_work,
+               (SELECT coalesce(json_agg(operation_id ORDER BY operation_id), '[]') FROM operations o
+                WHERE o.worker_id = w.id AND stage = 'executing') AS running_operations,
                floor(extract(epoch FROM connected_at)) AS connected_timestamp, actions_completed
-        FROM workers ORDER BY id""",
+        FROM workers w ORDER BY id""",
     "/api/v1/operations": """
         SELECT operation_id, client_operation_id, initcap(stage) AS stage, worker_id, action_digest, command_digest,
                input_root_digest, priority, timeout, platform_properties,
@@ -219,6 +221,8 @@ def test_the_values_are_the_tables(sidecar: Sidecar, store: NativeStore, path: s
         wanted = connection.execute(query.encode()).fetchone()
     assert wanted is not None and wanted[0]
     told = [{key: row[key] for key in wanted[0][0]} for row in rows(sidecar, path)]
+    for row in told:
+        row.get("running_operations", []).sort()  # in no order
     key = {"/api/v1/operations": "operation_id", "/api/v1/workers": "id"}.get(path)
     assert (sorted(told, key=lambda row: str(row[key])) if key else told) == wanted[0]
 
@@ -232,6 +236,20 @@ def test_the_summary_is_the_tables(sidecar: Sidecar, store: NativeStore) -> None
     assert len(set(numbers)) == len(numbers) == 8, "none could be mistaken for another"
     told = json.loads(sidecar.get("/api/jobs/1/logs/summary").text)["data"]["summary"]
     assert {key: told[key] for key in wanted[0]} == wanted[0]
+
+
+@pytest.mark.parametrize(("path", "status"), [("logs", "status"), ("logs/summary", "currentStatus")])
+def test_the_job_is_the_tables(sidecar: Sidecar, store: NativeStore, path: str, status: str) -> None:
+    with store.database.connect() as connection:
+        wanted = connection.execute("SELECT id::text, name, task_type, status FROM jobs WHERE id = 1").fetchone()
+    told = json.loads(sidecar.get(f"/api/jobs/1/{path}").text)["data"]["job"]
+    assert tuple(told[key] for key in ("id", "name", "taskType", status)) == wanted
+
+
+def test_how_long_what_runs_takes_as_a_rule(sidecar: Sidecar) -> None:
+    """The median of the recent successes: they took 302 to 409 s."""
+    [running] = rows(sidecar, "/monitoring/tasks/running")
+    assert running["estimated_duration"] == "6 minutes"
 
 
 def test_what_is_said_of_a_connection(sidecar: Sidecar, store: NativeStore) -> None:
@@ -271,6 +289,8 @@ def test_parameters_of_a_jobs_log(sidecar: Sidecar) -> None:
     assert rows(sidecar, f"{path}?limit=7&offset=30") == whole[30:37]
     page = json.loads(sidecar.get(f"{path}?limit=7&offset=105").text)["data"]["pagination"]
     assert (page["total"], page["limit"], page["offset"], page["hasMore"]) == (110, 7, 105, False)
+    page = json.loads(sidecar.get(f"{path}?limit=7&offset=102").text)["data"]["pagination"]
+    assert (page["offset"], page["hasMore"]) == (102, True)
     counts = {"SUCCESS": 77, "FAILED": 22, "TIMEOUT": 11}
     for status, count in counts.items():
         only = rows(sidecar, f"{path}?limit=100&status={status}")
@@ -283,6 +303,7 @@ def test_parameters_of_the_recent_logs(sidecar: Sidecar) -> None:
     whole = rows(sidecar, "/api/logs/recent?limit=5000")
     assert len(whole) == 100, "no more than that"
     assert rows(sidecar, "/api/logs/recent") == whole[:50]
+    assert json.loads(sidecar.get("/api/logs/recent?limit=7").text)["data"]["count"] == 7
     for name, key, value, count in (("status", "status", "FAILED", 22), ("taskType", "taskType", "report", 10)):
         only = rows(sidecar, f"/api/logs/recent?limit=100&{name}={value}")
         assert len(only) == count and {row[key] for row in only} == {value}
