@@ -21,6 +21,8 @@ from exporter.demo.ports import free_port
 from exporter.demo.processes import Child
 
 HOST = "127.0.0.1"
+#: The image's Python (Dockerfile) leaves out docstrings.
+IMAGE: Mapping[str, str] = {"PYTHONOPTIMIZE": "2"}
 #: Seconds over which a share of a core is measured: two intervals, so that each round holds the same work.
 ROUND = 30.0
 
@@ -49,9 +51,9 @@ def scratch() -> Iterator[Path]:
 
 
 class Sidecar:
-    """``scheduler-exporter serve`` with its files in ``directory``."""
+    """``scheduler-exporter serve`` with its files in ``directory``, and more in its environment."""
 
-    def __init__(self, directory: Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, directory: Path, config: Mapping[str, Any], environment: Mapping[str, str] = {}) -> None:
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.state = directory / "state"
@@ -62,7 +64,7 @@ class Sidecar:
             )
         )
         command = [sys.executable, "-m", "exporter", "serve", f"--config.file={self._file}"]
-        self._child = Child(name="sidecar", command=command, log=directory / "log")
+        self._child = Child(name="sidecar", command=command, log=directory / "log", environment=environment)
 
     def start(self, *, wait: bool = True) -> float:
         """Start it and return the seconds until it answered."""
@@ -157,10 +159,12 @@ def kept_waiting(sidecar: Sidecar) -> float:
 
 
 @contextlib.contextmanager
-def running(config: Mapping[str, Any], directory: Path | None = None) -> Iterator[Sidecar]:
+def running(
+    config: Mapping[str, Any], directory: Path | None = None, environment: Mapping[str, str] = {}
+) -> Iterator[Sidecar]:
     """A sidecar that has answered once, ended at the end; its files are in ``directory`` where they shall stay."""
     with contextlib.nullcontext(directory) if directory is not None else scratch() as place:
-        sidecar = Sidecar(place, config)
+        sidecar = Sidecar(place, config, environment)
         try:
             sidecar.start()
             yield sidecar

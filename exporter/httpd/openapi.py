@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -10,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from exporter.httpd.bodies import FORM
+from exporter.httpd.docstrings import put_back_docstrings
 from exporter.httpd.endpoint import APPLICATION_JSON, Answer, Endpoint
 from exporter.httpd.params import MAX_REPEATED, Parameter, parameters_of
 from exporter.httpd.roles import Role
@@ -47,7 +49,11 @@ _SCHEMES: Final = {
 def document(endpoints: Sequence[Endpoint], *, version: str, anonymous: Role | None) -> dict[str, Any]:
     """The document as plain data. ``anonymous``: what is done without a credential at present."""
     kinds = _kinds(endpoints)
+    put_back_docstrings("exporter")
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_REF)
+    for component in components.values():
+        if "description" in component:  # a docstring, indented as the source is
+            component["description"] = inspect.cleandoc(component["description"])
     schema_of = dict(zip(map(id, kinds), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:

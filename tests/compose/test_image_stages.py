@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from support.polling import until
 from support.ports import free_port
-from support.sidecar import request
+from support.sidecar import Sidecar, request, target
 
 from exporter.demo.processes import Child
 
@@ -147,16 +147,17 @@ def served(image: Image, tmp_path: Path) -> Iterator[tuple[int, Child]]:
         child.stop()
 
 
+def answers(port: int) -> bool:
+    """Whether somebody serves there."""
+    try:
+        return request(port, "/-/healthy").status == 200
+    except OSError:
+        return False
+
+
 def test_it_serves_and_its_health_check_tells_that(image: Image, served: tuple[int, Child]) -> None:
     port, child = served
-
-    def answers() -> bool:
-        try:
-            return request(port, "/-/healthy").status == 200
-        except OSError:
-            return False
-
-    until(answers, 30, "the image's exporter answers")
+    until(lambda: answers(port), 30, "the image's exporter answers")
     check = re.search(r"CMD (\[\"python\", \"-c\".*?\])$", STAGES["runtime"], re.MULTILINE)
     assert check is not None
     program, *arguments = [part.replace("9795", str(port)) for part in json.loads(check[1])]
@@ -164,3 +165,17 @@ def test_it_serves_and_its_health_check_tells_that(image: Image, served: tuple[i
     assert subprocess.run(command, check=False).returncode == 0
     child.stop()
     assert subprocess.run(command, check=False, capture_output=True).returncode != 0
+
+
+def test_its_api_is_described_as_everywhere(served: tuple[int, Child], tmp_path: Path) -> None:
+    """Though its Python has no docstrings, from which a part of the text comes."""
+    port, _ = served
+    until(lambda: answers(port), 30, "the image's exporter answers")
+    elsewhere = Sidecar(tmp_path / "elsewhere", {"connections": {"targets": [target("none", 1)]}})
+    elsewhere.start()
+    try:
+        image, other = (request(at, "/openapi.json").json for at in (port, elsewhere.port))
+    finally:
+        elsewhere.stop()
+    assert all(schema["description"] for schema in other["components"]["schemas"].values())
+    assert image == other
