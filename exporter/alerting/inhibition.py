@@ -53,7 +53,7 @@ FOLLOWS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], .
         ('alertname=~"SchedulingStoreStale|SchedulingApiErrorRatioHigh|SchedulingApiLatencyHigh"',),
         _JOB,
     ),
-    (("SchedulingStoreDown",), ('alertname="SchedulingApiErrorRatioHigh"',), _JOB),
+    (("SchedulingStoreDown", "SchedulingStoreUnreadable"), ('alertname="SchedulingApiErrorRatioHigh"',), _JOB),
     (("SchedulingApiErrorRatioHigh",), ('alertname="SchedulingApiLatencyHigh"',), _STORE),
     (
         ("SchedulingNoWorkers",),
