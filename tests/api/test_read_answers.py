@@ -88,6 +88,19 @@ async def test_milliseconds_and_seconds_of_one_moment(world: World) -> None:
         assert 3_600 <= (await ask(world, path))[1]["uptime_seconds"] < 4_200
 
 
+async def test_the_answer_says_how_long_it_took(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = world.history.statistics
+
+    async def slow(*asked: Any, **more: Any) -> Any:
+        await asyncio.sleep(0.05)
+        return await quick(*asked, **more)
+
+    monkeypatch.setattr(world.history, "statistics", slow)
+    began = time.perf_counter()
+    _, body = await ask(world, "/api/system/health")
+    assert 50 <= body["responseTime"] <= 1000 * (time.perf_counter() - began), "milliseconds"
+
+
 async def test_system_and_process_are_this_machines(world: World) -> None:
     _, body = await ask(world, "/api/system/health")
     system, process = body["components"]["system"], body["components"]["process"]
