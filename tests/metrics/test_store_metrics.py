@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from support.parts import figures, statistics
 
 from exporter.domain import (
     OTHER,
@@ -25,9 +26,10 @@ from exporter.domain import (
     Worker,
     Workers,
 )
-from exporter.metrics import executions, jobs, running
+from exporter.metrics import executions, jobs, reported, running
 from exporter.metrics.budget import folded
 from exporter.metrics.family import View
+from exporter.reported import Period, period_part
 from exporter.snapshot import Part
 
 NOW = 1_000_000.0
@@ -150,6 +152,39 @@ def test_orphans_are_absent_where_workers_are_not_known() -> None:
     assert found["scheduling_executions_stuck"] == {("mail",): 1}
     assert "scheduling_executions_orphaned" not in found
     assert "scheduling_worker_running" not in found
+
+
+def test_task_types_beyond_the_budget_add_up_unless_one_of_them_is_unknown() -> None:
+    kinds = {
+        "mail": RunningByType(running=9, stuck=0, orphaned=0, oldest_start=NOW - 1),
+        "bill": RunningByType(running=2, stuck=1, orphaned=2, oldest_start=NOW - 50),
+        "sync": RunningByType(running=1, stuck=3, orphaned=4, oldest_start=None),
+    }
+
+    def found() -> Samples:
+        told = Running(by_task_type=kinds, by_worker={}, oldest=())
+        return samples(running, view(running=told, settings=StoreSettings(series_per_metric=2)))
+
+    assert found()["scheduling_executions_stuck"] == {("mail",): 0, (OTHER,): 4}
+    assert found()["scheduling_executions_orphaned"] == {("mail",): 0, (OTHER,): 6}
+    assert found()["scheduling_execution_oldest_running_timestamp_seconds"] == {("mail",): NOW - 1, (OTHER,): NOW - 50}
+    kinds["sync"] = msgspec.structs.replace(kinds["sync"], stuck=None, orphaned=None)
+    assert found()["scheduling_executions_stuck"] == {("mail",): 0}
+    assert found()["scheduling_executions_orphaned"] == {("mail",): 0}
+
+
+def test_executions_without_a_task_type_stand_beside_the_whole_only_as_part_of_it() -> None:
+    """The label of the whole is empty, as theirs would be: a series must not come twice."""
+    told = statistics(
+        figures(5, 1, 0),
+        {"": figures(2, 1, 0), "mail": figures(3, 0, 0)},
+        start=NOW - 3600,
+        end=NOW,
+        covered_since=None,
+    )
+    rows = [row for family, rows in reported.collect(view(**{period_part("1h"): Period(statistics=told)}))
+            if family is reported.EXECUTIONS for row in rows]  # fmt: skip
+    assert rows == [(("main", "1h", ""), 6), (("main", "1h", "mail"), 3)]
 
 
 def test_workers_by_state_idle_ones_included() -> None:
