@@ -23,7 +23,7 @@ demo: $(VENV)/demo.stamp ## PostgreSQL, a scheduler at work, the exporter and Pr
 	@# exec: the signals that make passes on reach the demo, not a shell in between.
 	@exec $(BIN)/python -m exporter demo $(ARGS)
 
-test: $(VENV)/test.stamp ## The whole test suite; STRICT_SKIPS=1 makes a skipped test a failure
+test: $(VENV)/test.stamp ## The whole test suite; ARGS=--no-skips makes a skipped test a failure
 	@exec $(BIN)/python -m pytest $(ARGS)
 
 chaos: $(VENV)/test.stamp ## Kills, crashes and jumping clocks: is every execution counted once? ARGS="--seconds 1800"
