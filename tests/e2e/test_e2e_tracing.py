@@ -78,6 +78,23 @@ def test_a_request_is_a_span_of_its_callers_trace(
     assert {line["correlationId"] for line in lines} == {"request-of-the-test"}
 
 
+def test_a_span_says_which_route_was_asked_how_and_for_how_long(
+    collector: Collector, native: NativeStore, start_sidecar: StartSidecar
+) -> None:
+    sidecar = start_sidecar(traced(collector.url, native), environment=QUICK)
+    began = time.perf_counter()
+    path, route = "/api/v1/monitoring/tasks/4711/execute", "/api/v1/monitoring/tasks/{task_id}/execute"
+    assert sidecar.get(path, method="POST").status == 401
+    most = time.perf_counter() - began
+    span = collector.wait(f"POST {route}")
+    about = span.attributes
+    told = [about[f"http.{name}"] for name in ("request.method", "route", "response.status_code")]
+    assert told == ["POST", route, 401]
+    assert "enduser.id" not in about and "4711" not in str(span)
+    [line] = until(lambda: [e for e in sidecar.events("request") if e["operation"] == f"POST {route}"], 10, "its line")
+    assert line["duration"] / 1000 - 0.001 <= span.seconds <= most, "what the log says that it took, and little more"
+
+
 def test_a_poll_is_a_trace_with_its_statements_and_without_their_values(
     collector: Collector, native: NativeStore, start_sidecar: StartSidecar
 ) -> None:
