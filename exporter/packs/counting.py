@@ -112,11 +112,11 @@ class Counting:
             more = end < reading.high
             try:
                 await self._slice(transaction, statement, reading, (position, end), also)
-            except (TooManyRows, StoreTooSlow) as e:
-                self._width.too_wide()
-                if isinstance(e, StoreTooSlow):
-                    raise
+            except TooManyRows:
                 continue
+            except StoreTooSlow:
+                self._width.too_wide()
+                raise
             position = end
             if not more or time.monotonic() - started > TURN_SECONDS:
                 self._reading = (reading, position) if more else None
@@ -150,6 +150,7 @@ class Counting:
                         await self._ledger.remember(chunk)
                         continue
                     if found > self._width.most:
+                        self._width.crowded(*span, [*(row[1] for row in rows), *(row[1] for row in chunk)])
                         raise TooManyRows
                     rows += (self._cleaned(row) for row in chunk)
             self._width.found(found)

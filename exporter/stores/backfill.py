@@ -39,7 +39,7 @@ class Backfill:
         self._rows = rows
         self._ledger = ledger
         self._sliced = sliced
-        self._width = Width(rows.kind, *SLICE_ROWS)
+        self._width = Width(rows.kind, *SLICE_ROWS, down=True)
         self._said: float | None = None
 
     async def step(self, transaction: Transaction, state: BackfillState, recurring: frozenset[str]) -> Progress:

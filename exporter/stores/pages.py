@@ -114,7 +114,7 @@ class _Stretch:
         self._profile = profile
         self._wanted = wanted
         self._ids = profile.cursor.kind == "id"
-        self._width = Width("id" if self._ids else "time", *PAGE_ROWS)
+        self._width = Width("id" if self._ids else "time", *PAGE_ROWS, down=True)
         self._high: Position = 0
         self._conditions, self._bound = _conditions(profile, wanted)
         self.over = False
@@ -144,7 +144,7 @@ class _Stretch:
             async for chunk in stream:
                 rows += chunk
                 if len(rows) > most:
-                    self._width.too_wide()
+                    self._width.crowded(low, self._high, [row[0] for row in rows])
                     raise TooManyRows
                 await asyncio.sleep(0)
         self._width.found(len(rows))

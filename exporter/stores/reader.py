@@ -231,14 +231,15 @@ class Reader:
     async def _list(self, transaction: Transaction, low: Position, reading: Reading) -> None:
         """Put the newest executions above ``low``, which have been counted, into the ring of recent ones."""
         high, room = reading.high, self._ledger.recent_size
+        width = Width(self.rows.kind, *SLICE_ROWS, down=True)
 
         async def take(rows: list[Finished]) -> None:
             await self._ledger.list_recent(self._store, rows, reading.read_at)
 
         while room > 0 and high > low:
-            start = max(low, high - self._width.value)
+            start = max(low, high - width.value)
             try:
-                room -= await self.rows.read(transaction, start, high, self._width, take, bounded=True)
+                room -= await self.rows.read(transaction, start, high, width, take, bounded=True)
             except TooManyRows:
                 continue
             high = start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Final, cast
 
@@ -34,12 +34,17 @@ class TooManyRows(Exception):
 
 
 class Width:
-    """How wide the next slice is, so that it gives about ``few`` to ``many`` rows."""
+    """How wide the next slice is, so that it gives about ``few`` to ``many`` rows.
 
-    def __init__(self, kind: str, few: int, many: int) -> None:
+    Slices follow each other upwards, or ``down`` from the newest.
+    """
+
+    def __init__(self, kind: str, few: int, many: int, *, down: bool = False) -> None:
         self._kind = kind
         self._few, self._many = few, many
+        self._down = down
         self._width: float = _FIRST[kind]
+        self._whole = False
 
     @property
     def chunk(self) -> int:
@@ -49,7 +54,7 @@ class Width:
     @property
     def most(self) -> float:
         """How many rows a slice may give; any number where it cannot be narrower."""
-        return math.inf if self._width <= _NARROWEST[self._kind] else 2 * self._many
+        return math.inf if self._whole or self._width <= _NARROWEST[self._kind] else 2 * self._many
 
     @property
     def value(self) -> Position:
@@ -58,6 +63,7 @@ class Width:
 
     def found(self, rows: int) -> None:
         """A slice gave so many rows."""
+        self._whole = False
         if rows > self._many:
             self._width = max(self._width / 2, _NARROWEST[self._kind])
         elif rows < self._few:
@@ -65,8 +71,22 @@ class Width:
         self._width = min(self._width, _FIRST[self._kind] * 512)
 
     def too_wide(self) -> None:
-        """A slice took longer than the statement timeout, or gave more than ``most``."""
+        """A slice took longer than the statement timeout."""
+        self._whole = False
         self._width = max(self._width / 4, _NARROWEST[self._kind])
+
+    def crowded(self, low: Position, high: Position, seen: Sequence[Position]) -> None:
+        """The slice from ``low`` to ``high`` gave more than ``most`` rows, some of which lie where ``seen`` says.
+
+        Narrowed blindly it would be read again and again: tens of thousands that one statement has ended have one
+        stamp. The next one reaches to the middle of them; one that holds nothing else is taken as it is.
+        """
+        narrowest = _NARROWEST[self._kind]
+        start = high if self._down else low
+        reach = sum(abs(position - start) for position in seen) / len(seen)
+        self._whole = min(seen) == max(seen)
+        # Beyond a stamp by the narrowest: none is lost to rounding.
+        self._width = max(reach + narrowest if self._whole else min(reach, self._width / 2), narrowest)
 
 
 class ExecutionRows:
@@ -100,6 +120,7 @@ class ExecutionRows:
         found = 0
         if low >= high:
             return found
+        seen: list[Position] = []
         taking: asyncio.Future[None] | None = None
         parameters = bounds(self._cursor, low, high)
         stream = transaction.stream("executions", self._sql, *parameters, chunk=width.chunk)
@@ -110,12 +131,15 @@ class ExecutionRows:
                     found += len(rows)
                     if taking is not None:
                         await taking
-                    if found > width.most and bounded:
-                        raise TooManyRows
+                    if bounded:
+                        seen += (row[1] for row in chunk[:: len(chunk) - 1 or 1])
+                        if found > width.most:
+                            width.crowded(low, high, seen)
+                            raise TooManyRows
                     taking = asyncio.ensure_future(take(rows))
             if taking is not None:
                 await taking
-        except (StoreTooSlow, TooManyRows):
+        except StoreTooSlow:
             width.too_wide()
             raise
         finally:
