@@ -186,11 +186,23 @@ class Wrapped(msgspec.Struct, frozen=True):
             f" WHERE {bare} <= {self._bound('$1', kind)} ORDER BY {bare} DESC LIMIT 1"
         )
 
+    def passed(self, *, above: bool) -> str:
+        """Keys and positions at or below $1, and ``above`` $3, the highest first, at most $2 of them."""
+        bare, kind = f"q.{quoted(self.cursor.column)}", self.columns["executions"][self.cursor.column]
+        lowest = f" AND {bare} > {self._bound('$3', kind)}" if above else ""
+        return (
+            f"SELECT {self._keys}, {self.position} FROM ({self.source('executions')}) q"
+            f" WHERE {bare} <= {self._bound('$1', kind)}{lowest} ORDER BY {bare} DESC LIMIT $2::int8"
+        )
+
+    @property
+    def _keys(self) -> str:
+        return " || chr(31) || ".join(f"coalesce(q.{quoted(name)}::text, '')" for name in self.key)
+
     @property
     def _finished(self) -> str:
-        keys = " || chr(31) || ".join(f"coalesce(q.{quoted(name)}::text, '')" for name in self.key)
         listed = ", ".join(self.column("executions", name) for name in EXECUTION_COLUMNS)
-        return f"SELECT {keys}, {self.position}, {listed} FROM ({self.source('executions')}) q"
+        return f"SELECT {self._keys}, {self.position}, {listed} FROM ({self.source('executions')}) q"
 
     @property
     def position(self) -> str:

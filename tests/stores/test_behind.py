@@ -10,7 +10,7 @@ from support.counting import Counter
 from support.postgres import Database, execute
 
 from exporter.config.model import Cursor, Profile
-from exporter.stores import proof
+from exporter.stores import behind, proof
 
 WORK = "CREATE TABLE work (id bigserial PRIMARY KEY, ended timestamp); CREATE INDEX ON work (ended)"
 ENDED = "INSERT INTO work (ended) VALUES (clock_timestamp() AT TIME ZONE '{}')"
@@ -71,3 +71,60 @@ def test_a_look_that_no_index_serves_is_not_made(database: Database, tmp_path: P
             execute(database, ENDED.format("America/New_York"))
             counter.poll()
         assert counter.exactness_reasons() == ()
+
+
+def test_some_clocks_that_are_slow_are_told(database: Database, tmp_path: Path) -> None:
+    """Those of others are right, so that something is counted at each poll."""
+    execute(database, WORK)
+    late = "INSERT INTO work (ended) VALUES ((now() - interval '20 s') AT TIME ZONE 'UTC')"
+    with closing(Counter(database.dsn, NAIVE, tmp_path, late_window=0.5)) as counter:
+        for _ in range(3):
+            execute(database, ENDED.format("UTC"))
+            counter.poll()
+        assert counter.exactness_reasons() == ()
+        execute(database, late, ENDED.format("UTC"))
+        counter.poll()
+        assert counter.totals()["SUCCESS"] == 3
+        (reason,) = counter.exactness_reasons()
+        assert "are not counted: one lies 2" in reason
+        assert "Is completed_at set when the execution ends" in reason
+
+
+def test_a_cursor_that_is_set_before_the_end_is_told(database: Database, tmp_path: Path) -> None:
+    """Ids are given when the row is inserted, and some end long after others."""
+    execute(database, "CREATE TABLE runs (id bigserial PRIMARY KEY, made timestamptz DEFAULT now(), done boolean)")
+    execute(database, "CREATE INDEX ON runs (made)")
+    select = "SELECT id, 'SUCCESS' AS status, made FROM runs WHERE done"
+    by_id = Profile(
+        executions=select, cursor=Cursor(column="id", kind="id", position="SELECT max(id) FROM runs"), key=("id",)
+    )
+    by_time = Profile(executions=select, cursor=Cursor(column="made"), key=("id",))
+    for profile, told in ((by_id, "appear with ids that were passed"), (by_time, "Is made set when")):
+        with closing(Counter(database.dsn, profile, tmp_path / profile.cursor.kind, late_window=0)) as counter:
+            counter.poll()
+            execute(database, "INSERT INTO runs (done) VALUES (false)")
+            for _ in range(4):
+                execute(database, "INSERT INTO runs (done) VALUES (true)")
+                counter.poll()
+            assert counter.exactness_reasons() == ()
+            execute(database, "UPDATE runs SET done = true")
+            counter.poll()
+            (reason,) = counter.exactness_reasons()
+            assert told in reason, profile.cursor.kind
+
+
+def test_what_is_known_of_the_passed_is_no_news(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor are rows that are touched, deleted, that more are there of than are looked at."""
+    monkeypatch.setattr(behind, "PASSED", 10)
+    execute(database, WORK, "ALTER TABLE work ADD note text")
+    with closing(Counter(database.dsn, NAIVE, tmp_path, late_window=0)) as counter:
+        for number in range(12):
+            execute(database, ENDED.format("UTC"), ENDED.format("UTC"))
+            execute(database, "UPDATE work SET note = 'again'", f"DELETE FROM work WHERE id = {number}")
+            if number == 6:
+                execute(database, "VACUUM FULL work", "ALTER TABLE work ALTER id TYPE numeric")
+            counter.poll()
+        assert counter.exactness_reasons() == ()
+        assert counter.totals()["SUCCESS"] == 22
