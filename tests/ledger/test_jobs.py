@@ -118,3 +118,19 @@ def test_recurring_jobs_do_not_make_room_for_others() -> None:
     apply(book, *(row(f"job-{n}", "FAILED", NOW) for n in range(FAILING_JOBS_KEPT + 5)))
     assert "nightly" in book.jobs
     assert len(book.jobs) == FAILING_JOBS_KEPT + 1
+
+
+def test_failing_jobs_are_told_as_they_are_now_longest_streak_first() -> None:
+    book = JobBook(Settled())
+    apply(book, row("a", "FAILED", NOW - 30), row("b", "FAILED", NOW - 20), row("b", "TIMEOUT", NOW - 10, first=False))
+
+    def told() -> list[tuple[str, int, float]]:
+        return [(job.job_id, job.streak, job.last_failure) for job in book.failing()]
+
+    assert told() == [("b", 2, NOW - 10), ("a", 1, NOW - 30)]
+    before = {job.job_id: job for job in book.failing()}
+    apply(book, *(row("a", "FAILED", NOW - 9 + i, first=False) for i in range(2)))
+    assert told() == [("a", 3, NOW - 8), ("b", 2, NOW - 10)]
+    assert {job.job_id: job for job in book.failing()}["b"] is before["b"], "what did not change is no other object"
+    apply(book, row("a", "SUCCESS", NOW - 1, first=False))
+    assert told() == [("b", 2, NOW - 10)]
