@@ -66,7 +66,7 @@ class Behind:
         if before is None or not same or not before < newest <= passed:
             return None
         return _late(
-            f"the latest one's lies {format_duration(round(state.read_at - newest))} behind the server's clock. Does"
+            f"the latest one's lies {_ago(state, newest)} behind the server's clock. Does"
             " the cursor hold local time, or that of a clock that is slow?"
         )
 
@@ -108,6 +108,10 @@ class Behind:
         return None
 
 
+def _ago(state: CursorState, position: Position) -> str:
+    return format_duration(max(0, round(state.read_at - position)))
+
+
 def _late(told: str) -> str:
     return f"executions appear with stamps that late_window does not reach, and are not counted: {told}"
 
@@ -118,8 +122,7 @@ def _appeared(wrapped: Wrapped, state: CursorState, position: Position) -> str:
             f"executions appear with ids that were passed, and are not counted: {position} is one. Is its row inserted"
             " when it begins? Then take a cursor by the end's time, or give `at_end: false` with `unfinished`"
         )
-    behind = format_duration(round(state.read_at - position))
     return _late(
-        f"one lies {behind} behind the server's clock. Is {wrapped.cursor.column} set when the execution ends, and by a"
-        " clock that is right? Or were rows loaded?"
+        f"one lies {_ago(state, position)} behind the server's clock. Is {wrapped.cursor.column} set when the execution"
+        " ends, and by a clock that is right? Or were rows loaded?"
     )

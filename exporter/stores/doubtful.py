@@ -52,12 +52,15 @@ class Doubtful:
             if self._shared is not None:
                 log.error("some executions are not counted", store=self._store, reason=self._shared)
 
-    def reasons(self, late_window: float) -> list[str]:
-        """What stands against exactness, in words."""
-        found = [reason for reason in (self._shared, self._without_id) if reason is not None]
-        if self._units and self._rows >= ENOUGH and self._units[0] > late_window:
-            found.append(coarse(self._units[0]))
-        return found
+    @property
+    def missed(self) -> list[str]:
+        """Why some are not counted, in words."""
+        return [reason for reason in (self._shared, self._without_id) if reason is not None]
+
+    def coarse(self, late_window: float) -> list[str]:
+        """What there is to say against stamps that are whole units, in words."""
+        told = self._units and self._rows >= ENOUGH and self._units[0] > late_window
+        return [coarse(self._units[0])] if told else []
 
 
 def wholly(stamps: Iterable[float], units: tuple[float, ...] = UNITS) -> tuple[float, ...]:

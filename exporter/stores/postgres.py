@@ -189,7 +189,7 @@ class Store:
 
     def _use(self, wrapped: Wrapped) -> None:
         """Read by this profile from now on."""
-        doubts = () if self._reader is None else self._reader.doubts
+        doubts = () if (before := self._reader) is None else (*before.doubts, *before.rows.missed)
         self._backfill = self._reader = None
         if wrapped.has("executions"):
             self._rows = ExecutionRows(self.config.name, wrapped)
@@ -242,7 +242,7 @@ class Store:
         state = reader.state
         value = Executions(
             counts=counts,
-            exactness=self._proof.now(wrapped, reader),
+            exactness=self._proof.now(reader),
             caught_up=not more,
             cursor_time=counts.upto if wrapped.cursor.kind != "id" else counts.read_at,
             oldest_open=oldest_open(state),

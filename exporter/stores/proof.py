@@ -79,11 +79,9 @@ class Proof:
                 reader.doubt(doubt)
         await self.look(transaction, wrapped, await catalog.server(transaction), reader)
 
-    def now(self, wrapped: Wrapped, reader: Reader) -> Exactness:
+    def now(self, reader: Reader) -> Exactness:
         """What is known to stand against exactness now."""
-        reasons, rows = [*self._found.reasons, *reader.doubts], reader.rows
-        if unknown := rows.unknown_statuses:
-            told = ", ".join(sorted(unknown))
-            reasons.append(f"profile {wrapped.profile.name!r} gives statuses that mean nothing: {told}")
-        reasons += rows.doubtful.reasons(self._config.counting.late_window)
-        return Exactness(reasons=tuple(reasons))
+        rows = reader.rows
+        found = [*self._found.reasons, *reader.doubts, *rows.missed]
+        found += rows.doubtful.coarse(self._config.counting.late_window)
+        return Exactness(reasons=tuple(dict.fromkeys(found)))

@@ -85,7 +85,8 @@ SEEK_MARGIN: Final = 60
 CURSOR_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "timestamp": ("timestamp with time zone",),
     "naive_timestamp": ("timestamp without time zone",),
-    "epoch": NUMBERS,
+    # A real of now stands for two minutes: what is stamped so is behind, or ahead, by half of that.
+    "epoch": (*WHOLE, "numeric", "double precision"),
     "epoch_ms": ("bigint", "numeric", "double precision"),
     "id": ("smallint", "integer", "bigint", "numeric"),
 }

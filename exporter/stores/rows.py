@@ -94,12 +94,20 @@ class ExecutionRows:
 
     def __init__(self, store: str, wrapped: Wrapped) -> None:
         self.store = store
+        self._profile = wrapped.profile.name
         self._cursor = wrapped.cursor
         self._sql = wrapped.finished()
         self.kind = "id" if wrapped.cursor.kind == "id" else "time"
         #: Statuses that the profile gave and that mean nothing: their executions are not counted.
         self.unknown_statuses: frozenset[str] = frozenset()
         self.doubtful = Doubtful(store, wrapped)
+
+    @property
+    def missed(self) -> list[str]:
+        """Why executions that were read are not counted, in words."""
+        unknown = ", ".join(sorted(self.unknown_statuses))
+        told = [f"profile {self._profile!r} gives statuses that mean nothing: {unknown}"] if unknown else []
+        return [*told, *self.doubtful.missed]
 
     async def read(
         self,

@@ -6,10 +6,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.counting import Counter
 from support.postgres import Database, execute
 
 from exporter.config.model import Cursor, Profile
+from exporter.errors import ProfileError
 from exporter.stores import behind, proof
 
 WORK = "CREATE TABLE work (id bigserial PRIMARY KEY, ended timestamp); CREATE INDEX ON work (ended)"
@@ -128,3 +130,26 @@ def test_what_is_known_of_the_passed_is_no_news(
             counter.poll()
         assert counter.exactness_reasons() == ()
         assert counter.totals()["SUCCESS"] == 22
+
+
+def test_a_real_number_of_seconds_is_refused(database: Database, tmp_path: Path) -> None:
+    """One of now is as good as two minutes; polls would take some for new again, and miss others."""
+    execute(database, "CREATE TABLE work (id bigserial PRIMARY KEY, ended real)")
+    cursor = Cursor(column="completed_at", kind="epoch")
+    with (
+        closing(Counter(database.dsn, replace(NAIVE, cursor=cursor), tmp_path)) as counter,
+        pytest.raises(ProfileError, match="is of type real, but kind 'epoch' needs smallint or integer"),
+    ):
+        counter.poll()
+
+
+def test_what_is_just_behind_a_window_of_nothing_is_told(database: Database, tmp_path: Path) -> None:
+    """Whole seconds are rounded, up too."""
+    execute(database, "CREATE TABLE work (id bigserial PRIMARY KEY, ended timestamp(0)); CREATE INDEX ON work (ended)")
+    with closing(Counter(database.dsn, NAIVE, tmp_path, late_window=0)) as counter:
+        counter.poll()
+        for _ in range(30):
+            execute(database, ENDED.format("UTC"))
+            counter.poll()
+        assert counter.totals()["SUCCESS"] < 30
+        assert counter.exactness_reasons()

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 import structlog
+from msgspec.structs import replace
 from support.counting import WORK_BY_ID, Counter
 from support.postgres import Database, execute
 
@@ -75,6 +76,21 @@ def test_a_type_that_changes_is_followed(database: Database, tmp_path: Path, log
     assert told(log) == ["the store's tables have changed: its profile is opened anew"]
     (reason,) = [line["reason"] for line in log if "have changed" in line["event"]]
     assert reason == "others are executions (id); running (id)"
+
+
+def test_what_was_not_counted_before_is_still_said(database: Database, tmp_path: Path) -> None:
+    execute(database, WORK)
+    done = BY_TIME.executions or ""
+    odd = replace(BY_TIME, executions=done.replace("'SUCCESS'", "CASE WHEN id > 1 THEN 'SUCCESS' ELSE 'odd' END"))
+    with closing(Counter(database.dsn, odd, tmp_path)) as counter:
+        counter.poll()
+        execute(database, DONE.format(1))
+        counter.poll()
+        (told,) = counter.exactness_reasons()
+        assert told.endswith("gives statuses that mean nothing: odd")
+        execute(database, "DELETE FROM work", "ALTER TABLE work ALTER COLUMN id TYPE numeric")
+        counter.poll()
+        assert counter.exactness_reasons() == (told,)
 
 
 def test_a_part_that_is_installed_brings_the_variant_that_reads_it(
