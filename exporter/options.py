@@ -161,15 +161,19 @@ def _boolean(text: str, variable: str) -> bool:
 def options_from(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Options:
     """The options of ``serve``. Raises ConfigError with every flag that is wrong."""
     problems = []
-    listen = tuple(args.web_listen_address or args.from_environment["web_listen_address"])
+    listen, origin = tuple(args.web_listen_address or ()), "--web.listen-address"
+    if not listen:
+        listen, origin = args.from_environment["web_listen_address"], f"{PREFIX}WEB_LISTEN_ADDRESS"
     port = environ.get("PROMETHEUS_PORT")
     if port and not listen:
-        listen = (f":{port}",)
+        listen, origin = (f":{port}",), "PROMETHEUS_PORT"
     for address in listen:
         try:
             parse_listen_address(address)
         except ValueError as e:
-            problems.append(f"--web.listen-address: {e}; got {address!r}")
+            by_port = origin == "PROMETHEUS_PORT"
+            wanted, given = ("expected a port from 0 to 65535", port) if by_port else (e, address)
+            problems.append(f"{origin}: {wanted}; got {given!r}")
     if not 0 <= args.shard < args.total_shards:
         problems.append(f"--shard: expected 0 to --total-shards - 1 ({args.total_shards - 1}); got {args.shard}")
     level = args.log_level or environ.get("LOG_LEVEL", "").lower() or None

@@ -100,6 +100,7 @@ def test_wrong_flags(arguments: list[str], status: int, told: str, make_sidecar:
         ("SCHEDULER_EXPORTER_SHARD", "first", 2),
         ("LOG_LEVEL", "loud", 1),
         ("PROMETHEUS_PORT", "http", 1),
+        ("SCHEDULER_EXPORTER_WEB_LISTEN_ADDRESS", "http", 1),
     ],
 )
 def test_wrong_variables(variable: str, value: str, status: int, make_sidecar: StartSidecar) -> None:
@@ -107,6 +108,8 @@ def test_wrong_variables(variable: str, value: str, status: int, make_sidecar: S
     done = run_command("serve", f"--config.file={sidecar.file}", environment={variable: value})
     assert done.returncode == status, done.stderr
     assert value in done.stderr
+    if status == 1:
+        assert done.stderr.startswith(f"{variable}: expected "), done.stderr
     assert "Traceback" not in done.stderr
 
 
