@@ -33,9 +33,11 @@ OWN_CAUSES: Final = ("SchedulingExecutionsOrphaned", "SchedulingExecutionsStuck"
 
 #: The alerts of these causes, the matchers of what they explain, the labels in which both agree.
 FOLLOWS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...]] = (
+    # Of a series that is nowhere nobody knows whose it would be: the alert has no job.
+    (("SchedulingExporterDown",), ('alertname="SchedulingExporterAbsent"',), ("cluster",)),
     (
         ("SchedulingExporterDown",),
-        ('alertname=~"SchedulingExporterAbsent|SchedulingExporterRestarted|SchedulingExporterRestarting"',),
+        ('alertname=~"SchedulingExporterRestarted|SchedulingExporterRestarting"',),
         _JOB,
     ),
     (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from support.rules import ROOT
+from support.rules import CHECKS, ROOT
 
 from exporter.alerting.inhibition import FOLLOWS, OWN_CAUSES, inhibit_rules
 
@@ -55,6 +55,18 @@ def test_it_names_alerts_and_components_that_there_are() -> None:
     named = {name for cause, explained, _ in configured() for name in (cause, explained)}
     assert {name for name in named if name.startswith("Scheduling")} <= ALERTS
     assert {name.rpartition(" ")[2] for name in named if " " in name} <= COMPONENTS
+
+
+def test_both_sides_have_the_labels_in_which_they_have_to_agree() -> None:
+    """One that only one side can have never agrees. ``cluster`` and ``namespace`` are there for both, or for none."""
+    fired: dict[str, set[str]] = {}
+    for check in CHECKS:
+        for one in check.fires:
+            fired.setdefault(check.alert, {"cluster", "namespace"}).update(one["exp_labels"])
+    fired["SchedulingExporterAbsent"].discard("namespace")  # of no series nobody knows whose it would be
+    for causes, matchers, equal in FOLLOWS:
+        explained = re.findall(r"Scheduling\w+", " ".join(matchers))
+        assert len({frozenset(fired[alert] & set(equal)) for alert in (*causes, *explained)}) == 1, causes
 
 
 def test_what_is_critical_silences_warnings_about_the_same_thing() -> None:
