@@ -107,3 +107,14 @@ def test_its_queries_stand_more_than_one_exporter_and_what_else_is_scraped(file:
             assert "job" in labels.split(", "), "two exporters may know the same store or server"
         if not query.startswith("count by (job) ") and re.search(r"\b(process_\w+|scrape_\w+|up)\b", query):
             assert "scheduling_exporter_" in query, "everything that is scraped has this metric"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_its_pods_are_found_wherever_the_exporter_runs(file: Path) -> None:
+    """In a scheduler's pod it has neither labels of its own nor is it the first container."""
+    container = (ROOT / "helm/scheduler-exporter/templates/_container.tpl").read_text(encoding="utf-8")
+    [name] = re.findall(r'define "scheduler-exporter.container" -\}\}\nname: (\S+)', container)
+    for words in map(shlex.split, commands(file.read_text(encoding="utf-8"))):
+        if words[0] == "kubectl":
+            assert words[words.index("-l") + 1] == "$SELECTOR"
+            assert words[1] != "logs" or words[words.index("-c") + 1] == name
