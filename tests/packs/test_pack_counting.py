@@ -15,6 +15,8 @@ from support.scheduler import monitor
 
 from exporter.domain import Histogram
 from exporter.errors import PackError, StoreTooSlow
+from exporter.packs import counting
+from exporter.stores.rows import Width
 
 TABLE = """
 CREATE TABLE mail (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind text, status text NOT NULL DEFAULT 'sent',
@@ -233,3 +235,18 @@ def test_its_own_timeout_ends_a_slow_query(admin: psycopg.Connection[Any], asked
     )
     with pytest.raises(StoreTooSlow, match=r"q.timeout: no answer within the timeout; make the SELECT cheaper"):
         asked(query).ask("q")
+
+
+def test_a_crowd_with_one_stamp_is_read_a_few_times(
+    admin: psycopg.Connection[Any], asked: MakeAsked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "SLICE_ROWS", (10, 20))
+    crowded: list[int] = []
+    told = Width.crowded
+    monkeypatch.setattr(Width, "crowded", lambda width, *how: (crowded.append(1), told(width, *how))[1])
+    one = asked(BY_TIME, late_window=2)
+    one.ask("q")
+    admin.execute("INSERT INTO mail (done) SELECT now() FROM generate_series(1, 300)")
+    admin.execute("SELECT pg_sleep(1)")
+    assert values(one.ask("q"), "mail_total") == {("", "sent"): 300}
+    assert 1 <= len(crowded) <= 3
