@@ -105,3 +105,16 @@ def test_an_open_transaction_holds_an_id_back_until_it_ends() -> None:
 def test_pruned_ids_do_not_move_the_position_back() -> None:
     state = plan_ids(None, 1000.0, 500, [], WINDOW).upto(500)
     assert plan_ids(state, 1015.0, 0, [], WINDOW).high == 500
+
+
+def test_ids_begin_again_where_they_rise_to_what_nobody_can_still_bring_and_not_above_it() -> None:
+    state = plan_ids(None, 1000.0, 500, [], WINDOW).upto(500)
+    for now, greatest in ((1015.0, 500), (1030.0, 3)):  # all but the lowest were pruned
+        reading = plan_ids(state, now, greatest, [], WINDOW)
+        assert not reading.anew
+        state = reading.upto(500)
+    for greatest, anew in ((3, False), (4, True), (500, True), (501, False)):
+        reading = plan_ids(state, 1045.0, greatest, [], WINDOW)
+        assert reading.anew == anew, greatest
+    again = plan_ids(state, 1045.0, 500, [], WINDOW)
+    assert (again.low, again.high) == (3, 500), "those that were there already are not counted again"
