@@ -134,3 +134,20 @@ def test_failing_jobs_are_told_as_they_are_now_longest_streak_first() -> None:
     assert {job.job_id: job for job in book.failing()}["b"] is before["b"], "what did not change is no other object"
     apply(book, row("a", "SUCCESS", NOW - 1, first=False))
     assert told() == [("b", 2, NOW - 10)]
+
+
+def test_the_latest_execution_says_what_a_job_is_called_and_when_it_last_ended_well() -> None:
+    book = JobBook(Settled())
+
+    def after(name: str | None, ended: float) -> tuple[str, float | None]:
+        job = JobRow(ended, "a", STATUS_INDEX["SUCCESS"], True, True, None, name, "t")
+        changes = Changes()
+        book.apply([job], changes, NOW, history=False)
+        book.fold(changes)
+        return book.jobs["a"].name, book.jobs["a"].last_success
+
+    assert after("first", NOW - 50) == ("first", NOW - 50)
+    assert after("latest", NOW - 10) == ("latest", NOW - 10)
+    assert after("late", NOW - 30) == ("latest", NOW - 10), "a late row is no news"
+    assert after(None, NOW - 5) == ("latest", NOW - 5), "a name that is not told does not go away"
+    assert after("same", NOW - 5) == ("same", NOW - 5), "of two that ended at once the second is the latest"

@@ -39,6 +39,14 @@ def test_a_prepared_transaction_inherits_the_mark_of_its_session() -> None:
     assert plan_times(state, 1030.0, [], WINDOW).low == 870.0
 
 
+def test_a_prepared_transaction_inherits_no_other_mark_than_that_of_its_session() -> None:
+    older = writer(500.0, xid="3", pid="2")
+    state = plan_times(None, 1000.0, [older, writer(900.0, xid="7")], WINDOW).upto(1000.0)
+    found = plan_times(state, 1015.0, [older, Session(None, None, None, "7")], WINDOW)
+    assert {x.xid: (x.mark, x.since) for x in found.open} == {"3": (470.0, 500.0), "7": (870.0, 900.0)}
+    assert found.doubt is None, "the clock went on"
+
+
 def test_a_prepared_transaction_of_unknown_origin_gets_the_lowest_mark() -> None:
     state = plan_times(None, 1000.0, [writer(900.0)], WINDOW).upto(1000.0)  # no xid yet: it cannot be linked
     prepared = plan_times(state, 1015.0, [Session(None, None, None, "7")], WINDOW)
