@@ -201,3 +201,12 @@ def test_workers_by_state_idle_ones_included() -> None:
     found = samples(running, seen)
     assert found["scheduling_workers"] == {("active",): 1, ("paused",): 0, ("draining",): 0, ("lost",): 1}
     assert found["scheduling_worker_running"] == {("a",): 3, ("b",): 0}
+    nothing = samples(
+        running, view(workers=seen.parts["workers"].value, running=Running(by_task_type={}, by_worker={}, oldest=()))
+    )
+    assert nothing["scheduling_worker_running"] == {("a",): 0, ("b",): 0}
+
+
+def test_who_runs_what_is_told_where_executions_alone_name_workers() -> None:
+    found = samples(running, view(running=Running(by_task_type={}, by_worker={"a": 3}, oldest=())))
+    assert found["scheduling_worker_running"] == {("a",): 3}
