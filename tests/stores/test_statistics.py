@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from support.counting import Counter
 from support.postgres import Database
 
 from exporter.config.model import Cursor, Duration, Profile, Retention
-from exporter.domain import FINAL_STATUSES, Figures, Statistics
+from exporter.domain import FINAL_STATUSES, Counts, Figures, Statistics
 from exporter.stores.native import ddl
 
 HOUR = 3600.0
@@ -300,3 +301,27 @@ def test_old_statistics_are_forgotten(store: Database, tmp_path: Path) -> None:
         assert sum(sidecar.statistics(PERIODS["7d"]).overall.counts) == 0
     finally:
         sidecar.close()
+
+
+@pytest.mark.parametrize("kind", ["ONE_TIME", "RECURRING"])
+def test_a_success_at_the_first_attempt_ends_a_streak(kind: str, store: Database, tmp_path: Path) -> None:
+    """Most executions are such a success, and pass by without a look at their job, but for those of which it matters."""
+    with closing(Counter(store.dsn, "native", tmp_path)) as sidecar, store.connect() as admin:
+
+        def ended(status: str) -> Counts:
+            admin.execute(
+                "INSERT INTO executions (job_id, task_type, status, attempt, completed_at)"
+                " VALUES (1, 't', %s, 0, clock_timestamp())",
+                (status,),
+            )
+            return sidecar.poll()
+
+        admin.execute(
+            "INSERT INTO jobs (id, name, task_type, type, status) OVERRIDING SYSTEM VALUE"
+            " VALUES (1, 'again', 't', %s, 'SCHEDULED')",
+            (kind,),
+        )
+        sidecar.poll()
+        assert [(job.job_id, job.streak) for job in ended("FAILED").failing] == [("1", 1)]
+        assert ended("SUCCESS").failing == ()
+        assert [job.streak for job in ended("FAILED").failing] == [1]
