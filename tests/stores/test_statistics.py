@@ -305,7 +305,7 @@ def test_old_statistics_are_forgotten(store: Database, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["ONE_TIME", "RECURRING"])
 def test_a_success_at_the_first_attempt_ends_a_streak(kind: str, store: Database, tmp_path: Path) -> None:
-    """Most executions are such a success, and pass by without a look at their job, but for those of which it matters."""
+    """Most executions are such a success, and pass by without a look at their job, unless it matters to it."""
     with closing(Counter(store.dsn, "native", tmp_path)) as sidecar, store.connect() as admin:
 
         def ended(status: str) -> Counts:

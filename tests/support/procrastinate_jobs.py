@@ -139,7 +139,8 @@ class Jobs:
             truth.executions[task, status] += 1
             truth.retries[task] += attempt > 0
             truth.durations.setdefault(task, []).append(float(duration))
-            truth.waits.setdefault(task, []).append(float(wait))
+            # A start is stamped with its transaction's begin, which may lie a moment before the job was there.
+            truth.waits.setdefault(task, []).append(max(0.0, float(wait)))
         return truth
 
     def last_event(self) -> int:
