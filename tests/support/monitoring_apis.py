@@ -8,6 +8,7 @@ import gzip
 import json
 import ssl
 import threading
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -73,10 +74,13 @@ class MonitoringApi:
     tokens: list[str | None] = field(default_factory=list)
     sent: int = 0
     url: str = ""
+    _connections: weakref.WeakSet[asyncio.Transport] = field(default_factory=weakref.WeakSet)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """What comes back for any path."""
         path = request.path
+        assert request.transport is not None
+        self._connections.add(request.transport)
         self.asked.append(request.path_qs)
         shown = request.headers.get("Authorization")
         self.tokens.append(shown)
@@ -190,6 +194,8 @@ class MonitoringApi:
             yield self
         finally:
             await runner.cleanup()
+            for connection in self._connections:  # closed, but not before all is sent, and nobody reads it
+                connection.abort()
             await asyncio.sleep(0.02)  # connections that were cut are closed in the loop's next turns
 
     @contextlib.contextmanager
