@@ -7,6 +7,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Passed on to the program: make demo ARGS="--no-prometheus", make test ARGS="tests/ledger -x"
 ARGS ?=
+# How many tests run at once: on two cores the third waits, most of its time, for the soak.
+WORKERS ?= 3
 
 # The schedulers that every run of the tests has. Airflow is run by `make contract` alone.
 SCHEDULERS := apscheduler celery chancy graphile oban pgboss10 pgboss12 pgqueuer
@@ -24,7 +26,7 @@ demo: $(VENV)/demo.stamp ## PostgreSQL, a scheduler at work, the exporter and Pr
 	@exec $(BIN)/python -m exporter demo $(ARGS)
 
 test: $(VENV)/test.stamp ## The whole test suite; ARGS=--no-skips makes a skipped test a failure
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder $(ARGS)
 
 chaos: $(VENV)/test.stamp ## Kills, crashes and jumping clocks: is every execution counted once? ARGS="--seconds 1800"
 	@PYTHONPATH=tests exec $(BIN)/python -m chaos $(ARGS)

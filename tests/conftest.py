@@ -7,11 +7,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
-from soak.beside import Soak
-from support import ports, reviewer
+from support import ports, reviewer, workers
 from support.postgres import Database, fresh_database, running_server
 from support.redis_server import RedisServer, redis_server
 
@@ -69,23 +68,13 @@ def free_port() -> Callable[[], int]:
     return ports.free_port
 
 
-@pytest.fixture(scope="session", autouse=True)
-def soak(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Soak | None]:
-    """The soak, started before the first test of a run that has its test."""
-    if not any(map(_soaks, request.session.items)):
-        yield None
-        return
-    running = Soak(tmp_path_factory.mktemp("soak"))
-    yield running
-    running.end()
-
-
-def _soaks(item: pytest.Item) -> bool:
-    return item.path.name == "test_e2e_soak.py"
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=_soaks)  # last: it waits for what runs meanwhile
+    items.sort(key=workers.position)
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist's
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return workers.Spread(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -139,5 +139,6 @@ def test_no_line_of_the_log_is_made_by_a_client(sidecar: Sidecar) -> None:
         sidecar.get(path, headers={"Authorization": f"Bearer {ADMIN}", "User-Agent": forged, "Referer": forged})
     sidecar.get("/api/system/stats", headers={"Authorization": f"Bearer {forged}", "X-Request-Id": "a b " + forged})
     assert sidecar.events("forged") == []
-    for line in sidecar.log.splitlines():
+    written, _, _half_a_line = sidecar.log.rpartition("\n")
+    for line in written.splitlines():
         assert json.loads(line)["message"] != "forged"

@@ -258,4 +258,5 @@ def test_what_is_needed_to_read_the_file(
         assert f"stores[0].name: {name}: Vault at {vault.address} cannot be reached" in text
         assert "only passwords, tokens and DSNs can wait for Vault" in text
     assert sidecar.metrics().value("scheduling_store_up", store="from-vault") == 1
+    sidecar.stop()
     assert len(sidecar.events()) == len(sidecar.log.splitlines()), "every line is JSON, the first ones too"
