@@ -13,9 +13,8 @@ import pytest
 from e2e.test_e2e_actions import ADMIN, VIEWER, audited, post, secured
 from support.alerting import AlertmanagerServer, RuledPrometheus, iso, running
 from support.polling import until
+from support.ports import free_port
 from support.sidecar import Response, Sidecar, StartSidecar, target
-
-from exporter.demo.ports import free_port
 
 ALERTS = "/api/scheduler-monitoring/alerts"
 SUPPRESS = f"{ALERTS}/suppress"

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from support.polling import until
+from support.ports import free_port
 from support.sidecar import StartSidecar, one_store, target
-
-from exporter.demo.ports import free_port
 
 TEMPLATE = Path(__file__).parents[2] / "contrib" / "elk" / "elasticsearch" / "index-template.json"
 

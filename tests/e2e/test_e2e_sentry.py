@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 from support.polling import until
+from support.ports import free_port
 from support.scheduler import NativeStore
 from support.sentry_receiver import KEY, SentryServer, running_sentry
 from support.sidecar import Sidecar, StartSidecar, one_store, run_command
-
-from exporter.demo.ports import free_port
 
 PASSWORD = "a-password-nobody-may-see"
 

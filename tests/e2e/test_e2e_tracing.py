@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 from support.otlp_receiver import Collector, running_collector
 from support.polling import until
+from support.ports import free_port
 from support.scheduler import NativeStore
 from support.sidecar import Sidecar, StartSidecar, one_store, target
 from support.vault_server import VaultServer, running_vault
-
-from exporter.demo.ports import free_port
 
 #: Batches leave at once rather than after five seconds.
 QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "100"}

@@ -13,12 +13,12 @@ from typing import Final
 from psycopg import sql
 from support.alerting import AlertmanagerServer, running
 from support.polling import until
+from support.ports import free_port
 from support.postgres import fresh_database, running_server
 from support.scheduler import native_store
 from support.sidecar import Sidecar, one_store, target
 
 from exporter.config.dsn import parse_dsn
-from exporter.demo.ports import free_port
 
 ADMIN: Final = "the-admin-token-of-the-fuzzer"
 #: Jobs and executions of each status, with results and errors; names with everything that breaks naive code.

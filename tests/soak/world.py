@@ -11,13 +11,13 @@ from typing import Any, Final
 
 import psycopg
 from support.polling import until
+from support.ports import free_port
 from support.postgres import Database, fresh_database, running_server
 from support.scheduler import PASSWORD, monitor
 from support.sidecar import NAME, Sidecar, one_store, target
 from support.vault_server import VaultServer, running_vault
 
 from exporter.config.dsn import parse_dsn
-from exporter.demo.ports import free_port
 from exporter.stores.native import ddl
 from soak import workload
 

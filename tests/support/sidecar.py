@@ -17,10 +17,10 @@ from typing import Any
 
 import yaml
 
-from exporter.demo.ports import free_port
 from exporter.demo.processes import Child
 from support.exposition import Metrics
 from support.polling import until
+from support.ports import free_port
 
 HOST = "127.0.0.1"
 COMMAND = (sys.executable, "-m", "exporter")

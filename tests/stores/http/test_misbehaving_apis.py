@@ -14,11 +14,11 @@ import trustme
 from aiohttp import web
 from support import monitoring_apis
 from support.monitoring_apis import HUGE, MonitoringApi
+from support.ports import free_port
 
 from exporter.config.base import Duration
 from exporter.config.secrets import Secret
 from exporter.credentials import CredentialsError
-from exporter.demo.ports import free_port
 from exporter.stores.http.client import LARGEST_LIST
 
 KINDS = {"chronos": monitoring_apis.chronos, "nativelink": monitoring_apis.nativelink}
