@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import hypothesis
 import pytest
 from support import ports, reviewer, workers
 from support.postgres import Database, fresh_database, running_server
@@ -17,6 +18,10 @@ from support.redis_server import RedisServer, redis_server
 from exporter.demo.postgres import PostgresServer
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+# How long an example takes, or making it, is the machine's affair.
+hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")
