@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import shutil
 import tempfile
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 from support.polling import until
+from support.ports import free_port
 from support.postgres import SETTINGS, Database
 from support.prometheus_server import Prometheus
 from support.scheduler import monitor
@@ -38,6 +40,7 @@ class JumpingServer(PostgresServer):
 
     def __init__(self, directory: Path, clock: Clock) -> None:
         super().__init__(directory, settings={**SETTINGS, "max_prepared_transactions": 60})
+        self.port = free_port()  # nobody takes it while the server is away
         self._clock = clock
 
     def _command(self, binaries: Path) -> list[str | Path]:
@@ -73,7 +76,10 @@ class KilledSidecar(Sidecar):
 
     def cursor(self) -> float:
         """Up to when it has read. Of the page only this: the first to see a counter's 0 must be Prometheus."""
-        answer = self.get(f"/metrics?name[]={CURSOR}", timeout=3)
+        try:
+            answer = self.get(f"/metrics?name[]={CURSOR}", timeout=10)
+        except http.client.HTTPException as error:
+            raise ConnectionError("it was killed in the midst of its answer") from error
         found = [line for line in answer.text.splitlines() if line.startswith(CURSOR)]
         if not found:
             raise LookupError("it has not polled yet")
@@ -111,11 +117,11 @@ def running(plan: Plan) -> Iterator[World]:
         sidecar = _sidecar(directory / "sidecar", plan, _schema(database), sidecar_clock)
         stack.callback(sidecar.cleanup)
         sidecar.start(wait=False)
-        until(sidecar.cursor, 30, "the first poll")
+        until(sidecar.cursor, 120, "the first poll")
         prometheus = Prometheus(directory / "prometheus", sidecar.port)
         stack.callback(prometheus.stop)
         prometheus.start()
-        until(lambda: prometheus.target()["health"] == "up", 30, "Prometheus scrapes the sidecar")
+        until(lambda: prometheus.target()["health"] == "up", 120, "Prometheus scrapes the sidecar")
         yield World(server, server_clock, sidecar, sidecar_clock, prometheus, database)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from exporter.demo.postgres import PostgresServer
+from support.ports import free_port
 
 SETTINGS: dict[str, str | int] = {
     "max_connections": 300,
@@ -35,6 +37,7 @@ def running_server() -> Iterator[PostgresServer]:
     with tempfile.TemporaryDirectory(prefix="scheduler-exporter-pg-", ignore_cleanup_errors=True) as directory:
         Path(directory).chmod(0o711)
         server = PostgresServer(Path(directory, "postgres"), settings=SETTINGS)
+        server.port = free_port()  # nobody takes it while the server is away
         try:
             server.start()
             yield server
@@ -83,5 +86,17 @@ def fresh_database(server: PostgresServer) -> Iterator[Database]:
     finally:
         if not server.running:  # a test may leave it stopped
             server.start()
+        _drop(server, name)
+
+
+def _drop(server: PostgresServer, name: str) -> None:
+    """Sessions are told to go, and have 5 s for it: on a machine that stands still, once more."""
+    for seconds in (0.0, 1.0, 10.0):
+        time.sleep(seconds)
         with psycopg.connect(server.dsn(), autocommit=True) as admin:
-            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            try:
+                admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            except psycopg.errors.ObjectInUse:
+                continue
+            return
+    raise AssertionError(f"{name} is still used, by a prepared transaction or a subscription")
