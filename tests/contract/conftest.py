@@ -22,12 +22,15 @@ from support.versions import binaries
 from contract.contracts import APSCHEDULER, LIVE, PG_CRON
 from contract.truth.model import IMPATIENT
 from exporter.demo.postgres import PostgresServer
+from exporter.errors import StoreError
 from exporter.stores import recognition
 
 #: By a scheduler's name: the DSN of its database, and the sidecar that has watched it.
 Find = Callable[[str], tuple[str, Sidecar]]
 #: Cron of most schedulers has minutes; the processor is shared.
 WORK_SECONDS = 300.0
+#: How long to look for a moment at which a scheduler does nothing but its long job.
+QUIET_SECONDS = 60.0
 _PARTS = ("workers", "running", "queues", "schedules", "jobs")
 
 
@@ -86,6 +89,34 @@ class Observed:
         if not self.settled:
             self.settled = self.agrees()
 
+    def rests(self) -> bool:
+        """Whether all that was told has been written down and counted, as far as a scheduler that stands still lets."""
+        try:
+            self.counter.poll()
+        except StoreError:  # it holds a lock
+            return False
+        return self.agrees()
+
+    def rests_but_for_what_is_left(self) -> bool:
+        """Whether nothing is under way but what is known to stay unfinished; what is told then is kept."""
+        try:
+            self.parts = {name: self.counter.ask(name) for name in _PARTS}
+        except StoreError:
+            return False
+        return self.rests() and self.unfinished() == self.contract.live
+
+    def unfinished(self) -> dict[str, int]:
+        """One-time jobs that have not come to their end, by status, as they were told."""
+        found: dict[str, int] = {}
+        for (status, kind), n in self.parts["queues"].by_status.items():
+            if kind == "ONE_TIME":
+                found[status] = found.get(status, 0) + n
+        return found
+
+    def added(self) -> int:
+        """How many runs of `add` have ended."""
+        return sum(n for (task, _), n in self.driven.runs().items() if task.lower().endswith("add"))
+
 
 @contextmanager
 def watched(directory: Path, *stores: dict[str, Any], history: bool = True) -> Iterator[Sidecar]:
@@ -95,7 +126,7 @@ def watched(directory: Path, *stores: dict[str, Any], history: bool = True) -> I
     try:
         running.start()
         for name in (options["name"] for options in stores if history):
-            until(lambda name=name: running.read_upto(name) > 0, 60, f"a first poll of {name}")
+            until(lambda name=name: running.read_upto(name) > 0, 180, f"a first poll of {name}")
         yield running
     finally:
         running.cleanup()
@@ -177,9 +208,9 @@ def scheduled(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPath
         pytest.skip(reason)
     try:
         driven.install()
-        assert driven.children[0].wait(60), driven.log
+        assert driven.children[0].wait(120), driven.log
         driven.work()
-        until(lambda: driven.runs()["tick", "success"] >= 2, 60, "tick has run twice")
+        until(lambda: driven.runs()["tick", "success"] >= 2, 120, "tick has run twice")
     finally:
         driven.crash()
     yield driven
@@ -208,7 +239,7 @@ def installed(
 
 
 def _observed(driven: Driven, stack: ExitStack) -> Observed:
-    assert driven.children[0].wait(120), f"{driven.contract.name} is still being installed: {driven.log}"
+    assert driven.children[0].wait(240), f"{driven.contract.name} is still being installed: {driven.log}"
     assert driven.children[0].process.returncode == 0, driven.log
     contract = driven.contract
     profile, parameters = driven.store["profile"], driven.store["parameters"]
@@ -228,7 +259,7 @@ def sidecar(installed: dict[str, Observed], tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="package")
 def schedulers(installed: dict[str, Observed], sidecar: Sidecar, cron: CronServer) -> dict[str, Observed]:
-    """Every scheduler that runs here, after it has done its work and was killed in the midst of a long job.
+    """Every scheduler that runs here, after it has done its work and was killed in the midst of its long job alone.
 
     While they worked they were polled; then a job of each was triggered, where its profile can, and they worked again.
     pg_cron works meanwhile: its tests need not wait for a minute of their own.
@@ -237,10 +268,8 @@ def schedulers(installed: dict[str, Observed], sidecar: Sidecar, cron: CronServe
         one.driven.work()
     _watch(installed)
     for one in installed.values():
-        one.parts = {name: one.counter.ask(name) for name in _PARTS}
-        one.driven.crash()
-    for one in installed.values():
-        one.counter.poll()  # what ended until the very last moment
+        one.driven.crash_when(one.rests_but_for_what_is_left, QUIET_SECONDS)
+        assert one.parts, f"{one.contract.name}: {one.counted()}, {one.truth()}\n{one.driven.log[-3000:]}"
     _trigger(installed)
     return installed
 
@@ -261,13 +290,12 @@ def _trigger(observed: dict[str, Observed]) -> None:
         if one.profile.trigger is None:
             continue
         job = _triggerable(one)
+        waiting.append((one, one.added()))
         one.triggered = one.counter.trigger(job)
-        waiting.append((one, sum(one.driven.runs().values())))
         one.driven.work("drain")
     for one, before in waiting:
-        until(lambda one=one, before=before: sum(one.driven.runs().values()) > before, 60, one.driven.log[-3000:])
-        until(lambda one=one: one.counter.poll() and one.agrees(), 30, f"{one.contract.name} has counted what ran")
-        one.driven.crash()
+        until(lambda one=one, before=before: one.added() > before, 120, f"{one.contract.name} runs what was triggered")
+        one.driven.crash_when(one.rests, QUIET_SECONDS)
 
 
 def _triggerable(one: Observed) -> str:
@@ -301,7 +329,7 @@ def at_work(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
                 return driven.dsn, stack.enter_context(watched(tmp_path_factory.mktemp(name), store, history=False))
             if name == PG_CRON.name:
                 cron = request.getfixturevalue("cron")
-                until(lambda: has_run(cron), 90, "each of its jobs has begun", every=0.5)
+                until(lambda: has_run(cron), 240, "each of its jobs has begun", every=0.5)
                 return cron.dsn, cron.sidecar
             return request.getfixturevalue("schedulers")[name].driven.dsn, request.getfixturevalue("sidecar")
 

@@ -57,8 +57,8 @@ def cancel(cron: CronServer) -> bool:
 
 
 def test_each_run_is_counted_once_when_it_ends(cron: CronServer) -> None:
-    until(lambda: cancel(cron), 170, "a run that does not end is overtaken, and cancelled", every=1.0)
-    until(lambda: agrees(cron), 170, "every job has run, and all runs are counted", every=1.0)
+    until(lambda: cancel(cron), 300, "a run that does not end is overtaken, and cancelled", every=1.0)
+    until(lambda: agrees(cron), 300, "every job has run, and all runs are counted", every=1.0)
     found = counted(cron.counter)
     assert found["good"].keys() == found["slow"].keys() == {"success"}
     assert found["bad"].keys() == {"failed"}

@@ -35,7 +35,7 @@ def has_read_history(sidecar: Sidecar) -> None:
         known = sidecar.get("/api/scheduler-monitoring/status").json["stores"]
         return all(store["backfill"] is not None and store["backfill"]["complete"] for store in known)
 
-    until(read, 60, "the history of all of them", every=0.2)
+    until(read, 180, "the history of all of them", every=0.2)
 
 
 @pytest.mark.parametrize("name", [contract.name for contract in LIVE])

@@ -8,7 +8,7 @@ from support.polling import until
 
 from contract.conftest import Observed
 from contract.contracts import LIVE
-from contract.truth import TRUTHS
+from contract.truth import SECONDS, TRUTHS
 from contract.truth.asking import Database
 
 Seen = dict[str, tuple[str | None, ...]]
@@ -34,7 +34,7 @@ def test_each_job_is_what_its_tables_say(name: str, schedulers: dict[str, Observ
         assert shown(one, expected) == expected
         return bool(expected)
 
-    until(agree, 60, name)
+    until(agree, SECONDS, name)
 
 
 def test_a_job_that_waits_for_others_is_pending(schedulers: dict[str, Observed]) -> None:

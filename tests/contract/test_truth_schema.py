@@ -59,7 +59,7 @@ def written(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFa
                 db.execute(statement)  # type: ignore[call-overload]
     with watched(tmp_path_factory.mktemp("written"), *stores, history=False) as sidecar:
         for name in WITH_HISTORY:
-            until(lambda name=name: sidecar.read_upto(name) > 0, 60, f"a first poll of {name}")
+            until(lambda name=name: sidecar.read_upto(name) > 0, 180, f"a first poll of {name}")
         found = Written(dsns, sidecar)
         for name in NAMES:
             found.write(name, SCRIPTS[name].steps)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import sys
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,8 @@ class Driven:
         if (home / "driver.mjs").exists():
             # Node looks for packages from where the file lies.
             driver, home = home / "driver.mjs", INSTALLED / name
-            shutil.copy(driver, home)
-            shutil.copy(DRIVERS / "events.mjs", INSTALLED)
+            _place(driver, home)
+            _place(DRIVERS / "events.mjs", INSTALLED)
             command = [str(home / NODE), "driver.mjs", *command]
         else:
             python = INSTALLED / name / "bin" / "python"
@@ -108,11 +109,29 @@ class Driven:
 
     def crash(self) -> None:
         """Kill what runs, and what that has started, at once."""
+        self._signal(signal.SIGKILL)
+        for child in self.children:
+            child.wait(30)
+
+    def crash_when(self, quiet: Callable[[], bool], seconds: float) -> None:
+        """Kill it at a moment that is ``quiet``, looked at while it stands still; after ``seconds`` at any moment.
+
+        A handler tells its run before the scheduler writes down its end: whoever kills between the two makes the table
+        say less than the handlers. The moment of what recurs is nobody's to choose.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            self._signal(signal.SIGSTOP)
+            if quiet() or time.monotonic() > deadline:
+                return self.crash()
+            self._signal(signal.SIGCONT)
+            time.sleep(0.2)
+
+    def _signal(self, number: signal.Signals) -> None:
         for child in self.children:
             if child.running:
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                child.wait(10)
+                    os.killpg(child.pid, number)
 
     @property
     def log(self) -> str:
@@ -142,3 +161,12 @@ class Driven:
         if needed.exists() and not (INSTALLED / self.contract.name).exists():
             return f"{INSTALLED / self.contract.name} is missing: make schedulers"
         return None
+
+
+def _place(file: Path, directory: Path) -> None:
+    """Copy a file that others may be reading at this moment: they find it whole."""
+    placed, content = directory / file.name, file.read_bytes()
+    if not placed.exists() or placed.read_bytes() != content:
+        fresh = placed.with_name(f"{file.name}.{os.getpid()}")
+        fresh.write_bytes(content)
+        fresh.replace(placed)

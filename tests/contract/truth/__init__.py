@@ -37,8 +37,8 @@ from contract.truth.comparing import differences
 from contract.truth.families import FAMILIES
 from contract.truth.model import Told
 
-#: How long the sidecar may take to show what has come to rest.
-SECONDS: Final = 30.0
+#: How long the sidecar may take to show what has come to rest. Some of it changes in whole minutes.
+SECONDS: Final = 90.0
 #: By the name of the contract. Airflow's is asked by its own test, which takes minutes.
 TRUTHS: Final[dict[str, Callable[[Database], Told]]] = {
     "procrastinate": procrastinate.told,

@@ -94,7 +94,7 @@ def flaky(self):
         raise self.retry(countdown=1, exc=RuntimeError(f"flaky {self.request.retries}"))
 
 
-@app.task(name="late", bind=True, soft_time_limit=1)
+@app.task(name="late", bind=True, soft_time_limit=3)
 def late(self):
     ran("late", "timeout", self.request.id, self.request.retries)
     time.sleep(600)
@@ -112,7 +112,7 @@ def tick(self):
 
 
 def schedules() -> None:
-    every, _ = IntervalSchedule.objects.get_or_create(every=2, period="seconds")
+    every, _ = IntervalSchedule.objects.get_or_create(every=5, period="seconds")
     PeriodicTask.objects.update_or_create(name="ticking", defaults={"interval": every, "task": "tick"})
     hourly, _ = CrontabSchedule.objects.get_or_create(minute="0", hour="*")
     PeriodicTask.objects.update_or_create(name="hourly", defaults={"crontab": hourly, "task": "tick"})

@@ -36,7 +36,7 @@ async def long(context):
     await asyncio.sleep(600)
 
 
-@app.periodic(cron="* * * * * */3")
+@app.periodic(cron="* * * * * */5")
 @app.task(name="tick", queue="cron", pass_context=True)
 async def tick(context, timestamp: int):
     ran("tick", "success", context.job.id, context.job.attempts)
