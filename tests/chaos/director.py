@@ -31,7 +31,7 @@ def run(plan: Plan, say: Say = print, keep: Path | None = None) -> Verdict:
             fleet = Fleet(plan, world)
             fleet.start()
             made = _make_faults(plan, world, fleet, say)
-            wait_for_executions(fleet, plan.seconds / 2)
+            wait_for_executions(fleet, 3 * plan.seconds)
             fleet.finish()
             say(f"{len(fleet.record.committed)} executions after {time.monotonic() - began:.0f} s; all is to settle")
             _settle(world)
@@ -89,12 +89,12 @@ def _settle(world: World) -> None:
         newest = connection.execute("SELECT extract(epoch FROM max(stamp))::float8 FROM chaos.audit").fetchone()
         assert newest is not None
     after = max(newest[0], world.server_clock.greatest)
-    upto = until(lambda: (cursor := world.sidecar.cursor()) > after and cursor, 120, "a poll of everything")
+    upto = until(lambda: (cursor := world.sidecar.cursor()) > after and cursor, 300, "a poll of everything")
     prometheus = world.prometheus
-    until(lambda: max(prometheus.query(CURSOR).values(), default=0) >= upto, 60, "Prometheus has scraped that poll")
+    until(lambda: max(prometheus.query(CURSOR).values(), default=0) >= upto, 180, "Prometheus has scraped that poll")
     for _ in range(2):  # what is new is shown as 0 the first time
         last = prometheus.last_scrape()
-        until(lambda last=last: prometheus.last_scrape() > last, 60, "one more scrape")  # type: ignore[misc]
+        until(lambda last=last: prometheus.last_scrape() > last, 180, "one more scrape")  # type: ignore[misc]
 
 
 def _figures(made: Counter[str], record: Record) -> dict[str, int | str]:

@@ -38,7 +38,7 @@ class Fleet:
     def finish(self) -> None:
         """Let every transaction end now, prepared ones too."""
         self._ending.set()
-        self._thread.join(180)
+        self._thread.join(300)
         self.check()
         assert not self._thread.is_alive(), "the writers do not end"
 
@@ -69,7 +69,7 @@ class Fleet:
 
 
 def wait_for_executions(fleet: Fleet, seconds: float) -> None:
-    """Let the writers go on until as many as planned have finished, or ``seconds`` have passed."""
+    """Let the writers go on until as many as planned have finished, or ``seconds`` have passed: machines differ."""
     deadline = time.monotonic() + seconds
     while len(fleet.record.committed) < fleet.plan.executions and time.monotonic() < deadline:
         fleet.check()

@@ -14,6 +14,8 @@ from support.prometheus_server import Prometheus
 from chaos.record import USUAL, Record
 from chaos.world import World
 
+#: A scrape that failed after so many seconds was given up by Prometheus (scrape_timeout: 1s).
+TIMEOUT = 0.95
 #: The values of a series' labels, without those that are the same for all.
 Labels = tuple[str, ...]
 Counts = Counter[Labels]
@@ -66,12 +68,18 @@ class Question:
         return +counts
 
     def seen(self, prometheus: Prometheus, seconds: float) -> tuple[Counts, list[str]]:
-        """How much Prometheus saw it grow, and what is wrong with its samples: none begins above 0, none falls."""
+        """How much Prometheus saw it grow, and what is wrong with its samples: none begins above 0, none falls.
+
+        Unless Prometheus had given up an answer just before: that one had the 0.
+        """
         faults: list[str] = []
         grown: Counts = Counter()
+        given_up = _given_up(prometheus, seconds)
         for series in prometheus.api("query", query=f"{self.metric}[{seconds:.0f}s]")["result"]:
             labels = tuple(series["metric"].get(name, "") for name in self.labels)
             values = [float(value) for _, value in series["values"]]
+            if values[0] and series["values"][0][0] in given_up:
+                values = [0.0, *values]
             if values[0]:
                 faults.append(f"Prometheus saw {self.metric}{labels} begin with {values[0]:g}")
             if any(after < before for before, after in pairwise(values)):
@@ -79,6 +87,25 @@ class Question:
             # As increase() does it: after a reset it is the new value that was added.
             grown[labels] += int(sum(new - old if new >= old else new for old, new in pairwise(values)))
         return +grown, faults
+
+
+def _given_up(prometheus: Prometheus, seconds: float) -> set[float]:
+    """When Prometheus got its next answer after one that it had waited for in vain; a refused connection is no wait."""
+
+    def values(metric: str) -> list[tuple[float, str]]:
+        [series] = prometheus.api("query", query=f"{metric}[{seconds:.0f}s]")["result"]
+        return [(at, value) for at, value in series["values"]]
+
+    came = dict(values("up"))
+    next_ones, waited = set[float](), False
+    for at, took in values("scrape_duration_seconds"):
+        if came.get(at) == "1":
+            if waited:
+                next_ones.add(at)
+            waited = False
+        else:
+            waited = waited or float(took) >= TIMEOUT
+    return next_ones
 
 
 QUESTIONS = (
