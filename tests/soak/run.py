@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final
 
 import psutil
+from support.polling import until
 from support.scheduler import clock
 
 from soak import workload
 from soak.curves import LIMITS, MIB, MINUTES, Found, Kept, Limit, Sample, judge, told
-from soak.visitors import Disturber, Reader, Repeated, Scraper
+from soak.visitors import Disturber, Reader, Repeated, Scraper, Sleeper
 from soak.world import World, connect, size, soaked
 
 Say = Callable[[str], object]
@@ -24,6 +25,8 @@ Say = Callable[[str], object]
 WARM, HURRY = 300.0, 4.0
 #: Statuses of finished executions, and task types; both once more for what is cut off.
 _CELLS: Final = 4 * 7
+#: Seconds: what the page says of the last 5 s is made every 5 s, and asked for as often.
+LAG_AGE: Final = 20.0
 #: Bytes of the state file for a new row of statistics (0.4 kB were measured), and beside all rows: half-empty pages.
 ROW, SLACK = 1024, MIB
 
@@ -80,6 +83,9 @@ def run(plan: Plan, directory: Path, say: Say = print) -> Verdict:
         world = stack.enter_context(soaked(directory, plan.python))
         scheduler = stack.enter_context(connect(world.database))
         scraper = stack.enter_context(contextlib.closing(Scraper(world.sidecar)))
+        sleeper = Sleeper()
+        sleeper.start()
+        stack.callback(sleeper.end)
         reader, disturber = Reader(world), Disturber(world)
         history, again = workload.finished(scheduler), plan.disturbed_every
         working = [
@@ -94,7 +100,7 @@ def run(plan: Plan, directory: Path, say: Say = print) -> Verdict:
         for thread in working[1:]:
             thread.hurry = HURRY
         with _at_work(working):
-            kept, rows = _watch(plan, world, scraper, working, say)
+            kept, rows = _watch(plan, world, scraper, sleeper, working, say, reader.forget)
         verdict = Verdict(kept, judge(kept.samples, WARM, plan.limits))
         verdict.wrong += [line for found in verdict.found for line in found.wrong]
         _judge_state(verdict, rows)
@@ -116,9 +122,15 @@ def _at_work(threads: list[Repeated]) -> Iterator[None]:
 
 
 def _watch(
-    plan: Plan, world: World, scraper: Scraper, working: list[Repeated], say: Say
+    plan: Plan,
+    world: World,
+    scraper: Scraper,
+    sleeper: Sleeper,
+    working: list[Repeated],
+    say: Say,
+    warm: Callable[[], None],
 ) -> tuple[Kept, list[dict[str, int]]]:
-    """The curves, and the rows of the state file when all was warm and at the end."""
+    """The curves, and the rows of the state file when all was warm (``warm`` is called then) and at the end."""
     process = psutil.Process(world.sidecar.process.pid)
     began, samples = time.monotonic(), list[Sample]()
     rows: list[dict[str, int]] = []
@@ -127,10 +139,11 @@ def _watch(
         for thread in working:
             if thread.failed is not None:
                 raise thread.failed
-        sample = look(process, at, world, scraper)
+        sample = look(process, at, world, scraper, sleeper)
         samples.append(sample)
         if at >= WARM and not rows:
             rows.append(world.rows())
+            warm()
             for thread in working:
                 thread.hurry = 1.0
         if at - told_at >= 30:
@@ -140,7 +153,7 @@ def _watch(
     return Kept(warm=WARM, samples=samples), [*rows, world.rows()]
 
 
-def look(process: psutil.Process, at: float, world: World, scraper: Scraper) -> Sample:
+def look(process: psutil.Process, at: float, world: World, scraper: Scraper, sleeper: Sleeper) -> Sample:
     """The process as the kernel tells of it, and what its page said last."""
     memory, used = _memory(process.pid), process.cpu_times()
     return Sample(
@@ -154,6 +167,7 @@ def look(process: psutil.Process, at: float, world: World, scraper: Scraper) -> 
         processor=used.user + used.system,
         tasks=scraper.tasks,
         lag=scraper.lag,
+        late=round(sleeper.worst(LAG_AGE), 4),
     )
 
 
@@ -225,7 +239,9 @@ def _judge_end(verdict: Verdict, world: World, reader: Reader, history: int) -> 
         verdict.wrong.append(f"{counted:.0f} executions were counted, {wanted} ended")
     errors = [line["message"] for line in world.sidecar.events() if line.get("level") in ("ERROR", "CRITICAL")]
     verdict.wrong += [f"it logged: {message}" for message in errors[:5]]
-    if (status := world.sidecar.stop()) != 0:
+    if (status := world.sidecar.stop(seconds=60)) != 0:
         verdict.wrong.append(f"it ended with status {status}")
-    if left := world.vault.leases(world.path):
-        verdict.wrong.append(f"{len(left)} leases are left")
+    try:
+        until(lambda: not world.vault.leases(world.path), 5, "leases are left")
+    except AssertionError as error:
+        verdict.wrong.append(str(error))

@@ -74,7 +74,9 @@ def test_what_rises_while_it_warms_up_is_no_growth() -> None:
 def test_one_stop_of_the_event_loop_is_wrong_however_short_the_others_are() -> None:
     samples = curves()
     samples[200] = dataclasses.replace(samples[200], lag=1.5)
-    assert wrong(samples) == ["lag: worst is 1500.0 ms, more than 1000.0 ms"]
+    assert wrong(samples) == ["own_lag: worst is 1500.0 ms, more than 1000.0 ms"]
+    samples[200] = dataclasses.replace(samples[200], late=1.4)
+    assert wrong(samples) == [], "nobody could run"
 
 
 def test_what_was_not_measured_is_not_well() -> None:

@@ -9,7 +9,7 @@ import itertools
 import signal
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -66,14 +66,43 @@ class Repeated(threading.Thread):
     def end(self) -> None:
         """Wait for its last time."""
         self._end.set()
-        self.join(30)
+        self.join(120)
+
+
+class Sleeper(threading.Thread):
+    """Sleeps for moments: how late it wakes, at worst, is how long the machine let nobody run."""
+
+    def __init__(self) -> None:
+        super().__init__(name="sleeper", daemon=True)
+        self._end = threading.Event()
+        self._late: deque[tuple[float, float]] = deque()
+
+    def run(self) -> None:
+        """Not meant to be called."""
+        while not self._end.is_set():
+            before = time.monotonic()
+            time.sleep(0.02)
+            now = time.monotonic()
+            self._late.append((now, now - before - 0.02))
+            while self._late[0][0] < now - 60:
+                self._late.popleft()
+
+    def worst(self, seconds: float) -> float:
+        """How late it woke within the last ``seconds``."""
+        since = time.monotonic() - seconds
+        return max((late for at, late in list(self._late) if at >= since), default=0.0)
+
+    def end(self) -> None:
+        """Wake for the last time."""
+        self._end.set()
+        self.join(60)
 
 
 class Scraper:
     """Prometheus: over one connection, in OpenMetrics, compressed. Keeps what the page says of the event loop."""
 
     def __init__(self, sidecar: Sidecar) -> None:
-        self._connection = http.client.HTTPConnection(HOST, sidecar.port, timeout=10)
+        self._connection = http.client.HTTPConnection(HOST, sidecar.port, timeout=60)
         self.tasks: int | None = None
         self.lag: float | None = None
 
@@ -105,11 +134,15 @@ class Reader:
         self._job = row[0]
         self._paths: Iterator[str] = itertools.cycle(PATHS)
 
+    def forget(self) -> None:
+        """Count anew: the store was cut off every few seconds until now."""
+        self.answers = Counter()
+
     def ask(self) -> None:
         """The next path. A store that is cut off at this moment may be said to be away; an export is broken off."""
         path = next(self._paths).format(job=self._job)
         try:
-            answer = self._sidecar.get(path, headers={"Authorization": f"Bearer {ADMIN}"}, timeout=30)
+            answer = self._sidecar.get(path, headers={"Authorization": f"Bearer {ADMIN}"}, timeout=60)
         except (http.client.IncompleteRead, ConnectionError):
             assert "/export" in path, path
             self.answers[503] += 1
@@ -120,8 +153,8 @@ class Reader:
     def look(self) -> None:
         """Open the page, be told what is new, and go away in the middle of it."""
         login = {"Authorization": f"Bearer {ADMIN}", "Accept": "text/html"}
-        assert self._sidecar.get("/", headers=login).status == 200
-        connection = http.client.HTTPConnection(HOST, self._sidecar.port, timeout=30)
+        assert self._sidecar.get("/", headers=login, timeout=60).status == 200
+        connection = http.client.HTTPConnection(HOST, self._sidecar.port, timeout=60)
         with contextlib.closing(connection):
             connection.request("GET", "/live", headers=login)
             with connection.getresponse() as answer:
