@@ -16,10 +16,11 @@ from exporter.stores import backfill, reader
 from exporter.stores.rows import ExecutionRows, TooManyRows, Width
 
 WORK = "CREATE TABLE work (id bigserial PRIMARY KEY, ended {}); CREATE INDEX ON work (ended)"
+#: The column's type, the stamp, and for how many seconds it may lie in the future, or be read again without a window.
 STAMPS = {
-    "timestamp": ("timestamptz", "now()"),
-    "epoch": ("integer", "extract(epoch FROM now())::int"),
-    "one by one": ("timestamptz", "clock_timestamp() + n * interval '1 us'"),
+    "timestamp": ("timestamptz", "now()", 0.0),
+    "epoch": ("integer", "extract(epoch FROM now())::int", 1.0),
+    "one by one": ("timestamptz", "clock_timestamp() + n * interval '1 us'", 0.05),
 }
 CROWD = "INSERT INTO work (ended) SELECT {} FROM generate_series(1, 300) n"
 
@@ -45,7 +46,7 @@ def narrowed(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 
 @pytest.mark.parametrize("stamps", STAMPS)
 def test_a_crowd_is_read_through(database: Database, tmp_path: Path, narrowed: Callable[[], int], stamps: str) -> None:
-    column, stamp = STAMPS[stamps]
+    column, stamp, whole = STAMPS[stamps]
     kind = "epoch" if stamps == "epoch" else "timestamp"
     execute(database, WORK.format(column))
     profile = Profile(
@@ -55,11 +56,11 @@ def test_a_crowd_is_read_through(database: Database, tmp_path: Path, narrowed: C
     )
     with closing(Counter(database.dsn, profile, tmp_path / "polls", late_window=2)) as counter:
         counter.poll()
-        execute(database, "SELECT pg_sleep(1)", CROWD.format(stamp), "SELECT pg_sleep(1)")
+        execute(database, f"SELECT pg_sleep({whole})", CROWD.format(stamp), f"SELECT pg_sleep({whole})")
         counter.poll()
         assert counter.totals()["SUCCESS"] == 300
         assert narrowed() <= (60 if stamps == "one by one" else 3)
-        execute(database, "SELECT pg_sleep(2.5)")
+        execute(database, f"SELECT pg_sleep({2 * whole + 0.2})")  # beyond what the first poll looks at
         before = narrowed()
         with closing(Counter(database.dsn, profile, tmp_path / "history", late_window=0.1)) as history:
             history.poll()

@@ -50,8 +50,8 @@ class Pipeline:
 @contextlib.asynccontextmanager
 async def pipeline(database: Database, profile: Profile, late_window: float = 30.0) -> AsyncIterator[Pipeline]:
     counting = Counting(late_window=Duration(late_window))
-    store = PostgresStore(name="s", dsn=Dsn(database.dsn), counting=counting)
-    session = Session("s", StoreCredentials(store), 5.0, QueryInstruments())
+    store = PostgresStore(name="s", dsn=Dsn(database.dsn), counting=counting, timeout=Duration(60))
+    session = Session("s", StoreCredentials(store), 60.0, QueryInstruments())
     async with Ledger(":memory:", budget=500) as ledger:
         try:
             async with session.transaction() as transaction:
@@ -113,21 +113,25 @@ async def test_whole_seconds_lose_nothing_without_a_late_window(database: Databa
     """What ends later in a second than the poll that read the second is read by the next."""
     execute(database, "CREATE TABLE w (id bigserial PRIMARY KEY, e bigint)")
     profile = Profile(
-        executions="SELECT id, 'SUCCESS' AS status, e AS ended FROM w",
+        executions="SELECT id, 'SUCCESS' AS status, e::text AS task_type, e AS ended FROM w",
         cursor=Cursor(column="ended", kind="epoch"),
         key=("id",),
     )
     async with pipeline(database, profile, late_window=0.0) as pipe:
         await pipe.poll()
-        await asyncio.sleep(1.05 - time.time() % 1)
-        add = f"INSERT INTO w (e) VALUES ({int(time.time())})"
-        execute(database, add)
-        await pipe.poll()
-        execute(database, add)
+        for _ in range(20):
+            await asyncio.sleep(1.05 - time.time() % 1)
+            second = int(time.time())
+            add = f"INSERT INTO w (e) VALUES ({second})"
+            execute(database, add)
+            await pipe.poll()
+            execute(database, add)
+            if time.time() < second + 1:  # else it is a stamp of the past by now: a machine too busy for this
+                break
         await pipe.poll()
         await asyncio.sleep(1.1)
-        assert await pipe.counted() == {"": (2, 0, 0, 0)}
-        assert await pipe.counted() == {"": (2, 0, 0, 0)}
+        for _ in range(2):
+            assert (await pipe.counted())[str(second)] == (2, 0, 0, 0)
 
 
 @pytest.mark.parametrize("kind", ["smallint", "integer", "bigint", "numeric"])
@@ -257,7 +261,7 @@ async def test_infinity_is_no_moment(database: Database, never: str) -> None:
 
 
 def collectors(database: Database, profile: Profile, ledger: Ledger, hub: Hub) -> tuple[Store, dict[str, Collector]]:
-    config = PostgresStore(name="s", dsn=Dsn(database.dsn), profile=profile)
+    config = PostgresStore(name="s", dsn=Dsn(database.dsn), profile=profile, timeout=Duration(60))
     store = Store(config, ledger=ledger, hub=hub, instruments=QueryInstruments(), budget=100)
     return store, {collector.name: collector for collector in store.collectors()}
 

@@ -10,7 +10,7 @@ import pytest
 from procrastinate.schema import SchemaManager
 from support.postgres import Database, execute
 
-from exporter.config.model import Cursor, Dsn, PostgresStore, Profile
+from exporter.config.model import Cursor, Dsn, Duration, PostgresStore, Profile
 from exporter.errors import ProfileError
 from exporter.instruments import QueryInstruments
 from exporter.stores import catalog, recognition
@@ -24,7 +24,8 @@ ODD = ["public", "jobs", "My Schema", 'say "hi"', "über", "a.b", "{schema}"]
 
 @asynccontextmanager
 async def asking(dsn: str) -> AsyncIterator[Transaction]:
-    session = Session("s", StoreCredentials(PostgresStore(name="s", dsn=Dsn(dsn))), 5.0, QueryInstruments())
+    store = PostgresStore(name="s", dsn=Dsn(dsn), timeout=Duration(60))
+    session = Session("s", StoreCredentials(store), 60.0, QueryInstruments())
     try:
         async with session.transaction() as transaction:
             yield transaction

@@ -28,7 +28,7 @@ from exporter.config.model import Cursor, Profile
 from exporter.domain import FINAL_STATUSES
 
 WRITERS = 4
-LATE_WINDOW = 0.3
+LATE_WINDOW = 0.2
 SCHEMA = """
 CREATE TABLE work (
     id bigserial PRIMARY KEY, attempt int NOT NULL DEFAULT 0, status text NOT NULL, task text NOT NULL,
@@ -56,10 +56,11 @@ SELECT CASE WHEN i % 4 = 0 THEN 'FAILED' ELSE 'SUCCESS' END, 'x', now() - i * i 
 FROM generate_series(1, 40) i;
 INSERT INTO event (work_id, attempt, status) SELECT id, 0, status FROM work;
 """
+AHEAD = 0.08
 STAMPS = {
     "now": "now()",
     "clock": "clock_timestamp()",
-    "ahead": "clock_timestamp() + interval '200 ms'",
+    "ahead": f"clock_timestamp() + interval '{AHEAD} s'",
     "behind": f"clock_timestamp() - interval '{LATE_WINDOW / 2} s'",
 }
 
@@ -204,7 +205,7 @@ class Writers(RuleBasedStateMachine):
     def settle(self) -> None:
         """Time passes: what was stamped a little ahead is in the past, what is old enough is out of the window."""
         with self.database.connect() as admin:
-            admin.execute(f"SELECT pg_sleep({LATE_WINDOW + 0.25})")
+            admin.execute(f"SELECT pg_sleep({LATE_WINDOW + AHEAD + 0.02})")
         self.sidecar.poll()
         self.counted.extend(self.committed_ids)
         self.committed_ids.clear()

@@ -11,7 +11,7 @@ from support.postgres import Database
 
 from exporter.config.model import Cursor, Profile
 
-LATE_WINDOW = 0.3
+LATE_WINDOW = 0.1
 PROFILE = Profile(
     executions="SELECT id, id AS job_id, 0 AS attempt, 'SUCCESS' AS status, 'x' AS task_type, done_at AS completed_at"
     " FROM work",

@@ -32,6 +32,8 @@ from exporter.stores.session import Session
 
 PLAIN = {"host": LOCALHOST, "user": "u", "sslmode": "disable", "gssencmode": "disable"}
 PASSWORD = "first p'ss\\wörd@/"
+#: No deadline of the machine's: what is tested is what is said, not how soon.
+PATIENCE = Duration(60)
 
 
 @pytest.fixture
@@ -71,7 +73,7 @@ def from_file(path: Path) -> Secret:
 
 async def answer(dsn: str | Dsn, question: str = "SELECT current_user", **keys: object) -> str:
     """What a store of this DSN answers."""
-    (session,) = sessions(PostgresStore(name="main", dsn=Dsn(dsn), **keys))  # type: ignore[arg-type]
+    (session,) = sessions(PostgresStore(name="main", dsn=Dsn(dsn), **{"timeout": PATIENCE, **keys}))  # type: ignore[arg-type]
     try:
         return await ask(session, question)
     finally:
@@ -82,7 +84,8 @@ async def test_a_password_in_a_file_rotates(database: Database, role: str, tmp_p
     file = tmp_path / "password"
     file.write_text(PASSWORD + "\n")
     place = f"host={LOCALHOST} port={database.server.port} dbname={database.name} user={role}"
-    both = sessions(PostgresStore(name="main", dsn=Dsn(place), password=from_file(file)), 2)
+    store = PostgresStore(name="main", dsn=Dsn(place), password=from_file(file), timeout=PATIENCE)
+    both = sessions(store, 2)
     assert [await ask(each) for each in both] == [role, role]
     for number in range(3):
         before = failed_logins(database, role)
@@ -103,12 +106,12 @@ def end_sessions(database: Database, role: str) -> None:
     with database.connect() as admin:
         admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [role])
         query = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
-        until(lambda: admin.execute(query, [role]).fetchone() == (0,), 10)
+        until(lambda: admin.execute(query, [role]).fetchone() == (0,), 60)
 
 
 async def test_two_sessions_at_once_are_one_refused_login(database: Database, role: str) -> None:
     dsn = Dsn(database.dsn_as(role, "wrong"))
-    both = sessions(PostgresStore(name="main", dsn=dsn), 2)
+    both = sessions(PostgresStore(name="main", dsn=dsn, timeout=PATIENCE), 2)
     found = await asyncio.gather(*(ask(each) for each in both), return_exceptions=True)
     assert [type(each) for each in found] == [LoginRefused, LoginRefused]
     assert str(found[0]).endswith("(SQLSTATE 28P01)"), "refused now"
@@ -155,11 +158,18 @@ async def test_several_hosts(database: Database, role: str, free_port: object) -
     with pytest.raises(StoreUnavailable, match=r"session is not read-only|not in hot standby"):
         await answer(f"host={LOCALHOST} port={port} {login} target_session_attrs=standby")
     with faulty_servers.swallows_packets() as hole:
-        hosts = f"host={LOCALHOST},{LOCALHOST} port={hole},{port}"
-        assert await answer(f"{hosts} {login}", timeout=Duration(6)) == role
+        assert await past(hole, f"host={LOCALHOST},{LOCALHOST} port={hole},{port} {login}") == role
     with pytest.raises(LoginRefused):
         await answer(f"host={LOCALHOST},{LOCALHOST},{LOCALHOST} port={port} dbname={name} user={role} password=wrong")
     assert failed_logins(database, role) == 1
+
+
+async def past(hole: int, dsn: str) -> str:
+    """What the second of two hosts answers, where the first one has taken half of the time."""
+    for seconds in (6, 20, 60):
+        with contextlib.suppress(StoreUnavailable):  # a machine too busy for so little
+            return await answer(dsn, timeout=Duration(seconds))
+    raise AssertionError(f"port {hole} takes all of the time")
 
 
 async def test_a_service_file(database: Database, role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +232,7 @@ async def test_a_mode_that_the_server_refuses_is_followed_by_the_next(tls_server
         for kind, mode, refused in (("hostnossl", "prefer", "require"), ("hostssl", "allow", "disable")):
             hba.write_text(f"{kind} all all all scram-sha-256\n")
             admin.execute("SELECT pg_reload_conf()")
-            until(lambda refused=refused: refuses(refused), 10)  # type: ignore[misc]
+            until(lambda refused=refused: refuses(refused), 60)  # type: ignore[misc]
             assert await answer(f"{place} sslmode={mode}") == "postgres"
             with pytest.raises(LoginRefused, match="SQLSTATE 28000"):
                 await answer(f"{place} sslmode={refused}")
@@ -272,7 +282,7 @@ async def test_codes_tell_a_refusal_whatever_the_language(code: str, text: str, 
         kind = LoginRefused if refused else StoreUnavailable
         with pytest.raises(StoreUnavailable) as caught:
             await connect(
-                {"host": LOCALHOST, "port": port, "user": "u", "sslmode": "disable", "gssencmode": "disable"}, 5
+                {"host": LOCALHOST, "port": port, "user": "u", "sslmode": "disable", "gssencmode": "disable"}, 60
             )
     assert type(caught.value) is kind
     assert str(caught.value).endswith(f"{text} (SQLSTATE {code})")

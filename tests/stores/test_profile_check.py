@@ -180,17 +180,25 @@ async def test_counting_that_is_not_exact(database: Database, reader: str) -> No
 
 async def test_analyze_runs_the_statements(database: Database) -> None:
     execute(database, ddl("public"))
-    status, text = await check(database.dsn, analyze=True)
-    assert status == 0
-    assert text.count(" ms, read ") == text.count(", gave ") == 12  # every statement
-    assert "at this cost runs every 15s" in text
+    for _ in range(5):
+        status, text = await check(database.dsn, analyze=True)
+        assert status == 0
+        assert text.count(" ms, read ") == text.count(", gave ") == 12  # every statement
+        assert "at this cost runs every " in text
+        if "at this cost runs every 15s" in text:
+            return
+    raise AssertionError("a count of nothing is too dear")  # once it may be: the machine stood still
 
 
 async def test_analyze_keeps_to_the_timeout(database: Database) -> None:
-    profile = Profile(jobs="SELECT 1 AS id, 'QUEUED' AS status", workers="SELECT pg_sleep(5)::text AS id")
-    status, text = await check(database.dsn, profile, analyze=True, timeout=Duration(0.3))
+    profile = Profile(jobs="SELECT 1 AS id, 'QUEUED' AS status", workers="SELECT pg_sleep(600)::text AS id")
+    within = {0.3: "300ms", 3: "3s", 30: "30s"}
+    for seconds in within:  # the least that is enough for all else
+        status, text = await check(database.dsn, profile, analyze=True, timeout=Duration(seconds))
+        if status == 0:
+            break
     assert status == 0
-    assert "workers: did not end within its timeout of 300ms; a poll would give it up likewise" in text
+    assert f"workers: did not end within its timeout of {within[seconds]}; a poll would give it up likewise" in text
     assert "it is too slow" in text
 
 
@@ -215,9 +223,11 @@ async def test_a_locked_table_is_told(database: Database) -> None:
     execute(database, "CREATE TABLE w (id int)")
     with database.connect(autocommit=False) as other:
         other.execute("LOCK TABLE w IN ACCESS EXCLUSIVE MODE")
-        status, text = await check(
-            database.dsn, Profile(jobs="SELECT id, 'QUEUED' AS status FROM w"), timeout=Duration(0.5)
-        )
+        for seconds in (0.5, 5, 50):  # the least that is enough for all else
+            profile = Profile(jobs="SELECT id, 'QUEUED' AS status FROM w")
+            status, text = await check(database.dsn, profile, timeout=Duration(seconds))
+            if "a table is locked by another session" in text:
+                break
     assert status == 1
     assert "a table is locked by another session" in text
 

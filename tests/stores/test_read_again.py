@@ -11,7 +11,7 @@ import pytest
 from support.counting import Counter
 from support.postgres import Database
 
-from exporter.config.model import Cursor, PostgresStore, Profile
+from exporter.config.model import Cursor, Duration, PostgresStore, Profile
 from exporter.errors import StoreError
 from exporter.instruments import QueryInstruments
 from exporter.ledger import account
@@ -209,7 +209,8 @@ def test_keys_are_bounded_however_long_a_transaction_is_open(
 
 
 async def test_a_server_that_goes_away_before_the_cursor_is_closed(database: Database) -> None:
-    session = Session("main", StoreCredentials(PostgresStore(name="main", dsn=database.dsn)), 5.0, QueryInstruments())
+    store = PostgresStore(name="main", dsn=database.dsn, timeout=Duration(60))
+    session = Session("main", StoreCredentials(store), 60.0, QueryInstruments())
     with pytest.raises(StoreError):
         async with session.transaction() as transaction:
             async for _ in transaction.stream("rows", "SELECT 1"):

@@ -10,7 +10,7 @@ import pytest
 from psycopg import AsyncServerCursor
 from support.postgres import Database
 
-from exporter.config.model import PostgresStore
+from exporter.config.model import Duration, PostgresStore
 from exporter.instruments import QueryInstruments
 from exporter.stores.credentials import StoreCredentials
 from exporter.stores.session import Session
@@ -21,8 +21,8 @@ NUMBERS = "SELECT n FROM generate_series(1, 10000) n"
 async def test_cancelled_while_the_server_closes_the_cursor(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = PostgresStore(name="main", dsn=database.dsn)
-    session = Session("main", StoreCredentials(store), 10.0, QueryInstruments())
+    store = PostgresStore(name="main", dsn=database.dsn, timeout=Duration(60))
+    session = Session("main", StoreCredentials(store), 60.0, QueryInstruments())
     close = AsyncServerCursor.close
 
     async def closed_unheard(cursor: AsyncServerCursor[Any]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from support.directory import STATUS, Directory
 from support.postgres import Database, execute
 
-from exporter.config.model import Dsn, PostgresStore, Profile
+from exporter.config.model import Dsn, Duration, PostgresStore, Profile
 from exporter.directory import ConnectionStatus, StatusWritten, StoreConnection
 from exporter.errors import StoreError
 from exporter.instruments import QueryInstruments
@@ -25,8 +25,8 @@ from exporter.vault.references import Secrets
 
 @contextlib.asynccontextmanager
 async def session(database: Database, dsn: str | None = None) -> AsyncIterator[Session]:
-    credentials = StoreCredentials(PostgresStore(name="main", dsn=Dsn(dsn or database.dsn)))
-    made = Session("main", credentials, 5.0, QueryInstruments())
+    store = PostgresStore(name="main", dsn=Dsn(dsn or database.dsn), timeout=Duration(60))
+    made = Session("main", StoreCredentials(store), 60.0, QueryInstruments())
     try:
         yield made
     finally:

@@ -15,7 +15,7 @@ from support.counting import Counter
 from support.directory import STATUS, Directory
 from support.postgres import Database
 
-from exporter.config.base import Dsn
+from exporter.config.base import Dsn, Duration
 from exporter.config.model import PostgresStore
 from exporter.directory import StatusWritten
 from exporter.instruments import QueryInstruments
@@ -69,13 +69,13 @@ def test_counts_are_exact_through_a_pooler(database: Database, bouncer: str, tmp
 
 
 async def test_connections_are_read_and_results_written_through_a_pooler(database: Database, bouncer: str) -> None:
-    store = PostgresStore(name="main", dsn=Dsn(bouncer))
+    store = PostgresStore(name="main", dsn=Dsn(bouncer), timeout=Duration(60))
     with database.connect() as admin:
         admin.execute("INSERT INTO connections (name, host) VALUES ('one', 'h')")
         admin.execute("GRANT INSERT, UPDATE ON connection_status, connection_lease TO PUBLIC")
     directory = Directory([STATUS])
     table = StoreConnections(store, directory, writes=True)
-    session = Session("main", StoreCredentials(store), 5.0, QueryInstruments())
+    session = Session("main", StoreCredentials(store), 60.0, QueryInstruments())
     try:
         await table.ask(session, fill(named("native"), {}))
         assert [row.id for row in directory.rows or ()] == [STATUS.connection_id]

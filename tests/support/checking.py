@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from exporter.config.model import Config, Dsn, PostgresStore, Profile
+from exporter.config.model import Config, Dsn, Duration, PostgresStore, Profile
 from exporter.stores.check import check_stores
+
+#: Of a statement: how slow the machine may be. What is too slow is tried with a shorter one.
+PATIENCE = Duration(60)
 
 
 async def check(dsn: str, profile: Profile | str = "auto", *, analyze: bool = False, **keys: Any) -> tuple[int, str]:
     """Exit status and output for one store."""
     said: list[str] = []
+    keys.setdefault("timeout", PATIENCE)
     config = Config(stores=(PostgresStore(name="main", dsn=Dsn(dsn), profile=profile, **keys),))
     status = await check_stores(config, [], said.append, analyze=analyze)
     return status, "\n".join(said)
@@ -20,6 +24,7 @@ async def check(dsn: str, profile: Profile | str = "auto", *, analyze: bool = Fa
 async def report(dsn: str, profile: Profile | str = "auto", **keys: Any) -> dict[str, Any]:
     """The JSON of one store."""
     said: list[str] = []
+    keys.setdefault("timeout", PATIENCE)
     config = Config(stores=(PostgresStore(name="main", dsn=Dsn(dsn), profile=profile, **keys),))
     status = await check_stores(config, [], said.append, as_json=True)
     whole = json.loads(said[0])

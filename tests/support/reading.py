@@ -45,9 +45,9 @@ class Reading:
 
 @contextlib.asynccontextmanager
 async def reading(
-    database: Database, profile: Profile | str = "native", *, timeout: float = 5.0
+    database: Database, profile: Profile | str = "native", *, timeout: float = 60.0
 ) -> AsyncIterator[Reading]:
-    """A store of this profile. Nothing is polled unless the test does it."""
+    """A store of this profile. Nothing is polled unless the test does it; no deadline is the machine's."""
     config = PostgresStore(name="main", dsn=Dsn(database.dsn), profile=profile, timeout=Duration(timeout))
     instruments = CountingInstruments()
     async with Ledger(":memory:", budget=500) as ledger:

@@ -35,7 +35,7 @@ class Polled:
     """A store, and what the snapshot has of it."""
 
     def __init__(self, kind: str, url: str, **options: Any) -> None:
-        options.setdefault("timeout", Duration(2.0))
+        options.setdefault("timeout", Duration(60))  # no deadline of the machine's
         reader = options.pop("reveal", reveal)
         self.config: Any = KINDS[kind](name=NAME, kind=kind, url=url, **options)
         self.hub = Hub()
@@ -60,7 +60,7 @@ class Polled:
         before = {c.name: self.hub.current.part(c.name, NAME) for c in wanted}
         tasks = [asyncio.create_task(self.poller.run(collector)) for collector in wanted]
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 for name, part in before.items():
                     while self.hub.current.part(name, NAME) is part:  # noqa: ASYNC110 - the hub tells nobody
                         await asyncio.sleep(0.005)
