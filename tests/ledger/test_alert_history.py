@@ -13,7 +13,9 @@ from exporter.ledger import alerts
 from exporter.ledger.alerts import AlertHistory
 from exporter.ledger.ledger import Ledger
 
+#: When this was read: the tests may run an hour later.
 NOW = float(int(time.time()))
+DAY = 86_400.0
 
 
 def alert(fingerprint: str = "a1", starts_at: float = NOW - 60, ends_at: float | None = None, **more: str) -> Alert:
@@ -50,9 +52,9 @@ async def test_an_end_is_kept_whatever_comes_late(tmp_path: Path) -> None:
 
 
 async def test_what_retention_forgets_is_not_told(tmp_path: Path) -> None:
-    async with Ledger(str(tmp_path), budget=500, retention=Retention(alerts=Duration(3600))) as ledger:
+    async with Ledger(str(tmp_path), budget=500, retention=Retention(alerts=Duration(DAY))) as ledger:
         history = AlertHistory(ledger)
-        await history.tell([alert("old", NOW - 9000, NOW - 8000), alert("long", NOW - 9000, NOW - 60)])
+        await history.tell([alert("old", NOW - 9 * DAY, NOW - 2 * DAY), alert("long", NOW - 9 * DAY, NOW - 60)])
         assert [a.fingerprint for a in (await history.read(limit=10))[0]] == ["old", "long"], "told of just now"
         await ledger.write(lambda db: db.execute("UPDATE alert SET told_at = ends_at").rowcount)
         assert [a.fingerprint for a in (await history.read(limit=10))[0]] == ["long"]
