@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from contract.truth.model import LIVE, PATIENCE, Between, Job, Recurring, Run, Told
+from contract.truth.model import LIVE, PATIENCE, PERHAPS, Between, Job, Recurring, Run, Told
 
 #: Label values in the order of the family's labels, ``store`` left out.
 Labels = tuple[str, ...]
@@ -62,8 +62,13 @@ def _types(told: Told, runs: list[Run]) -> set[str]:
 def executions(told: Told) -> Series | None:
     if told.runs is None:
         return None
-    zeros = [(kind, s.lower()) for kind in _types(told, told.runs) for s in told.outcomes]
-    return _summed([((run.task_type, run.status.lower()), 1) for run in told.runs], zeros)
+    shown, outcomes = _types(told, told.runs), [outcome.lower() for outcome in told.outcomes]
+    # Of a type that was seen at work and never ended, put back say, the zeros stay: who had looked has them.
+    perhaps = {job.task_type for job in told.jobs} - shown
+    zeros = [(kind, outcome) for kind in shown for outcome in outcomes]
+    return {(kind, outcome): PERHAPS for kind in perhaps for outcome in outcomes} | _summed(
+        [((run.task_type, run.status.lower()), 1) for run in told.runs], zeros
+    )
 
 
 def retries(told: Told) -> Series | None:

@@ -31,6 +31,10 @@ class Between:
         return Between(low=self.low * (1 - share), high=self.high * (1 + share))
 
 
+#: 0, or not there: what was seen for a moment, if somebody looked then.
+PERHAPS: Final = Between(low=0.0, high=0.0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """A finished execution. ``retry``: it was not the first attempt; ``recurs`` is the recurring job that it was of.
