@@ -138,7 +138,7 @@ def _schema(database: Database) -> str:
 
 def _sidecar(directory: Path, plan: Plan, dsn: str, clock: Clock) -> KilledSidecar:
     # A poll reads the last 30 s of hundreds of executions a second again: the load budget would make it rare.
-    options = {"profile": "native", "interval": "1s", "max_db_load": 1.0}
+    options = {"profile": "native", "interval": "1s", "timeout": "5s", "max_db_load": 1.0}
     counting = {"late_window": f"{plan.late_window}s"}
     config = {**one_store(dsn, counting=counting, **options), "logging": {"level": "info", "format": "json"}}
     return KilledSidecar(directory, config, environment=clock.environment)

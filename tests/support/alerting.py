@@ -73,7 +73,7 @@ class AlertmanagerServer:
     def start(self) -> None:
         """Start it, and return once it answers."""
         self._child.start()
-        until(lambda: request(self.port, "/-/ready").status == 200, 30, "Alertmanager is ready")
+        until(lambda: request(self.port, "/-/ready").status == 200, 90, "Alertmanager is ready")
 
     def stop(self) -> None:
         """End it."""
@@ -109,7 +109,7 @@ class RuledPrometheus(Prometheus):
     def start(self) -> None:
         """Start it, and return once its rules were evaluated."""
         super().start()
-        until(self._fires, 30, "Prometheus' rule fires")
+        until(self._fires, 90, "Prometheus' rule fires")
 
     def _fires(self) -> bool:
         return {alert["state"] for alert in self.api("alerts")["alerts"]} == {"firing", "pending"}

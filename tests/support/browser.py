@@ -38,7 +38,8 @@ def chromium() -> Iterator[webdriver.Chrome]:
     # The driver's path is given, so that nothing looks for one on the network.
     driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
     try:
-        driver.set_page_load_timeout(30)
+        driver.set_page_load_timeout(90)
+        driver.set_script_timeout(90)
         yield driver
     finally:
         driver.quit()

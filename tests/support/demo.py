@@ -51,7 +51,7 @@ class Demo:
 
     @property
     def output(self) -> str:
-        return (self.temp / "output").read_text()
+        return (self.temp / "output").read_text(errors="replace")
 
     def address(self, what: str) -> str:
         """The address that is printed beside this."""
@@ -73,7 +73,7 @@ class Demo:
                     found.append(process)
         return found
 
-    def wait_for_banner(self, seconds: float = 60) -> None:
+    def wait_for_banner(self, seconds: float = 180) -> None:
         until(lambda: "Ctrl-C stops everything" in self.output or self.ended, seconds, "the demo says where it is")
         assert not self.ended, self.output
 
@@ -81,13 +81,13 @@ class Demo:
     def ended(self) -> bool:
         return self.process is not None and self.process.poll() is not None
 
-    def end(self, number: signal.Signals, seconds: float = 20) -> int:
+    def end(self, number: signal.Signals, seconds: float = 60) -> int:
         """A signal to the process alone; its status."""
         assert self.process is not None
         self.process.send_signal(number)
         return self.process.wait(seconds)
 
-    def interrupt(self, seconds: float = 20) -> int:
+    def interrupt(self, seconds: float = 60) -> int:
         """Ctrl-C in its terminal; the status."""
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGINT)
@@ -99,7 +99,7 @@ class Demo:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         if self.process is not None:
-            self.process.wait(10)
+            self.process.wait(60)
 
 
 @contextlib.contextmanager

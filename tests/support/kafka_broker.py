@@ -38,7 +38,7 @@ class KafkaBroker:
         child = Child(name="topic", command=command, log=self.program.with_name("topic.log"))
         child.start()
         assert child.process is not None
-        assert child.process.wait(20) == 0
+        assert child.process.wait(60) == 0
 
     async def produce(self, topic: str, messages: int) -> None:
         """Write messages, partition by partition in turn; each is a batch of its own."""
@@ -71,7 +71,7 @@ def kafka_broker(directory: Path) -> Iterator[KafkaBroker]:
     child = Child(name="kafka", command=[*command, "--storage-engine", "memory://tansu/"], log=directory / "kafka.log")
     child.start()
     try:
-        until(lambda: not is_free(HOST, port), 20, "the broker listens")
+        until(lambda: not is_free(HOST, port), 60, "the broker listens")
         yield KafkaBroker(port, child, program)
     finally:
         child.stop()

@@ -212,12 +212,12 @@ class MonitoringApi:
 
         thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
         thread.start()
-        assert ready.wait(10)
+        assert ready.wait(60)
         try:
             yield self
         finally:
             loops[0].call_soon_threadsafe(stop.set)
-            thread.join(10)
+            thread.join(60)
 
 
 def chronos(**options: Any) -> MonitoringApi:

@@ -13,7 +13,7 @@ from support.polling import until
 from support.ports import free_port
 from support.sidecar import HOST, clean_environment, request
 
-PATIENCE = 60
+PATIENCE = 180
 #: Python as it was installed, not the tests' environment; nothing of a make that runs the tests.
 NEWCOMER = {
     "PATH": f"{Path(sys.base_prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}",

@@ -33,7 +33,7 @@ ADMIN = {"Authorization": "Bearer admin-token", "Content-Type": "application/jso
 RUNBOOKS = "https://runbooks.company.example"
 GRAFANA = "https://grafana.company.example"
 #: Everything waits for this long at most: the machine may have other things to do.
-PATIENCE = 90
+PATIENCE = 180
 #: Rules of production wait for minutes: these wait for seconds. What waits for long comes after what explains it.
 SHORT, LONG = 120, 20
 _FOR = re.compile(r"^(\s+(?:for|keep_firing_for)): (\d+)([mh])$", re.MULTILINE)

@@ -54,7 +54,7 @@ class Collector:
         """The spans of this name."""
         return [span for span in self.spans if span.name == name]
 
-    def wait(self, name: str, seconds: float = 30, **attributes: Any) -> Received:
+    def wait(self, name: str, seconds: float = 60, **attributes: Any) -> Received:
         """The first span of this name with these attributes (``_`` for a dot), once it is there."""
         wanted = {key.replace("_", "."): value for key, value in attributes.items()}
 

@@ -47,7 +47,7 @@ class Prometheus:
     def start(self) -> None:
         """Start it, and return once it takes queries."""
         self._child.start()
-        until(lambda: request(self.port, "/-/ready").status == 200, 30, "Prometheus is ready")
+        until(lambda: request(self.port, "/-/ready").status == 200, 90, "Prometheus is ready")
 
     def stop(self) -> None:
         """End it."""

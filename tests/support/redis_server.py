@@ -30,7 +30,7 @@ class RedisServer:
     def start(self) -> None:
         """Start it, and return once it answers."""
         self.child.start()
-        until(lambda: self.command("PING") == b"+PONG", 20, "Redis answers")
+        until(lambda: self.command("PING") == b"+PONG", 60, "Redis answers")
 
     def stop(self) -> None:
         """End it; what it held is gone."""
@@ -39,7 +39,7 @@ class RedisServer:
     def command(self, *words: str) -> bytes:
         """The raw answer to a command, without its last line break: tests need no client's own ideas of it."""
         login = [("AUTH", self.password)] if self.password else []
-        with socket.create_connection((HOST, self.port), timeout=5) as connection:
+        with socket.create_connection((HOST, self.port), timeout=30) as connection:
             answer = b""
             for parts in (*login, words):
                 sent = "".join(f"${len(part.encode())}\r\n{part}\r\n" for part in parts)

@@ -37,7 +37,7 @@ def running_replica(directory: Path) -> Iterator[tuple[PostgresServer, int]]:
                 [binaries / "postgres", "-D", directory / "data", "-p", str(port)], stdout=log, stderr=log, **common
             )
         try:
-            until(lambda: _answers(port, primary.password), 30)
+            until(lambda: _answers(port, primary.password), 90)
             yield primary, port
         finally:
             server.send_signal(3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,15 +84,21 @@ def insert_finished(
     )
 
 
+@functools.cache
+def _schema() -> bytes:
+    """What the command prints, asked once: a process takes a second to start."""
+    ddl = run_command("schema")
+    assert ddl.returncode == 0, ddl.stderr
+    return ddl.stdout.encode()
+
+
 def native_store(database: Database) -> NativeStore:
     """The schema that ``scheduler-exporter schema`` prints, with something for every collector to show:
 
     three jobs in a queue, a recurring one, an execution that runs, a worker, an operation.
     """
-    ddl = run_command("schema")
-    assert ddl.returncode == 0, ddl.stderr
     with database.connect() as connection:
-        connection.execute(ddl.stdout.encode())
+        connection.execute(_schema())
         connection.execute(
             "INSERT INTO jobs (name, task_type, queue, status, next_run_at)"
             " SELECT 'job ' || n, 'mail', 'default', 'QUEUED', now() FROM generate_series(1, 3) n"

@@ -37,7 +37,7 @@ class SentryServer:
         """The events whose message begins so."""
         return [event for event in self.events if event["logentry"]["formatted"].startswith(message)]
 
-    def wait(self, message: str, seconds: float = 30) -> dict[str, Any]:
+    def wait(self, message: str, seconds: float = 60) -> dict[str, Any]:
         """The first event of that message, once it is there."""
         return until(lambda: self.with_message(message), seconds, f"an event {message!r}")[0]
 

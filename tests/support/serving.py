@@ -69,7 +69,7 @@ class Observed:
 
     async def wait(self, count: int) -> list[dict[str, Any]]:
         """The observations, once there are ``count``: an answer arrives before it is counted."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.requests) < count:
                 self._more.clear()
                 await self._more.wait()
@@ -243,15 +243,15 @@ async def serving(
             yield server, client
 
 
-async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 5.0) -> None:
+async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
     """Wait until ``check`` holds."""
     async with asyncio.timeout(seconds):
         while not await check():  # noqa: ASYNC110 - files and handshakes have no event
             await asyncio.sleep(0.05)
 
 
-async def raw(server: Server, data: bytes, *, seconds: float = 5.0) -> bytes:
-    """Everything that the server answers to ``data`` until it hangs up."""
+async def raw(server: Server, data: bytes, *, seconds: float = 9.0) -> bytes:
+    """Everything that the server answers to ``data`` until it hangs up: before the timeouts of production would."""
     host, _, port = server.addresses[0].rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:

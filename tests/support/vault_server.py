@@ -21,7 +21,7 @@ from support.polling import until
 from support.ports import free_port
 
 HOST: Final = "127.0.0.1"
-START_SECONDS: Final = 30.0
+START_SECONDS: Final = 90.0
 #: Creates a user who may look around; {{name}}, {{password}} and {{expiration}} are the engine's.
 CREATION: Final = (
     "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}' IN ROLE pg_monitor"
@@ -166,7 +166,7 @@ class VaultServer:
     def put(self, path: str, **fields: Any) -> str:
         """Write a secret at its API path: ``secret/data/x`` (version 2) or ``kv/x`` (version 1)."""
         data = {"data": fields} if "/data/" in path else fields
-        until(lambda: self._written(path, data), 10, "the engine is ready")  # version 2 upgrades itself at first
+        until(lambda: self._written(path, data), 60, "the engine is ready")  # version 2 upgrades itself at first
         return path
 
     def _written(self, path: str, data: dict[str, Any]) -> bool:
