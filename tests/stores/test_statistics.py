@@ -110,7 +110,7 @@ def test_a_backfill_that_is_killed_goes_on_where_it_was(store: Database, tmp_pat
     try:
         sidecar.poll()
         ratios = []
-        while (progress := sidecar.backfill(slices=6)) is not None and not progress.complete:
+        while (progress := sidecar.backfill(slices=12)) is not None and not progress.complete:
             ratios.append(progress.ratio)
             sidecar.kill()
             sidecar.start()
