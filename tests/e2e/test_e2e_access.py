@@ -62,7 +62,7 @@ def test_tokens_and_the_audit_trail_from_outside(start_sidecar: StartSidecar, tm
     assert shown.status == 200
     assert TOKEN not in shown.text
     sidecar.process.send_signal(signal.SIGHUP)
-    until(lambda: len(sidecar.events("audit")) >= 2, 10, "the reload is in the audit trail")
+    until(lambda: len(sidecar.events("audit")) >= 2, 30, "the reload is in the audit trail")
     told = [(line["action"], line["actor"], line["result"], line["category"]) for line in sidecar.events("audit")]
     assert told == [("login", "anonymous", "refused", "audit"), ("reload", "SIGHUP", "success", "audit")]
     assert sidecar.events("audit")[0]["correlationId"] == "guess-1"

@@ -50,7 +50,7 @@ def post(
     if body is not None:
         data = json.dumps(body).encode()
         sent["Content-Type"] = "application/json"
-    return sidecar.get(path, method="POST", headers=sent, body=data, timeout=20)
+    return sidecar.get(path, method="POST", headers=sent, body=data, timeout=60)
 
 
 def alike(example: dict[str, Any], answer: dict[str, Any]) -> bool:
@@ -155,7 +155,7 @@ def test_who_may_not_act_does_not(native: NativeStore, start_sidecar: StartSidec
     assert sidecar.get(EXECUTE, headers=ADMIN).status == 405
     with native.database.connect() as connection:
         assert connection.execute("SELECT count(*) FROM jobs WHERE next_run_at <= now()").fetchone() == (3,)
-    until(lambda: {row["action"] for row in audited(sidecar)} >= {"login", "access"}, 10, "refusals are written down")
+    until(lambda: {row["action"] for row in audited(sidecar)} >= {"login", "access"}, 60, "refusals are written down")
 
 
 def test_a_role_that_may_not_write_is_told_what_to_grant(native: NativeStore, start_sidecar: StartSidecar) -> None:

@@ -42,8 +42,8 @@ def vault(tmp_path: Path) -> Iterator[str]:
     child.start()
     try:
         url = f"http://127.0.0.1:{port}"
-        until(lambda: b"Root Token" in (tmp_path / "bao.log").read_bytes(), 30, "the dev server is ready")
-        until(lambda: request(port, "/v1/sys/health").status == 200, 30, "it is unsealed")
+        until(lambda: b"Root Token" in (tmp_path / "bao.log").read_bytes(), 90, "the dev server is ready")
+        until(lambda: request(port, "/v1/sys/health").status == 200, 90, "it is unsealed")
         yield url
     finally:
         child.stop()
@@ -87,4 +87,4 @@ def test_the_shop_is_watched_with_credentials_from_vault(
 
     assert users() > 0
     assert sidecar.stop() == 0
-    until(lambda: users() == 0, 15, "its leases are revoked, so its users are dropped")
+    until(lambda: users() == 0, 60, "its leases are revoked, so its users are dropped")

@@ -39,7 +39,7 @@ def test_every_line_fits_its_template(start_sidecar: StartSidecar) -> None:
         "web": {"enable_lifecycle": True},
     }
     sidecar = start_sidecar({**one_store(gone), **sections})
-    until(lambda: sidecar.events("target is down") and sidecar.events("collector fails"), 20, "trouble is told")
+    until(lambda: sidecar.events("target is down") and sidecar.events("collector fails"), 60, "trouble is told")
     assert sidecar.get("/api/system/stats").status in (200, 503)
     sidecar.reload()
     assert sidecar.stop() == 0

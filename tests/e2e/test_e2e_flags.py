@@ -123,7 +123,7 @@ def test_flags_and_their_environment(make_sidecar: StartSidecar) -> None:
     }
     sidecar = make_sidecar(VALID, environment=variables)
     sidecar.start(wait=False)
-    until(lambda: request(by_variable, "/numbers").status == 200, 20)
+    until(lambda: request(by_variable, "/numbers").status == 200, 60)
     assert request(by_variable, "/metrics").status == 404
     assert request(by_variable, "/-/reload", method="POST").status == 200
     assert "level=INFO" in sidecar.log
@@ -133,14 +133,14 @@ def test_flags_and_their_environment(make_sidecar: StartSidecar) -> None:
     flags = [f"--web.listen-address={HOST}:{by_flag}", "--no-web.enable-lifecycle", "--log.level=warning"]
     sidecar = make_sidecar(VALID, *flags, environment={**variables, "PROMETHEUS_PORT": str(by_name)})
     sidecar.start(wait=False)
-    until(lambda: request(by_flag, "/numbers").status == 200, 20)
+    until(lambda: request(by_flag, "/numbers").status == 200, 60)
     assert request(by_flag, "/-/reload", method="POST").status == 403, "a flag has the last word"
     assert "started" not in sidecar.log, "and so has the log level"
     sidecar.stop()
 
     sidecar = make_sidecar(VALID, environment={"PROMETHEUS_PORT": str(by_name), "LOG_LEVEL": "WARN"})
     sidecar.start(wait=False)
-    until(lambda: request(by_name, "/metrics").status == 200, 20)
+    until(lambda: request(by_name, "/metrics").status == 200, 60)
     assert "started" not in sidecar.log
     sidecar.stop()
 
@@ -166,7 +166,7 @@ def test_shards_share_the_targets_and_one_has_the_stores(native: NativeStore, st
         sidecar = start_sidecar(config, f"--shard={shard}", "--total-shards=3")
         ready = sidecar.get("/health/ready").text
         shares.append({name for name in names(12) if f'"connection {name}"' in ready})
-        until(lambda s=sidecar, n=shard: set(s.metrics().by("connection", "scheduling_connection_up")) == shares[n], 5)
+        until(lambda s=sidecar, n=shard: set(s.metrics().by("connection", "scheduling_connection_up")) == shares[n], 60)
         assert len(sidecar.metrics().series("scheduling_store_up")) == (shard == 0)
     assert set.union(*shares) == set(names(12))
     assert sum(map(len, shares)) == 12, "none twice"
@@ -186,11 +186,12 @@ def test_it_ends_in_order(number: signal.Signals, native: NativeStore, start_sid
     with native.database.connect() as connection:
         assert backends(connection)
         began = time.monotonic()
-        assert sidecar.end(number, seconds=5) == 0
+        assert sidecar.end(number, seconds=15) == 0
         print(f"ended after {time.monotonic() - began:.2f} s")
-        assert backends(connection) == []
+        # The server hears of it a moment later.
+        until(lambda: backends(connection) == [], 20, "no session is left")
         others = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE %s"
-        assert connection.execute(others, ["scheduler-exporter%"]).fetchone() == (0,)
+        until(lambda: connection.execute(others, ["scheduler-exporter%"]).fetchone() == (0,), 20, "a target's neither")
     idle.close()
     assert sidecar.events("stopped")
     assert "Traceback" not in sidecar.log

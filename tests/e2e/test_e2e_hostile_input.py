@@ -57,7 +57,7 @@ def asked(sidecar: Sidecar, document: dict[str, Any], method: str, path: str, na
             path = path.replace(f"{{{parameter['name']}}}", given)
         elif parameter["required"] and parameter["name"] != name:
             query += f"&{quote(parameter['name'])}={quote(str(parameter.get('example', '1')))}"
-    return sidecar.get(path + query, method=method, headers={"Authorization": f"Bearer {ADMIN}"}, timeout=10)
+    return sidecar.get(path + query, method=method, headers={"Authorization": f"Bearer {ADMIN}"}, timeout=15)
 
 
 def said(answer: Response) -> str:

@@ -63,13 +63,13 @@ def test_a_choice_of_names(sidecar: Sidecar) -> None:
 def test_head_shows_nothing_and_so_releases_no_new_series(native: NativeStore, sidecar: Sidecar) -> None:
     done = native.finish(2, task_type="unseen")
     cursor = "scheduling_exporter_cursor_timestamp_seconds"
-    until(lambda: Metrics(sidecar.get(f"/metrics?name[]={cursor}").text).value(cursor) > done, 10)
+    until(lambda: Metrics(sidecar.get(f"/metrics?name[]={cursor}").text).value(cursor) > done, 60)
     for _ in range(3):
         head = sidecar.get(method="HEAD")
         assert (head.status, head.body) == (200, b"")
     first = sidecar.metrics().by("status", "scheduling_executions_total", task_type="unseen")
     assert first["success"] == 0, "the first page that is read shows the series as 0"
-    until(lambda: sidecar.metrics().value("scheduling_executions_total", task_type="unseen", status="success") == 2, 2)
+    until(lambda: sidecar.metrics().value("scheduling_executions_total", task_type="unseen", status="success") == 2, 30)
 
 
 def test_the_other_paths(sidecar: Sidecar) -> None:

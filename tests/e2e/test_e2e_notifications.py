@@ -19,7 +19,7 @@ from support.notifying import ADMIN, GRAFANA, PATIENCE, RUNBOOKS, Message, Stack
 from support.polling import until
 from support.postgres import Database, fresh_database, running_server
 from support.scheduler import NativeStore, native_store
-from support.sidecar import store, target
+from support.sidecar import PATIENT, store, target
 
 from exporter.demo.postgres import PostgresServer
 from exporter.demo.processes import Child
@@ -127,6 +127,7 @@ def prepare(world: World) -> None:
 def configuration(world: World, role: str) -> dict[str, object]:
     """The sidecar's: a store, a target whose password is in a file, and everybody who is told."""
     shop = target("shop", world.shop.server.port, user=role, password=f"${{file:{world.password}}}", reuse="never")
+    checked = {"interval": "500ms", "timeout": PATIENT, "from_stores": False}
     unlimited = {"per_second": 0}
     return {
         "stores": [
@@ -134,11 +135,10 @@ def configuration(world: World, role: str) -> dict[str, object]:
                 world.native.dsn,
                 critical_jobs=["bill*"],
                 stuck_after={"default": "2h", "task_types": {"import": "3s"}},
-                worker_lost_after="3s",
-                timeout="1s",
+                worker_lost_after="8s",  # on a machine that stands still no worker says that it is there
             )
         ],
-        "connections": {"interval": "500ms", "from_stores": False, "targets": [{**shop, "database": world.shop.name}]},
+        "connections": {**checked, "targets": [{**shop, "database": world.shop.name}]},
         "auth": {"tokens": [{"name": "ops", "role": "admin", "token": "admin-token"}]},
         "api": {"rate_limit": unlimited, "action_rate_limit": unlimited},
         "actions": {"enabled": True},

@@ -83,7 +83,20 @@ def text(browser: Chrome, css: str = "main") -> str:
 
 
 def press(browser: Chrome, css: str) -> None:
-    browser.find_element(By.CSS_SELECTOR, css).send_keys(Keys.ENTER)
+    write(browser, css, Keys.ENTER)
+
+
+def write(browser: Chrome, css: str, *keys: str) -> None:
+    """Write into the first such element, which the page may put in another's place at any moment."""
+
+    def written() -> bool:
+        try:
+            browser.find_element(By.CSS_SELECTOR, css).send_keys(*keys)
+        except (NoSuchElementException, StaleElementReferenceException):
+            return False
+        return True
+
+    until(written, 60, css)
 
 
 def light(sidecar: Sidecar, path: str = "/") -> None:
@@ -96,7 +109,7 @@ def test_healthy(native: NativeStore, start_sidecar: StartSidecar, browser: Chro
     sidecar = start_sidecar(readable({**one_store(native.dsn), "connections": {"targets": targets}}))
     since = native.finish(300)
     sidecar.settled(since)
-    until(lambda: "✓ up" in sidecar.get("/").text.partition('id="connections"')[2], 20, "the connection is checked")
+    until(lambda: "✓ up" in sidecar.get("/").text.partition('id="connections"')[2], 60, "the connection is checked")
     look(browser, url(sidecar), tmp_path / "healthy")
     assert text(browser, ".verdict p") == "✓ All is well"
     assert "Ended 300" in text(browser) and "Success 100%" in text(browser)
@@ -105,7 +118,7 @@ def test_healthy(native: NativeStore, start_sidecar: StartSidecar, browser: Chro
     browser.execute_script("window.here = true; document.querySelector('#trend details').open = true")
     browser.execute_script("document.querySelector('#trend summary').focus()")
     native.finish(4, status="FAILED")
-    until(lambda: "Ended 304" in text(browser), 20, "the page shows what has ended meanwhile")
+    until(lambda: "Ended 304" in text(browser), 60, "the page shows what has ended meanwhile")
     assert browser.execute_script(
         "return window.here && document.querySelector('#trend details').open"
         " && document.activeElement.matches('#trend summary')"
@@ -113,7 +126,7 @@ def test_healthy(native: NativeStore, start_sidecar: StartSidecar, browser: Chro
     assert len(browser.find_elements(By.CSS_SELECTOR, "#failures tbody tr")) == 4
     looks_live_no_longer_than_it_is(browser, sidecar)
     sidecar.stop()
-    until(lambda: "Not live" in text(browser, "#live"), 20, "a page that is not brought up to date any more says so")
+    until(lambda: "Not live" in text(browser, "#live"), 60, "a page that is not brought up to date any more says so")
 
 
 def looks_live_no_longer_than_it_is(browser: Chrome, sidecar: Sidecar) -> None:
@@ -122,15 +135,15 @@ def looks_live_no_longer_than_it_is(browser: Chrome, sidecar: Sidecar) -> None:
     sidecar.process.send_signal(signal.SIGSTOP)
     try:
         browser.execute_script(later)
-        until(lambda: "Not live" in text(browser, "#live"), 20, "a page that hears nothing says so")
+        until(lambda: "Not live" in text(browser, "#live"), 60, "a page that hears nothing says so")
     finally:
         sidecar.process.send_signal(signal.SIGCONT)
-    until(lambda: text(browser, "#live") == "", 20, "it is live again")
+    until(lambda: text(browser, "#live") == "", 60, "it is live again")
     browser.execute_script("getSelection().selectAllChildren(document.querySelector('h1'))")
     browser.execute_script(later)
-    until(lambda: "Paused since" in text(browser, "#live"), 20, "a page that waits for its reader says so")
+    until(lambda: "Paused since" in text(browser, "#live"), 60, "a page that waits for its reader says so")
     browser.execute_script("getSelection().removeAllRanges()")
-    until(lambda: text(browser, "#live") == "", 20, "it goes on")
+    until(lambda: text(browser, "#live") == "", 60, "it goes on")
 
 
 def test_the_reference_of_the_api(start_sidecar: StartSidecar, browser: Chrome) -> None:
@@ -165,7 +178,7 @@ def test_all_down(own_native: NativeStore, own_server: PostgresServer, start_sid
     def told() -> str:
         return " ".join(sidecar.get("/").text.partition('class="verdict')[2].partition("</section>")[0].split())
 
-    until(lambda: "Store main is down" in told() and "2 of 2 connections are down" in told(), 30, "everything is down")
+    until(lambda: "Store main is down" in told() and "2 of 2 connections are down" in told(), 60, "everything is down")
     look(browser, url(sidecar), tmp_path / "all-down")
     verdict = text(browser, ".verdict")
     for line in ("Store main is down", "2 of 2", "Dependency queue is down: refused", "Alerts cannot be read"):
@@ -212,8 +225,8 @@ def test_failing_and_hostile(native: NativeStore, start_sidecar: StartSidecar, a
             " clock_timestamp(), name, name, left(name, 50) FROM jobs, generate_series(0, 3) a"
         )
     pages = ("/", "/?failures=2&running=2&workers=2&types=2&overdue=2&failing=2&alerts=2&connections=2", "/jobs/1006")
-    until(lambda: "1 to 10 of 48" in sidecar.get("/").text, 30, "the failures have been read")
-    until(lambda: "alerts?" not in sidecar.get("/").text and "Alerts firing" in sidecar.get("/").text, 30, "alerts")
+    until(lambda: "1 to 10 of 48" in sidecar.get("/").text, 60, "the failures have been read")
+    until(lambda: "alerts?" not in sidecar.get("/").text and "Alerts firing" in sidecar.get("/").text, 60, "alerts")
     for number, path in enumerate(pages):
         light(sidecar, path)
         look(browser, url(sidecar, path), tmp_path / f"failing-{number}")
@@ -227,9 +240,8 @@ def test_failing_and_hostile(native: NativeStore, start_sidecar: StartSidecar, a
     assert "12 jobs are overdue" in text(browser, ".verdict") and "12 jobs keep failing" in text(browser, ".verdict")
     assert "<script>window.pwned = 1</script>" in text(browser, "#overdue")
     # Every job's name leads to its page, where it is told in full.
-    link = browser.find_elements(By.CSS_SELECTOR, "#overdue tbody a")[0]
-    link.send_keys(Keys.ENTER)
-    until(lambda: "Timeline of attempts" in text(browser), 10, "the job's page")
+    press(browser, "#overdue tbody a")
+    until(lambda: "Timeline of attempts" in text(browser), 60, "the job's page")
     assert text(browser, "#attempts").count("FAILED") == 4 and "(retry 3)" in text(browser, "#attempts")
     without_scripts(browser, sidecar)
 
@@ -241,7 +253,7 @@ def without_scripts(browser: Chrome, sidecar: Sidecar) -> None:
         browser.get(url(sidecar))
         assert "12 jobs are overdue" in browser.page_source
         press(browser, "#overdue nav a")
-        until(lambda: "11 to 12 of 12" in browser.page_source, 10, "the second page of the overdue jobs")
+        until(lambda: "11 to 12 of 12" in browser.page_source, 60, "the second page of the overdue jobs")
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
@@ -261,8 +273,8 @@ def test_signed_in(native: NativeStore, start_sidecar: StartSidecar, alertmanage
         "alerting": {"alertmanager": {"url": alertmanager.url}},
     }  # fmt: skip
     sidecar = start_sidecar(readable(config))
-    until(lambda: "SchedulerJobOverdue" in sidecar.get("/").text, 30, "the alert is told")
-    until(lambda: "3 jobs are overdue" in sidecar.get("/").text, 30, "jobs are overdue")
+    until(lambda: "SchedulerJobOverdue" in sidecar.get("/").text, 60, "the alert is told")
+    until(lambda: "3 jobs are overdue" in sidecar.get("/").text, 60, "jobs are overdue")
     browser.get(url(sidecar))
     assert browser.get_cookies() == [] and not browser.find_elements(By.CSS_SELECTOR, "form")
     # By keyboard alone: the first stop leads past the header, then comes signing in.
@@ -270,28 +282,28 @@ def test_signed_in(native: NativeStore, start_sidecar: StartSidecar, alertmanage
     assert browser.switch_to.active_element.text == "To the content"
     browser.switch_to.active_element.send_keys(Keys.TAB)
     browser.switch_to.active_element.send_keys(Keys.ENTER)
-    until(lambda: browser.current_url.endswith("/sign-in?back=/"), 10, "the form")
+    until(lambda: browser.current_url.endswith("/sign-in?back=/"), 60, "the form")
     look(browser, url(sidecar, "/sign-in?back=/"), tmp_path / "sign-in")
-    browser.find_element(By.ID, "token").send_keys("a wrong one", Keys.ENTER)
-    until(lambda: "No token of this exporter" in text(browser), 10, "it is refused")
+    write(browser, "#token", "a wrong one", Keys.ENTER)
+    until(lambda: "No token of this exporter" in text(browser), 60, "it is refused")
     assert browser.get_cookies() == []
-    browser.find_element(By.ID, "token").send_keys(ADMIN, Keys.ENTER)
-    until(lambda: "Sign out" in text(browser, "header"), 10, "signed in")
+    write(browser, "#token", ADMIN, Keys.ENTER)
+    until(lambda: "Sign out" in text(browser, "header"), 60, "signed in")
     [cookie] = browser.get_cookies()
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
     assert browser.execute_script("return document.cookie") == ""
     look(browser, url(sidecar), tmp_path / "signed-in")
     press(browser, "#connections form button")
-    until(lambda: "Checked orders: it is up" in text(browser, "#notice"), 20, "the connection was checked")
+    until(lambda: "Checked orders: it is up" in text(browser, "#notice"), 60, "the connection was checked")
     press(browser, "#overdue form button")
-    until(lambda: "was triggered" in text(browser, "#notice"), 20, "the job was triggered")
+    until(lambda: "was triggered" in text(browser, "#notice"), 60, "the job was triggered")
     press(browser, "#alerts form button")
-    until(lambda: "Silenced until" in text(browser, "#notice"), 20, "the alert was silenced")
+    until(lambda: "Silenced until" in text(browser, "#notice"), 60, "the alert was silenced")
     look(browser, url(sidecar, "/jobs/1?store=main"), tmp_path / "signed-in-job")
     [silence] = asyncio.run(alertmanager.silences())
     assert silence["createdBy"] == "ops"
     browser.get(url(sidecar))
-    until(lambda: "1 silenced or inhibited" in text(browser, "#alerts"), 30, "the page shows it by itself")
+    until(lambda: "1 silenced or inhibited" in text(browser, "#alerts"), 60, "the page shows it by itself")
     press(browser, "header form button")
-    until(lambda: "Sign in" in text(browser, "header"), 10, "signed out")
+    until(lambda: "Sign in" in text(browser, "header"), 60, "signed out")
     assert browser.get_cookies() == []

@@ -12,19 +12,20 @@ from support.exposition import Metrics
 from support.polling import until
 from support.postgres import Database, fresh_database, running_server
 from support.scheduler import APPLICATION, NativeStore, backends, native_store
-from support.sidecar import NAME, Sidecar, StartSidecar, one_store, store, target
+from support.sidecar import NAME, PATIENT, Sidecar, StartSidecar, one_store, store, target
 
 from exporter.demo.postgres import PostgresServer
 
 #: Between two polls of a store; a new configuration is in force at once.
 INTERVAL = 0.5
+COLLECTORS = ("executions", "running", "queues", "jobs", "workers", "schedules", "operations")
 
 
 def whole(native: NativeStore, *targets: str, **options: Any) -> dict[str, Any]:
     """A configuration with one store and targets of these names."""
     port = native.database.server.port
     listed = [target(name, port, user="postgres", password=native.database.server.password) for name in targets]
-    connections = {"interval": "1s", "targets": listed}
+    connections = {"interval": "1s", "timeout": PATIENT, "targets": listed}
     return {**one_store(native.dsn, **options), "connections": connections, "web": {"enable_lifecycle": True}}
 
 
@@ -34,7 +35,8 @@ def sidecar(native: NativeStore, start_sidecar: StartSidecar) -> Sidecar:
     sidecar = start_sidecar(whole(native, "stays", "goes"))
     sidecar.settled(since=0)
     sidecar.settled(since=native.finish(4, status="FAILED"))
-    until(lambda: connections(sidecar.metrics()) == {"stays", "goes"}, 5)
+    until(lambda: connections(sidecar.metrics()) == {"stays", "goes"}, 60)
+    until(lambda: all(successes(sidecar.metrics(), collector) for collector in COLLECTORS), 60, "all has been asked")
     return sidecar
 
 
@@ -71,9 +73,9 @@ def test_what_did_not_change_is_not_disturbed(way: str, native: NativeStore, sid
         assert answer.status == 200, answer.text
     else:
         sidecar.process.send_signal(signal.SIGHUP)
-    until(lambda: sidecar.events("configuration reloaded"), 5)
+    until(lambda: sidecar.events("configuration reloaded"), 60)
     assert "goes" not in connections(sidecar.metrics())
-    until(lambda: connections(sidecar.metrics()) == {"stays", "new"}, 5, "the new target is checked")
+    until(lambda: connections(sidecar.metrics()) == {"stays", "new"}, 60, "the new target is checked")
     metrics = sidecar.settled(since=native.finish(2, status="FAILED"))
     assert failed(native, metrics) == (6, 6)
     assert sessions(native) == before, "the same connections as before"
@@ -105,7 +107,7 @@ def test_a_bad_file_leaves_the_last_good_one_in_force(kind: str, native: NativeS
     assert refused["level"] == "ERROR"
     assert any(complaint in problem for problem in refused["problems"])
     sidecar.process.send_signal(signal.SIGHUP)
-    until(lambda: len(sidecar.events(refused["message"])) == 2, 5, "SIGHUP is refused too")
+    until(lambda: len(sidecar.events(refused["message"])) == 2, 60, "SIGHUP is refused too")
 
     metrics = sidecar.settled(since=native.finish(1, status="FAILED"))
     assert reloaded(metrics) == 0
@@ -149,8 +151,8 @@ def test_a_store_that_leaves_takes_its_series_and_sessions_and_comes_back_with_i
         assert not [key for key in metrics if ("store", NAME) in key[1] or ("source", NAME) in key[1]]
         with native.database.connect() as connection:
             query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND datname = %s"
-            found = connection.execute(query, [APPLICATION, native.database.name])
-            assert found.fetchone() == (0,)
+            of_before = [APPLICATION, native.database.name]
+            until(lambda: connection.execute(query, of_before).fetchone() == (0,), 30, "its sessions are gone")
         native.finish(2, status="FAILED")
         sidecar.configure(whole(native))
         assert sidecar.reload().status == 200
@@ -159,11 +161,10 @@ def test_a_store_that_leaves_takes_its_series_and_sessions_and_comes_back_with_i
 
 def refused_repoint(sidecar: Sidecar, native: NativeStore) -> Metrics:
     """The page once every collector was refused."""
-    collectors = ("executions", "running", "queues", "jobs", "workers", "schedules", "operations")
-    until(lambda: not any(successes(sidecar.metrics(), c) for c in collectors), 10, "every collector fails")
+    until(lambda: not any(successes(sidecar.metrics(), c) for c in COLLECTORS), 60, "every collector fails")
     time.sleep(2 * INTERVAL)
     metrics = sidecar.metrics()
-    assert not any(successes(metrics, c) for c in collectors)
+    assert not any(successes(metrics, c) for c in COLLECTORS)
     assert metrics.by("status", "scheduling_executions_total")["failed"] == 4, "nothing is added"
     assert metrics.by("status", "scheduling_executions_total")["success"] == 0
     assert metrics.value("scheduling_store_up") == 0, "what answers is not the store"

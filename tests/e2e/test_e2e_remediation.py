@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 from e2e.test_e2e_actions import audited, post, secured
 from e2e.test_e2e_alerts import RECEIVER, WEBHOOK
-from support.alerting import AlertmanagerServer, receiver, running
+from support.alerting import AlertmanagerServer, iso, receiver, running
 from support.polling import until
 from support.scheduler import PASSWORD, NativeStore
 from support.sidecar import Sidecar, StartSidecar, one_store, target
@@ -109,7 +110,7 @@ def test_what_the_configuration_names_is_done_once_and_written_down(
     def counted() -> dict[str, float]:
         return sidecar.metrics().by("rule", "scheduling_exporter_remediations_total", result="success")
 
-    until(lambda: counted() == {"look": 1, "rerun": 1, "restart": 1}, 30, "each is counted")
+    until(lambda: counted() == {"look": 1, "rerun": 1, "restart": 1}, 60, "each is counted")
     held_back = sidecar.metrics().by("rule", "scheduling_exporter_remediations_total", result="held_back")
     assert set(held_back.values()) == {0}
 
@@ -120,10 +121,10 @@ def test_the_cooldown_outlives_a_kill(native: NativeStore, start_sidecar: StartS
     alert = {
         "status": "firing",
         "labels": {"alertname": "SchedulingCriticalJobFailed", "store": "main", "job_id": str(job)},
-        "startsAt": "2026-11-01T10:00:00Z",
+        "startsAt": iso(time.time() - 7200),
         "fingerprint": "f1",
     }
-    over = {**alert, "status": "resolved", "endsAt": "2026-11-01T11:00:00Z", "fingerprint": "f2"}
+    over = {**alert, "status": "resolved", "endsAt": iso(time.time() - 3600), "fingerprint": "f2"}
 
     def tell(told: dict[str, Any]) -> None:
         answer = post(sidecar, WEBHOOK, {"version": "4", "alerts": [told]}, headers=RECEIVER)
@@ -131,12 +132,12 @@ def test_the_cooldown_outlives_a_kill(native: NativeStore, start_sidecar: StartS
 
     tell(over)
     tell(alert)
-    until(lambda: remedies(sidecar) == [("rerun", "success", f"main/{job}")], 30, "the job was triggered")
+    until(lambda: remedies(sidecar) == [("rerun", "success", f"main/{job}")], 60, "the job was triggered")
     a_job(native)
     sidecar.kill()
     sidecar.start()
     tell(alert)
-    until(lambda: [r[1] for r in remedies(sidecar)] == ["success", "refused"], 30, "the second one is held back")
+    until(lambda: [r[1] for r in remedies(sidecar)] == ["success", "refused"], 60, "the second one is held back")
     assert not due(native, job)
     [line] = sidecar.events("remedy held back")
     assert (line["rule"], line["reason"]) == ("rerun", "done within its cooldown of 15m")
@@ -146,7 +147,7 @@ def test_nothing_is_done_unless_it_is_turned_on(native: NativeStore, start_sidec
     job = a_job(native)
     sidecar = start_sidecar(configured(native, "http://127.0.0.1:1/never", enabled=False))
     labels = {"alertname": "SchedulingCriticalJobFailed", "store": "main", "job_id": str(job)}
-    alert = {"status": "firing", "labels": labels, "startsAt": "2026-11-01T10:00:00Z"}
+    alert = {"status": "firing", "labels": labels, "startsAt": iso(time.time() - 7200)}
     for _ in range(2):
         answer = post(sidecar, WEBHOOK, {"version": "4", "alerts": [alert]}, headers=RECEIVER)
         assert answer.status == 200, answer.text

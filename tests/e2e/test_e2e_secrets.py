@@ -15,7 +15,7 @@ from psycopg import sql
 from support.polling import until
 from support.scheduler import NativeStore
 from support.sentinel import DIGITS, MARK, Seen
-from support.sidecar import HOST, Sidecar, StartSidecar, one_store, run_command, store, target
+from support.sidecar import HOST, PATIENT, Sidecar, StartSidecar, one_store, run_command, store, target
 
 PLAIN = f"plain-{MARK}-secret"
 #: What people's passwords look like to a parser.
@@ -70,7 +70,7 @@ def everywhere(native: NativeStore, role: str, password: str) -> dict[str, Any]:
     ]
     return {
         "stores": list(ways(native, role, password).values()),
-        "connections": {"interval": "1s", "targets": targets},
+        "connections": {"interval": "1s", "timeout": PATIENT, "targets": targets},
         "web": {"enable_lifecycle": True},
     }
 
@@ -92,7 +92,7 @@ def test_a_right_password_is_nowhere(
 ) -> None:
     set_password(native, role, password)
     sidecar = start_with(make_sidecar, everywhere(native, role, password), password, log_format)
-    up = until(lambda: all_up(sidecar), 10, "every way leads in")
+    up = until(lambda: all_up(sidecar), 60, "every way leads in")
     assert up == 6 + 3
     seen = Seen()
     seen.pages(sidecar)
@@ -119,7 +119,7 @@ def test_a_rejected_password_is_nowhere(
 ) -> None:
     set_password(native, role, "another one")
     sidecar = start_with(make_sidecar, everywhere(native, role, AWKWARD), AWKWARD, log_format)
-    until(lambda: sidecar.log.count("password authentication failed") >= 6 + 3, 20, "all are rejected, and told")
+    until(lambda: sidecar.log.count("password authentication failed") >= 6 + 3, 60, "all are rejected, and told")
     seen = Seen()
     seen.pages(sidecar)
     seen.process(sidecar)
@@ -139,7 +139,7 @@ def test_what_requests_carry_is_nowhere(native: NativeStore, make_sidecar: Start
     sidecar.configure({**config, "web": {**config["web"], "config_file": "web.yaml"}})
     right = basic("scraper", PLAIN)
     sidecar.start(wait=False)
-    until(lambda: sidecar.get(headers=right).status == 200, 20)
+    until(lambda: sidecar.get(headers=right).status == 200, 60)
 
     seen = Seen()
     seen.pages(sidecar, **right)

@@ -75,8 +75,8 @@ def counts(metrics: Metrics) -> dict[str, float]:
 
 def serves_all_but_counts(sidecar: Sidecar, why: str) -> None:
     """Gauges are there, counters are absent - not zero -, and one line of the log says why."""
-    until(lambda: all(sidecar.metrics().series(gauge) for gauge in GAUGES), 20, "gauges are served")
-    until(lambda: success(sidecar) == 0, 20, "the collector of the counts fails")
+    until(lambda: all(sidecar.metrics().series(gauge) for gauge in GAUGES), 60, "gauges are served")
+    until(lambda: success(sidecar) == 0, 60, "the collector of the counts fails")
     metrics = sidecar.metrics()
     assert up(metrics) == 0
     assert counts(metrics) == {}
@@ -99,7 +99,7 @@ def values_until(sidecar: Sidecar, expected: dict[str, float]) -> list[float]:
         seen.append(found.get("success", -1.0))
         return found == expected
 
-    until(all_counted, 20, f"{expected} are counted", every=0.1)
+    until(all_counted, 60, f"{expected} are counted", every=0.1)
     return [value for value in seen if value >= 0]
 
 
@@ -122,7 +122,7 @@ def test_a_second_sidecar_waits_for_the_first_and_goes_on(native: NativeStore, s
     native.finish(5)
     seen = values_until(second, {"success": 15, "failed": 0, "timeout": 0, "cancelled": 0})
     assert min(seen) >= 10, "what was seen is not shown as 0 again"
-    until(lambda: up(second.metrics()) == 1, 10, "it says so")
+    until(lambda: up(second.metrics()) == 1, 60, "it says so")
     assert "in use" not in second.get("/health/ready").text
     assert second.events("state file is open; counting goes on from what it holds")
     assert counts(second.settled(since=native.finish(1))) == native.truth()
@@ -137,7 +137,7 @@ def test_the_counts_are_shown_when_the_file_comes_while_the_store_is_away(
     second = start_sidecar(one_store(own_native.dsn) | at(first.directory / "state"))
     own_native.database.server.stop()
     first.kill()
-    until(lambda: counts(second.metrics()).get("success") == 3, 15, "from the file alone")
+    until(lambda: counts(second.metrics()).get("success") == 3, 60, "from the file alone")
 
 
 def test_another_database_is_refused_also_when_the_file_comes_late(
@@ -150,8 +150,8 @@ def test_another_database_is_refused_also_when_the_file_comes_late(
         second = start_sidecar(one_store(native_store(other).dsn) | at(first.directory / "state"))
         serves_all_but_counts(second, "is in use by another scheduler-exporter")
         first.stop()
-        until(lambda: second.metrics().value("scheduling_store_up") == 0, 15, "its file says that it is another's")
-        until(lambda: all(success(second, c) == 0 for c in ("executions", "queues", "jobs")), 15, "nothing is asked")
+        until(lambda: second.metrics().value("scheduling_store_up") == 0, 60, "its file says that it is another's")
+        until(lambda: all(success(second, c) == 0 for c in ("executions", "queues", "jobs")), 60, "nothing is asked")
         assert counts(second.metrics())["success"] == 3, "the other's, as they were"
         assert "now leads to database" in second.log
         second.stop()
@@ -176,7 +176,7 @@ def test_a_read_only_disk(native: NativeStore, small_disk: Path, start_sidecar: 
     sidecar = start_sidecar(one_store(native.dsn) | at(small_disk))
     serves_all_but_counts(sidecar, "Read-only file system")
     remount(small_disk, "rw")
-    until(lambda: success(sidecar) == 1, 15, "it is opened as soon as that can be")
+    until(lambda: success(sidecar) == 1, 60, "it is opened as soon as that can be")
     assert counts(sidecar.settled(since=native.finish(4)))["success"] == 4
 
 
@@ -185,7 +185,7 @@ def test_a_full_disk_at_the_start(native: NativeStore, small_disk: Path, start_s
     sidecar = start_sidecar(one_store(native.dsn) | at(small_disk / "state"))
     serves_all_but_counts(sidecar, str(small_disk))
     filler.unlink()
-    until(lambda: success(sidecar) == 1, 15, "there is room")
+    until(lambda: success(sidecar) == 1, 60, "there is room")
     assert counts(sidecar.settled(since=native.finish(4)))["success"] == 4
     assert not list(small_disk.glob("state/*damaged*")), "what could not be made is no damaged file"
 
@@ -196,8 +196,8 @@ def test_a_disk_that_fills_while_running(native: NativeStore, small_disk: Path, 
     assert counts(sidecar.settled(since=native.finish(3)))["success"] == 3
     filler = fill(small_disk)
     native.finish(2000, task_type="more")
-    until(lambda: success(sidecar) == 0, 15, "it cannot be written")
-    until(lambda: up(sidecar.metrics()) == 0, 10)
+    until(lambda: success(sidecar) == 0, 60, "it cannot be written")
+    until(lambda: up(sidecar.metrics()) == 0, 60)
     native.finish(10, status="FAILED")
     time.sleep(1)
     metrics = sidecar.metrics()
@@ -209,9 +209,9 @@ def test_a_disk_that_fills_while_running(native: NativeStore, small_disk: Path, 
     assert "make room on that disk" in told["reason"]
 
     filler.unlink()
-    until(lambda: success(sidecar) == 1, 15, "there is room")
+    until(lambda: success(sidecar) == 1, 60, "there is room")
     assert counts(sidecar.settled(since=native.finish(1))) == native.truth()
-    until(lambda: up(sidecar.metrics()) == 1, 10)
+    until(lambda: up(sidecar.metrics()) == 1, 60)
     assert sidecar.get("/health/ready").status == 200
     assert sidecar.events("state file is written again; nothing was lost")
     sidecar.restart()
@@ -258,10 +258,10 @@ def test_a_file_damaged_while_running_is_set_aside(harm: Any, native: NativeStor
     sidecar.settled(since=native.finish(30))
     harm(state_of(sidecar))
     [told] = until(
-        lambda: sidecar.events("state file is damaged; it was set aside and all counters start at zero"), 15, "noticed"
+        lambda: sidecar.events("state file is damaged; it was set aside and all counters start at zero"), 60, "noticed"
     )
     assert Path(told["keptAs"]).exists()
-    until(lambda: success(sidecar) == 1, 15, "another one is begun")
+    until(lambda: success(sidecar) == 1, 60, "another one is begun")
     sidecar.settled(since=time.time())
     assert counts(sidecar.settled(since=native.finish(2, status="FAILED"))).items() >= {"failed": 2}.items()
     assert counts(sidecar.metrics())["success"] == 0, "from zero, and nothing of before is shown"
@@ -277,11 +277,11 @@ def test_a_file_removed_while_running_is_put_back(native: NativeStore, start_sid
     sidecar.settled(since=native.finish(3))
     shutil.rmtree(sidecar.directory / "state")
     message = "state file was removed under the running process; it was put back, nothing is lost"
-    until(lambda: sidecar.events(message), 30, "it is put back")
+    until(lambda: sidecar.events(message), 60, "it is put back")
     assert state_of(sidecar).exists()
     [told] = sidecar.events(message)
     assert told["level"] == "ERROR"
-    until(lambda: success(sidecar) == 1, 10)
+    until(lambda: success(sidecar) == 1, 60)
     assert counts(sidecar.settled(since=native.finish(4)))["success"] == 7
     sidecar.kill()
     native.finish(1)
@@ -302,9 +302,9 @@ def test_another_file_in_its_place_is_used_and_nothing_is_deleted(
     assert counts(sidecar.settled(since=native.finish(4)))["success"] == 7
     copy.rename(state_of(sidecar))
     message = "state file was replaced by another one under the running process; counting goes on with that one"
-    [told] = until(lambda: sidecar.events(message), 15, "noticed")
+    [told] = until(lambda: sidecar.events(message), 60, "noticed")
     # The copy says where it stood: what finished since is counted from there, once.
-    until(lambda: success(sidecar) == 1, 10)
+    until(lambda: success(sidecar) == 1, 60)
     assert counts(sidecar.settled(since=native.finish(1))) == native.truth()
     db = sqlite3.connect(told["keptAs"])
     assert db.execute("SELECT data FROM series WHERE metric = 'executions'").fetchone() == ("[7.0,0.0,0.0,0.0]",)
@@ -342,7 +342,7 @@ def test_memory_says_what_it_gives_up(native: NativeStore, start_sidecar: StartS
 def test_targets_alone_need_no_state(tmp_path: Path, start_sidecar: StartSidecar) -> None:
     (tmp_path / "file").write_text("")
     sidecar = start_sidecar({"connections": {"targets": [target("one", 1)]}} | at(tmp_path / "file"))
-    until(lambda: sidecar.metrics().value("scheduling_connection_up", connection="one") == 0, 10, "checked")
+    until(lambda: sidecar.metrics().value("scheduling_connection_up", connection="one") == 0, 60, "checked")
     assert up(sidecar.metrics()) == 0
 
 
@@ -376,5 +376,5 @@ def test_an_export_that_nobody_reads_to_its_end(native: NativeStore, start_sidec
         assert export.stderr is not None
         assert export.stdout.readline().startswith(b'{"table":"state"')
         export.stdout.close()
-        assert export.wait(10) == 141
+        assert export.wait(60) == 141
         assert export.stderr.read() == b""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import statistics
 import time
 from typing import Any
 
@@ -125,7 +126,7 @@ def test_statistics_equal_sql_through_a_kill_and_a_pruning(native: NativeStore, 
     sidecar = make_sidecar(slow)
     sidecar.start()
     sidecar.settled(since=fill(native, 200, 0.0001))
-    assert until(lambda: history(sidecar), 20, "history is being read")["complete"] is False
+    assert until(lambda: history(sidecar), 60, "history is being read")["complete"] is False
     coverage = answer(sidecar, "/api/system/stats?period=30d")["data"]["coverage"]
     assert coverage["complete"] is False
     sidecar.kill()
@@ -134,7 +135,7 @@ def test_statistics_equal_sql_through_a_kill_and_a_pruning(native: NativeStore, 
     sidecar.configure({"stores": [store(native.dsn, max_db_load=1.0)]})
     sidecar.start()
     sidecar.settled(since=done)
-    until(lambda: history(sidecar)["complete"], 60, "history is read")
+    until(lambda: history(sidecar)["complete"], 180, "history is read")
     done = fill(native, 100, 0.0001)
     sidecar.settled(since=done)
     with native.database.connect() as connection:
@@ -155,10 +156,10 @@ def test_jobs_workers_and_what_runs_now(native: NativeStore, start_sidecar: Star
     dead = store(f"postgresql://u@127.0.0.1:{free_port()}/x", timeout="1s") | {"name": "gone"}
     sidecar = start_sidecar({"stores": [store(native.dsn), dead]})
     sidecar.settled(since=native.finish(4, status="TIMEOUT"))
-    live = until(lambda: known(answer(sidecar, "/api/system/stats/live")), 10, "everything was asked")
+    live = until(lambda: known(answer(sidecar, "/api/system/stats/live")), 60, "everything was asked")
     assert (live["running"], live["scheduled"]) == (1, 1)
     assert live["executions"] == {"last5min": 4, "failedLast5min": 4}
-    data = until(lambda: known(answer(sidecar, "/api/system/stats"))["data"], 10, "jobs are counted")
+    data = until(lambda: known(answer(sidecar, "/api/system/stats"))["data"], 60, "jobs are counted")
     assert data["jobs"] == {
         "total": 4,
         "byStatus": {"PENDING": 0, "SCHEDULED": 1, "QUEUED": 3, "RUNNING": 0, "COMPLETED": 0, "FAILED": 0,
@@ -174,12 +175,12 @@ def test_jobs_workers_and_what_runs_now(native: NativeStore, start_sidecar: Star
     assert answer(sidecar, "/api/system/stats?store=none", 404)["success"] is False
     assert answer(sidecar, "/api/system/stats?period=2h", 400)["error"].startswith("period: expected")
 
-    until(lambda: answer(sidecar, "/api/scheduler-monitoring/status")["stores"][1]["up"] is False, 10, "gone is down")
+    until(lambda: answer(sidecar, "/api/scheduler-monitoring/status")["stores"][1]["up"] is False, 60, "gone is down")
     status = answer(sidecar, "/api/scheduler-monitoring/status")
     assert status["status"] == "degraded"
     main, gone = status["stores"]
     assert (main["name"], main["profile"], main["up"]) == ("main", "native", True)
-    assert 0 <= main["ageMs"] < 5000
+    assert 0 <= main["ageMs"] < 60_000
     assert gone == {
         "name": "gone", "profile": None, "up": False, "lastSuccessAt": None, "ageMs": None, "backfill": None,
     }  # fmt: skip
@@ -187,9 +188,9 @@ def test_jobs_workers_and_what_runs_now(native: NativeStore, start_sidecar: Star
 
     sidecar.configure({"stores": [store(native.dsn, interval="400ms")]})
     sidecar.process.send_signal(signal.SIGHUP)
-    until(lambda: len(answer(sidecar, "/api/scheduler-monitoring/status")["stores"]) == 1, 10, "reloaded")
-    until(lambda: answer(sidecar, "/api/scheduler-monitoring/status")["stores"][0]["profile"] == "native", 10)
-    until(lambda: answer(sidecar, "/api/scheduler-monitoring/status")["status"] == "healthy", 10)
+    until(lambda: len(answer(sidecar, "/api/scheduler-monitoring/status")["stores"]) == 1, 60, "reloaded")
+    until(lambda: answer(sidecar, "/api/scheduler-monitoring/status")["stores"][0]["profile"] == "native", 60)
+    until(lambda: answer(sidecar, "/api/scheduler-monitoring/status")["status"] == "healthy", 60)
     assert answer(sidecar, "/api/system/stats?store=gone", 404)["success"] is False
 
 
@@ -203,11 +204,12 @@ def known(found: dict[str, Any]) -> dict[str, Any]:
 def test_a_month_costs_next_to_nothing(native: NativeStore, start_sidecar: StartSidecar) -> None:
     fill(native, 20_000, 30)
     sidecar = start_sidecar({"stores": [store(native.dsn, interval="2s", max_db_load=1.0)]})
-    until(lambda: history(sidecar)["complete"], 60, "history is read")
-    answer(sidecar, "/api/system/stats?period=30d")
-    taken = []
-    for _ in range(200):
-        began = time.perf_counter()
-        answer(sidecar, "/api/system/stats?period=30d")
-        taken.append(time.perf_counter() - began)
-    assert sorted(taken)[100] < 0.01, "the median; others may have the processor"
+    until(lambda: history(sidecar)["complete"], 180, "history is read")
+    taken: dict[str, list[float]] = {"30d": [], "1h": []}
+    for _ in range(100):
+        for period, seconds in taken.items():  # in turn: others have the processor as often for both
+            began = time.perf_counter()
+            answer(sidecar, f"/api/system/stats?period={period}")
+            seconds.append(time.perf_counter() - began)
+    month, hour = (statistics.median(seconds) for seconds in taken.values())
+    assert month < max(0.01, 2 * hour), "a month takes as long as an hour"

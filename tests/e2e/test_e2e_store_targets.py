@@ -10,13 +10,13 @@ from support.polling import until
 from support.ports import free_port
 from support.postgres import Database
 from support.scheduler import PASSWORD, NativeStore, backends
-from support.sidecar import NAME, Sidecar, StartSidecar, one_store, target
+from support.sidecar import NAME, PATIENT, Sidecar, StartSidecar, one_store, target
 from support.vault_server import running_vault
 
 from exporter.config.dsn import parse_dsn
 
 #: Seconds for what takes an interval of the store and a check.
-SOON = 15
+SOON = 60
 
 
 def role(native: NativeStore) -> str:
@@ -49,7 +49,13 @@ def configuration(native: NativeStore, *targets: dict[str, Any], **connections: 
     login = {"user": role(native), "password": PASSWORD, "sslmode": "disable"}
     return {
         **one_store(native.dsn),
-        "connections": {"interval": "1s", "store_targets": login, "targets": list(targets), **connections},
+        "connections": {
+            "interval": "1s",
+            "timeout": PATIENT,
+            "store_targets": login,
+            "targets": list(targets),
+            **connections,
+        },
         "web": {"enable_lifecycle": True},
     }
 
@@ -74,15 +80,15 @@ def test_rows_come_change_and_go_while_the_others_are_not_disturbed(
 
     add(native, "second", database="no_such_database")
     until(lambda: up(sidecar.metrics()) == {"fixed": 1, "first": 1, "second": 0}, SOON)
-    before = sidecar.metrics()
+    before, began = sidecar.metrics(), time.monotonic()
     run(native, "UPDATE connections SET database = %s WHERE name = 'second'", native.database.name)
     until(lambda: up(sidecar.metrics()) == {"fixed": 1, "first": 1, "second": 1}, SOON)
     run(native, "DELETE FROM connections WHERE name = 'second'")
     until(lambda: up(sidecar.metrics()) == {"fixed": 1, "first": 1}, SOON)
-    after = sidecar.metrics()
+    after, seconds = sidecar.metrics(), time.monotonic() - began
     assert 'connection="second"' not in sidecar.get("/metrics").text
     for name in ("fixed", "first"):  # a target that starts anew is checked at once, and again
-        assert checks(after, name) - checks(before, name) <= 2 + 2 * SOON
+        assert checks(after, name) - checks(before, name) <= 3 + seconds
         until(lambda name=name: checks(sidecar.metrics(), name) > checks(before, name), SOON)  # type: ignore[misc]
     assert [event["rows"] for event in sidecar.events("connections of the store changed")] == [1, 2, 2, 1]
 
@@ -125,7 +131,7 @@ def test_results_are_written_where_that_is_on_and_allowed(native: NativeStore, s
     ((version,),) = run(native, "SHOW server_version")
     assert statuses(native)["healthy"][:4] == (True, version, None, None)
     healthy, _, error, stage, milliseconds, _ = statuses(native)["sick"][0:6]
-    assert (healthy, stage) == (False, "auth") and "no_such_database" in error and 0 <= milliseconds < 5000
+    assert (healthy, stage) == (False, "auth") and "no_such_database" in error and 0 <= milliseconds < 60_000
     until(lambda: all(row[5] < 3 for row in statuses(native).values()), SOON, "it goes on")
 
     run(native, "DELETE FROM connections WHERE id = %s", sick)
@@ -149,7 +155,7 @@ def test_of_two_replicas_one_writes_and_the_other_takes_over(native: NativeStore
     [writing] = [r for r in replicas if r is not waiting]
     before = holder(native)
     writing.kill()
-    until(lambda: waiting.events("results are written here"), 60, "the lease of a replica that was killed expires")
+    until(lambda: waiting.events("results are written here"), 120, "the lease of a replica that was killed expires")
     until(lambda: statuses(native)["healthy"][5] < 3, SOON, "results are new")
     assert holder(native) != before
 
@@ -186,7 +192,8 @@ def test_targets_outlive_their_store(own_native: NativeStore, database: Database
         "postgres",
         database.name,
     )
-    connections = {"interval": "1s", "store_targets": {"password": database.server.password, "sslmode": "disable"}}
+    login = {"password": database.server.password, "sslmode": "disable"}
+    connections = {"interval": "1s", "timeout": PATIENT, "store_targets": login}
     sidecar = start_sidecar({**one_store(own_native.dsn), "connections": connections})
     until(lambda: up(sidecar.metrics()) == {"elsewhere": 1}, SOON)
     own_native.database.server.stop("immediate")

@@ -15,7 +15,8 @@ from psycopg import sql
 from support.exposition import Metrics
 from support.polling import until
 from support.postgres import Database
-from support.sidecar import Sidecar, StartSidecar, target
+from support.sidecar import PATIENT, Sidecar, StartSidecar, ended, target
+from support.undisturbed import undisturbed
 from support.vault_server import VaultServer, running_vault
 
 from exporter.demo.postgres import PostgresServer
@@ -54,7 +55,7 @@ def vault_server(openbao: VaultServer) -> Iterator[VaultServer]:
 def configuration(server: VaultServer, targets: list[dict[str, Any]], interval: str = "1s") -> dict[str, Any]:
     token = server.new_token(ttl="1h")
     return {
-        "connections": {"interval": interval, "targets": targets},
+        "connections": {"interval": interval, "timeout": PATIENT, "targets": targets},
         "vault": {"address": server.address, "auth": {"method": "token", "token": token}},
         "web": {"enable_lifecycle": True},
     }
@@ -77,7 +78,7 @@ def all_up(sidecar: Sidecar, count: int) -> Metrics:
         metrics = sidecar.metrics()
         return metrics if sum(metrics.series(UP).values()) == count else None
 
-    found = until(up, 30, f"{count} targets are up")
+    found = until(up, 60, f"{count} targets are up")
     assert found is not None
     return found
 
@@ -87,10 +88,21 @@ def test_leases_that_end_are_never_noticed_and_none_is_left(
 ) -> None:
     path = vault_server.dynamic_role(ttl=f"{lease.ttl}s", max_ttl=f"{lease.max_ttl}s")
     targets = [from_vault(f"t{i}", database, role=path) for i in range(5)]
-    sidecar = start_sidecar(configuration(vault_server, targets))
+
+    # A lease of seconds may end before it is seen to where the machine stands still.
+    def story() -> None:
+        with ended(start_sidecar(configuration(vault_server, targets))) as sidecar:
+            watched(lease, vault_server, path, sidecar)
+        until(lambda: vault_server.leases(path) == [], 30, "all are given back")
+
+    undisturbed(story, by=0.5)
+
+
+def watched(lease: Lease, vault_server: VaultServer, path: str, sidecar: Sidecar) -> None:
+    """A sidecar with five targets of the role at ``path``, while leases end."""
     all_up(sidecar, 5)
     expiry = "scheduling_vault_lease_expiry_timestamp_seconds"
-    until(lambda: len(sidecar.metrics().series(expiry)) == 5, 10, "leases are published")
+    until(lambda: len(sidecar.metrics().series(expiry)) == 5, 60, "leases are published")
     end = time.monotonic() + lease.run
     most = 0
     while time.monotonic() < end:
@@ -108,8 +120,6 @@ def test_leases_that_end_are_never_noticed_and_none_is_left(
     assert issued >= lease.run // lease.max_ttl
     assert metrics.value(requests, operation="renew_lease", result="success") >= issued - 1
     assert most <= 3, "one for all targets, and what still overlaps"
-    assert sidecar.stop() == 0
-    assert vault_server.leases(path) == []
     print(f"{lease}: {issued:g} leases made, {most} at once at most")
 
 
@@ -149,7 +159,7 @@ def test_passwords_that_change_are_followed(
         now = sidecar.metrics().by("connection", "scheduling_connection_checks_total")
         return all(now[name] >= checks[name] + 3 for name in ("kept", "static"))
 
-    until(checked_again, 30, "three more checks of each")
+    until(checked_again, 90, "three more checks of each")
     metrics = sidecar.metrics()
     assert metrics.by("connection", UP) == {"kept": 1, "static": 1}
     assert failures(metrics) == {}, sidecar.log[-3000:]
@@ -172,8 +182,8 @@ def test_a_sealed_vault_takes_nobody_down(
     config["connections"]["targets"].append(from_vault("new", database, path=other))
     sidecar.configure(config)
     assert sidecar.reload().status == 200
-    until(lambda: sidecar.metrics().value(UP, connection="new") == 0, 20, "the new target is down")
-    until(lambda: sidecar.metrics().value("scheduling_vault_up") == 0, 20, "Vault is known to be away")
+    until(lambda: sidecar.metrics().value(UP, connection="new") == 0, 60, "the new target is down")
+    until(lambda: sidecar.metrics().value("scheduling_vault_up") == 0, 60, "Vault is known to be away")
     end = time.monotonic() + sealed_for
     while time.monotonic() < end:
         metrics = sidecar.metrics()
@@ -188,13 +198,13 @@ def test_a_sealed_vault_takes_nobody_down(
     began = time.monotonic()
     all_up(sidecar, 3)
     seconds = time.monotonic() - began
-    assert seconds < max(interval, 10), "within one interval, and on a busy machine"
+    assert seconds < max(interval, 20), "within one interval, and on a busy machine"
     print(f"all well {seconds:.1f} s after {sealed_for} s sealed, checked every {interval} s")
     assert len(sidecar.events("Vault is back")) == 1
     config["connections"]["targets"].pop(0)
     sidecar.configure(config)
     assert sidecar.reload().status == 200
-    until(lambda: vault_server.leases(path) == [], 20, "what left the configuration is revoked")
+    until(lambda: vault_server.leases(path) == [], 60, "what left the configuration is revoked")
 
 
 def test_it_ends_in_seconds_when_vault_is_gone(
@@ -204,9 +214,7 @@ def test_it_ends_in_seconds_when_vault_is_gone(
     sidecar = start_sidecar(configuration(vault_server, [from_vault("leased", database, role=path)]))
     all_up(sidecar, 1)
     vault_server.kill()
-    began = time.monotonic()
-    assert sidecar.stop() == 0
-    assert time.monotonic() - began < 8
+    assert sidecar.stop(seconds=15) == 0
     assert sidecar.events("leases not revoked; they end by themselves")
 
 
@@ -217,6 +225,6 @@ def test_it_starts_without_vault_and_comes_up_with_it(
     config = configuration(vault_server, [from_vault("leased", database, role=path)])
     vault_server.kill()
     sidecar = start_sidecar(config)
-    until(lambda: sidecar.metrics().value(UP, connection="leased") == 0, 20, "checked")
+    until(lambda: sidecar.metrics().value(UP, connection="leased") == 0, 60, "checked")
     vault_server.start()
     all_up(sidecar, 1)

@@ -12,7 +12,7 @@ from psycopg import sql
 from support.polling import until
 from support.scheduler import NativeStore
 from support.sentinel import MARK, Seen
-from support.sidecar import HOST, Sidecar, StartSidecar, run_command, store, target
+from support.sidecar import HOST, PATIENT, Sidecar, StartSidecar, run_command, store, target
 from support.vault_server import CREATION, VaultServer, running_vault
 
 PASSWORD = f"pw/{MARK}@ ':wörd"
@@ -94,7 +94,7 @@ def everywhere(native: NativeStore, vault: VaultServer, auth: dict[str, Any]) ->
     return {
         "stores": [{**each, "name": name} for name, each in stores.items()],
         "connections": {"interval": "500ms", "targets": targets},
-        "vault": {"address": vault.address, "auth": auth, "timeout": "2s", "refresh": "1s"},
+        "vault": {"address": vault.address, "auth": auth, "timeout": PATIENT, "refresh": "1s"},
         "auth": {"tokens": [{"name": "ops", "role": "admin", "token": "${vault:secret/data/api#token}"}]},
         "api": {"rate_limit": {"per_second": 0}},
         "web": {"enable_lifecycle": True},
@@ -114,7 +114,7 @@ def up(sidecar: Sidecar) -> set[str]:
 def commands(seen: Seen, sidecar: Sidecar, when: str, *forms: str) -> None:
     """What the other commands say."""
     for words in (["profile", "check", *forms], ["targets", "check", *forms]):
-        done = run_command(*words, f"--config.file={sidecar.file}", seconds=60)
+        done = run_command(*words, f"--config.file={sidecar.file}", seconds=120)
         seen.texts[f"{' '.join(words)} {when}"] = done.stdout + done.stderr
 
 
@@ -129,7 +129,7 @@ def test_what_vault_knows_is_nowhere(
     auth = login(vault, way)
     sidecar = make_sidecar({**everywhere(native, vault, auth), "logging": {"level": "debug", "format": log_format}})
     sidecar.start()
-    until(lambda: len(up(sidecar)) == 10, 40, "every way leads in")
+    until(lambda: len(up(sidecar)) == 10, 90, "every way leads in")
     bearer = {"Authorization": f"Bearer {API_TOKEN}"}
     assert sidecar.get("/config", headers=bearer).status == 200, "the token from Vault lets in"
     assert sidecar.get("/config", headers={"Authorization": f"Bearer {API_TOKEN}x"}).status == 401
@@ -151,14 +151,14 @@ def test_what_vault_knows_is_nowhere(
     with native.database.connect() as admin:
         admin.execute(sql.SQL("ALTER ROLE {} PASSWORD 'third'").format(sql.Identifier(f"kept_{native.database.name}")))
         admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'kept_%'")
-    until(lambda: not up(sidecar) & {"store key", "store whole", "store part", "store path"}, 40, "stores are down")
+    until(lambda: not up(sidecar) & {"store key", "store whole", "store part", "store path"}, 90, "stores are down")
     seen.pages(sidecar, **bearer)
     vault.client().sys.create_or_update_policy("exporter", 'path "x" { capabilities = ["read"] }')
     if log_format == "json":
         commands(seen, sidecar, "when nothing is right", "--json")
     reload(seen, sidecar, "when nothing is right", **bearer)
     vault.stop()
-    until(lambda: sidecar.metrics().value("scheduling_vault_up") == 0, 30, "Vault is away")
+    until(lambda: sidecar.metrics().value("scheduling_vault_up") == 0, 60, "Vault is away")
     seen.pages(sidecar, **bearer)
     reload(seen, sidecar, "when Vault is away", **bearer)
     seen.process(sidecar)

@@ -79,6 +79,9 @@ class Expected:
             self.executions[task, status] += count
         self.retries[task] += retries
 
+    def __add__(self, other: Expected) -> Expected:
+        return Expected(self.executions + other.executions, self.retries + other.retries)
+
 
 class Jobs:
     """procrastinate in one database."""

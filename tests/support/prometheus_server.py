@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes one sidecar every second, and its answers."""
+"""A real Prometheus that scrapes one sidecar, and its answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.ports import free_port
 from support.sidecar import HOST, request
 
 CONFIG = """\
-global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
+global: {scrape_interval: %ds, scrape_timeout: %ds, evaluation_interval: 1s}
 rule_files: %s
 scrape_configs:
   - job_name: scheduler-exporter
@@ -23,14 +23,14 @@ scrape_configs:
 
 
 class Prometheus:
-    """``start`` it, ask it, ``stop`` it."""
+    """``start`` it, ask it, ``stop`` it. It scrapes ``every`` so many seconds, which is what a scrape may take, too."""
 
-    def __init__(self, directory: Path, sidecar_port: int, rules: Sequence[Path] = ()) -> None:
+    def __init__(self, directory: Path, sidecar_port: int, rules: Sequence[Path] = (), every: int = 1) -> None:
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
         directory.mkdir(parents=True, exist_ok=True)
         config = directory / "prometheus.yml"
-        config.write_text(CONFIG % (json.dumps([str(file) for file in rules]), sidecar_port))
+        config.write_text(CONFIG % (every, every, json.dumps([str(file) for file in rules]), sidecar_port))
         self._child = Child(
             name="prometheus",
             command=[

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -226,6 +226,16 @@ class Sidecar:
             with contextlib.suppress(ValueError):
                 lines.append(json.loads(line))
         return [line for line in lines if message in (None, line.get("message"))]
+
+
+@contextlib.contextmanager
+def ended(sidecar: Sidecar) -> Iterator[Sidecar]:
+    """``sidecar`` for as long as the block lasts, then it has to end as it should."""
+    try:
+        yield sidecar
+        assert sidecar.stop() == 0
+    finally:
+        sidecar.cleanup()
 
 
 #: What the fixtures ``make_sidecar`` and ``start_sidecar`` are: called as :class:`Sidecar`, without the directory.
