@@ -27,8 +27,8 @@ def asked(vault: Vault) -> int:
     return sum(vault.requests.values())
 
 
-async def answers(ask: Callable[[], Awaitable[object]], seconds: float = 20) -> float:
-    """Ask until there is an answer; how long that took."""
+async def answers(ask: Callable[[], Awaitable[object]], seconds: float = 30) -> None:
+    """Ask until there is an answer: Vault is probed every five seconds, at least."""
     began = time.monotonic()
     while True:
         try:
@@ -37,7 +37,12 @@ async def answers(ask: Callable[[], Awaitable[object]], seconds: float = 20) -> 
             assert time.monotonic() - began < seconds, "no answer in time"
             await asyncio.sleep(0.05)
         else:
-            return time.monotonic() - began
+            return
+
+
+async def revoked(*where: tuple[VaultServer, str]) -> None:
+    """Wait until none of these roles has a lease: of two one may be in the other's way for a moment."""
+    await asyncio.to_thread(until, lambda: not any(server.leases(path) for server, path in where), 60, "revoked")
 
 
 async def test_sealed_and_unsealed(own_vault_server: VaultServer) -> None:
@@ -56,7 +61,7 @@ async def test_sealed_and_unsealed(own_vault_server: VaultServer) -> None:
         assert asked(vault) - before <= 6, "one probe at a time, with growing pauses"
         assert vault.requests["health", "sealed"] >= 2
         await asyncio.to_thread(server.unseal)
-        assert await answers(lambda: vault.read(new)) < 10
+        await answers(lambda: vault.read(new))
         assert vault.state.up is True
 
 
@@ -65,18 +70,19 @@ async def test_a_lease_that_ends_while_vault_is_sealed(own_vault_server: VaultSe
     path = server.dynamic_role(ttl="3s", max_ttl="1h")
     async with Vault(config_for(server)) as vault:
         source = vault.source(VaultCredential(role=path))
-        first = await source.current()
+        await source.current()
         await asyncio.to_thread(server.seal)
+        first = await source.current()
         await asyncio.sleep(4)
         assert await source.current() == first, "a sealed Vault takes nothing back"
         with pytest.raises(CredentialsError, match="is sealed"):
             await source.renewed(first)
         await asyncio.to_thread(server.unseal)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while await source.current() == first:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.05)
-    assert server.leases(path) == []
+    await revoked((server, path))
 
 
 async def test_stopped_and_started(own_vault_server: VaultServer) -> None:
@@ -88,28 +94,27 @@ async def test_stopped_and_started(own_vault_server: VaultServer) -> None:
         with pytest.raises(CredentialsError, match="cannot be reached: Connection refused"):
             await vault.read(path)
         await asyncio.to_thread(server.start)
-        assert await answers(lambda: vault.read(path)) < 10
+        await answers(lambda: vault.read(path))
         server.kill()
         assert (await vault.read(path)).fields
         with pytest.raises(CredentialsError, match="cannot be reached"):
             await vault.read(path, fetched_after=time.monotonic())
 
 
-async def test_silent(own_vault_server: VaultServer) -> None:
+async def test_silent(own_vault_server: VaultServer, hurried_end: float) -> None:
     with faulty_servers.swallows_everything() as port:
         config = Config(
             address=f"http://127.0.0.1:{port}", auth=config_for(own_vault_server).auth, timeout=Duration(0.5)
         )
         async with Vault(config) as vault:
             source = vault.source(VaultCredential(role="database/creds/x"))
-            began = time.monotonic()
             outcomes = await asyncio.gather(
                 *(vault.read("secret/data/x") for _ in range(50)), source.current(), return_exceptions=True
             )
             assert {str(outcome) for outcome in outcomes} == {f"Vault at {config.address} did not answer in time"}
-            assert time.monotonic() - began < 3
+            assert asked(vault) <= 5, "those who wait behind one that was not answered are told the same"
             began = time.monotonic()
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < hurried_end + 10
 
 
 @contextlib.contextmanager
@@ -145,24 +150,25 @@ def floods() -> Iterator[bytes]:
         yield b" " * 65536
 
 
-@pytest.mark.parametrize(("chunks", "text"), [(drops, "did not answer in time"), (floods, "the answer is larger than")])
-async def test_an_answer_without_an_end(chunks: Callable[[], Iterator[bytes]], text: str) -> None:
+@pytest.mark.parametrize(
+    ("chunks", "timeout", "text"),
+    [(drops, 0.5, "did not answer in time"), (floods, 30, "the answer is larger than")],
+)
+async def test_an_answer_without_an_end(chunks: Callable[[], Iterator[bytes]], timeout: float, text: str) -> None:
     with answering(chunks) as port:
-        config = Config(address=f"http://127.0.0.1:{port}", auth=token_auth("t"), timeout=Duration(0.5))
-        async with Vault(config) as vault:
-            began = time.monotonic()
+        config = Config(address=f"http://127.0.0.1:{port}", auth=token_auth("t"), timeout=Duration(timeout))
+        async with Vault(config) as vault, asyncio.timeout(20):
             with pytest.raises(CredentialsError, match=text):
                 await vault.read("secret/data/x")
-            assert time.monotonic() - began < 3
 
 
-async def test_away_at_the_end(own_vault_server: VaultServer) -> None:
+async def test_away_at_the_end(own_vault_server: VaultServer, hurried_end: float) -> None:
     path = own_vault_server.dynamic_role()
     async with Vault(config_for(own_vault_server)) as vault:
         await vault.source(VaultCredential(role=path)).current()
         own_vault_server.kill()
         began = time.monotonic()
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < hurried_end + 10
 
 
 async def test_moving_to_another_vault(own_vault_server: VaultServer, database: Database) -> None:
@@ -177,7 +183,7 @@ async def test_moving_to_another_vault(own_vault_server: VaultServer, database: 
             first = await source.current()
             await vault.read("secret/data/x")
             await vault.apply(config_for(other))
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while await source.current() == first or (await vault.read("secret/data/x")).fields["password"] != str(
                 other.port
             ):
@@ -185,22 +191,24 @@ async def test_moving_to_another_vault(own_vault_server: VaultServer, database: 
                 await asyncio.sleep(0.05)
             assert len(own_vault_server.leases(path)) == 1, "who is connected with it may finish"
             await vault.apply(config_for(other, token_auth(other.new_token(ttl="1h"))))
-            assert await answers(source.current) < 10
+            await answers(source.current)
         # Both drop a role of one database at once; where that gets into each other's way, Vault itself tries again.
-        await asyncio.to_thread(until, lambda: own_vault_server.leases(path) == other.leases(path) == [], 60, "revoked")
+        await revoked((own_vault_server, path), (other, path))
 
 
 async def test_many_requests_do_not_hold_the_loop(vault_server: VaultServer) -> None:
     paths = [vault_server.put(f"kv/many/{i}", password="p") for i in range(40)]
-    async with Vault(config_for(vault_server, max_concurrent_requests=2)) as vault:
-        reading = asyncio.gather(*(vault.read(path) for path in paths))
-        worst = 0.0
-        while not reading.done():
-            began = time.monotonic()
-            await asyncio.sleep(0.005)
-            worst = max(worst, time.monotonic() - began)
-        assert len(await reading) == 40
-        assert worst < 0.5
+    with holding_proxy(vault_server.port) as (port, passing):
+        config = config_for(vault_server, address=f"http://127.0.0.1:{port}", max_concurrent_requests=2)
+        async with Vault(config) as vault:
+            await vault.read(paths[0])
+            passing.clear()
+            reading = asyncio.gather(*(vault.read(path) for path in paths))
+            for _ in range(20):  # where the loop waited for an answer, this would wait too
+                await asyncio.sleep(0.01)
+            assert not reading.done()
+            passing.set()
+            assert len(await reading) == 40
 
 
 async def test_a_lease_that_comes_too_late_is_revoked(
@@ -209,54 +217,55 @@ async def test_a_lease_that_comes_too_late_is_revoked(
     server = vault_server
     server.enable_database(database.server)
     path = server.dynamic_role("late")
-    with slow_proxy(server.port) as (port, delay):
+    with holding_proxy(server.port) as (port, passing):
         config = config_for(server, address=f"http://127.0.0.1:{port}", timeout=Duration(5))
         async with Vault(config) as vault:
             source = vault.source(VaultCredential(role=path))
             await vault.read(server.put("secret/data/ready", password="p"))
+            limit = line._LIMIT
             monkeypatch.setattr(line, "_LIMIT", 0.1)  # half a second
-            delay.append(1.0)
+            passing.clear()
             with pytest.raises(CredentialsError, match="did not answer in time"):
                 await source.current()
-            assert len(server.leases(path)) == 1
-            delay.clear()
-            monkeypatch.undo()
+            await asyncio.to_thread(until, lambda: len(server.leases(path)) == 1, 60, "made, though nobody waits")
+            monkeypatch.setattr(line, "_LIMIT", limit)
+            passing.set()
             await answers(source.current)
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while vault.requests.get(("revoke_lease", "success"), 0) == 0:
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.1)
             assert len(server.leases(path)) == 1, "the late one is gone"
-    assert server.leases(path) == []
+    await revoked((server, path))
 
 
 async def test_a_lease_that_is_being_made_at_the_end_is_revoked(vault_server: VaultServer, database: Database) -> None:
     server = vault_server
     server.enable_database(database.server)
     path = server.dynamic_role("at-the-end")
-    with slow_proxy(server.port) as (port, delay):
+    with holding_proxy(server.port) as (port, passing):
         async with Vault(config_for(server, address=f"http://127.0.0.1:{port}")) as vault:
             await vault.read(server.put("secret/data/ready", password="p"))
-            delay.append(0.3)
+            passing.clear()
             asking = asyncio.create_task(vault.source(VaultCredential(role=path)).current())
-            deadline = time.monotonic() + 20
-            while not await asyncio.to_thread(server.leases, path):
-                assert time.monotonic() < deadline
+            await asyncio.to_thread(until, lambda: server.leases(path), 60, "it is made")
             assert not asking.done()
+            asyncio.get_running_loop().call_later(0.3, passing.set)
         with pytest.raises(CredentialsError, match="not used any more"):
             await asking
-    assert server.leases(path) == []
+    await revoked((server, path))
 
 
 @contextlib.contextmanager
-def slow_proxy(target: int) -> Iterator[tuple[int, list[float]]]:
-    """A port that leads to ``target``; what comes back waits for as many seconds as are in the list."""
-    delay: list[float] = []
+def holding_proxy(target: int) -> Iterator[tuple[int, threading.Event]]:
+    """A port that leads to ``target``; what comes back waits while the event is cleared."""
+    passing = threading.Event()
+    passing.set()
 
     def back(source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                time.sleep(sum(delay))
+                passing.wait(60)
                 sink.sendall(data)
 
     def forth(client: socket.socket) -> None:
@@ -275,4 +284,4 @@ def slow_proxy(target: int) -> Iterator[tuple[int, list[float]]]:
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, args=(listener,), daemon=True).start()
-        yield listener.getsockname()[1], delay
+        yield listener.getsockname()[1], passing

@@ -60,11 +60,12 @@ async def test_what_does_not_change_is_asked_for_less_and_less(vault_server: Vau
     async with Vault(config_for(vault_server)) as vault:
         source = vault.source(VaultCredential(path=path))
         refused = await source.current()
-        until = time.monotonic() + 2.5
-        while time.monotonic() < until:
+        began = time.monotonic()
+        while time.monotonic() < began + 2.5:
             await source.renewed(refused)
             await asyncio.sleep(0.01)
-        assert vault.requests["read", "success"] <= 2
+        # After two seconds, four more, eight more: a machine that stood still meanwhile has seen more than the first.
+        assert vault.requests["read", "success"] <= (2 if time.monotonic() < began + 5 else 3)
 
 
 async def test_what_is_wrong_is_told_apart(vault_server: VaultServer) -> None:

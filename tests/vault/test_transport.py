@@ -69,7 +69,7 @@ def errors(*texts: str) -> bytes:
 
 
 def transport(address: str, **changes: Any) -> Transport:
-    return Transport(Config(address=address, auth=token_auth("t"), timeout=Duration(2), **changes))
+    return Transport(Config(address=address, auth=token_auth("t"), timeout=Duration(30), **changes))
 
 
 def asked(address: str, **changes: Any) -> dict[str, Any]:
