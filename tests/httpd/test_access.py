@@ -277,7 +277,7 @@ async def test_a_client_has_a_budget_and_metrics_have_none() -> None:
             assert found[3:] == [429, 429]
             assert 429 not in found[:3]
         async with client.get("/api/read", headers=bearer(VIEWER)) as response:
-            assert response.headers["Retry-After"] == "1000"
+            assert 900 <= int(response.headers["Retry-After"]) <= 1000, "less what has passed"
             assert await response.json() == {"error": "too many requests"}
         for path in ("/metrics", "/health/ready", "/health/live", "/-/ready"):
             assert {(await client.get(path)).status for _ in range(20)} == {200}

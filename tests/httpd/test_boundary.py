@@ -45,11 +45,12 @@ async def test_a_500_says_nothing_but_the_id_that_the_log_has(capfd: pytest.Capt
     async with serving(world, families=[extra("/fail/{id}", fail)]) as (_, client), client.get("/fail/7") as answer:
         body = await answer.json()
         assert answer.status == 500
+        [seen] = await world.observed.wait(1)
     assert body == {"error": "internal error", "request_id": answer.headers["X-Request-Id"]}
     logged = "".join(capfd.readouterr())
     assert body["request_id"] in logged
     assert "RuntimeError: the detail of it" in logged
-    assert world.observed.requests[0]["endpoint"] == "/fail/{id}"
+    assert seen["endpoint"] == "/fail/{id}"
 
 
 async def test_errors_have_one_envelope() -> None:
@@ -112,7 +113,7 @@ async def test_every_request_is_observed_under_its_template() -> None:
     ]
     assert seen[3]["request_bytes"] == 5
     assert seen[1]["response_bytes"] == len('{"error":"not found"}')
-    assert all(0 <= one["seconds"] < 1 for one in seen)
+    assert all(0 <= one["seconds"] < 60 for one in seen)
 
 
 async def test_a_storm_of_requests_is_answered() -> None:

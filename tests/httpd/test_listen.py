@@ -6,6 +6,7 @@ import socket
 
 import aiohttp
 import pytest
+from support.ports import free_port
 from support.serving import World, serving
 
 from exporter.config.model import Web
@@ -49,9 +50,8 @@ async def test_several_listeners() -> None:
 
 
 async def test_a_taken_port_is_named_and_nothing_stays_bound() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as spare:
-        port, free = taken.getsockname()[1], spare.getsockname()[1]
-        spare.close()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port, free = taken.getsockname()[1], free_port()
         world = World(web=Web(listen_address=(f"127.0.0.1:{free}", f"127.0.0.1:{port}")))
         with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
             async with serving(world):

@@ -9,7 +9,8 @@ import time
 import aiohttp
 import pytest
 from aiohttp import web
-from support.serving import QUICK, World, extra, raw, serving
+from msgspec.structs import replace
+from support.serving import PATIENT, World, eventually, extra, raw, serving
 
 from exporter.httpd import protocol
 from exporter.httpd.server import Server
@@ -21,6 +22,12 @@ async def echo(request: web.Request) -> web.Response:
 
 ECHO = extra("/echo", echo, "POST")
 POST = b"POST /echo HTTP/1.1\r\nHost: x\r\n"
+
+
+async def taken_up() -> None:
+    """Let the server see what has arrived: it shares the loop, which may have stood still."""
+    for _ in range(100):
+        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(
@@ -65,36 +72,34 @@ async def test_an_unknown_expectation_is_refused_in_our_form() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"GET /metr", b"GET /metrics HTTP/1.1\r\nHost: x\r\n"])
 async def test_a_client_that_never_asks_is_let_go(data: bytes) -> None:
-    async with serving(World()) as (server, _):
-        started = time.monotonic()
+    async with serving(World(), timeouts=replace(PATIENT, headers=0.4)) as (server, _):
         assert await raw(server, data) == b""
-        assert time.monotonic() - started < QUICK.headers + 1
 
 
 async def test_a_client_that_drips_headers_is_let_go() -> None:
-    async with serving(World()) as (server, _):
+    async with serving(World(), timeouts=replace(PATIENT, headers=0.4)) as (server, _):
         _, port = server.addresses[0].split(":")
         reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
         writer.write(b"GET / HTTP/1.1\r\n")
-        started = time.monotonic()
         with contextlib.suppress(ConnectionError):
-            while not reader.at_eof():
-                writer.write(b"X-A: a\r\n")
-                await asyncio.sleep(0.05)
-        assert time.monotonic() - started < QUICK.headers + 1
+            async with asyncio.timeout(30):
+                while not reader.at_eof():
+                    writer.write(b"X-A: a\r\n")
+                    await asyncio.sleep(0.05)
         writer.close()
 
 
 async def test_an_idle_connection_is_closed() -> None:
-    async with serving(World()) as (server, _):
+    timeouts = replace(PATIENT, headers=1.0)
+    async with serving(World(), timeouts=timeouts) as (server, _):
         started = time.monotonic()
         answer = await raw(server, b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
         assert answer.endswith(b"Healthy")
-        assert QUICK.headers < time.monotonic() - started < QUICK.keepalive + 1.5
+        assert timeouts.headers < time.monotonic() - started, "a request has come"
 
 
 async def test_a_slow_body_is_a_408() -> None:
-    async with serving(World(), families=[ECHO]) as (server, _):
+    async with serving(World(), families=[ECHO], timeouts=replace(PATIENT, body=0.4)) as (server, _):
         answer = await raw(server, POST + b"Content-Length: 10\r\n\r\nabc")
     assert b" 408 " in answer.splitlines()[0]
     assert b'{"error":"request body took too long"}' in answer
@@ -104,10 +109,11 @@ async def test_a_slow_client_delays_nobody() -> None:
     async with serving(World(), families=[ECHO]) as (server, client):
         slow = [asyncio.create_task(raw(server, POST + b"Content-Length: 9\r\n\r\n")) for _ in range(50)]
         await asyncio.sleep(0.1)
-        started = time.monotonic()
         assert (await client.get("/metrics")).status == 200
-        assert time.monotonic() - started < 0.4
-        await asyncio.gather(*slow)
+        assert not any(one.done() for one in slow)
+        for one in slow:
+            one.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
 
 
 async def test_a_large_body_is_a_413() -> None:
@@ -117,10 +123,10 @@ async def test_a_large_body_is_a_413() -> None:
         async with client.post("/echo", data=b"x" * 65537) as answer:
             assert (answer.status, await answer.json()) == (413, {"error": "request body too large"})
         chunks = b"10000\r\n" + b"x" * 65536 + b"\r\n1\r\nx\r\n0\r\n\r\n"
-        answer = await raw(server, POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
+        answer = await raw(server, POST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
         assert b" 413 " in answer.splitlines()[0]
         # Answered at once, however much is announced.
-        answer = await raw(server, POST + b"Content-Length: 999999999999\r\n\r\n")
+        answer = await raw(server, POST + b"Connection: close\r\nContent-Length: 999999999999\r\n\r\n")
         assert b" 413 " in answer.splitlines()[0]
 
 
@@ -151,6 +157,7 @@ async def test_a_client_that_leaves_in_the_middle_is_no_error(capfd: pytest.Capt
         _, writer = await asyncio.open_connection("127.0.0.1", int(port))
         writer.write(POST + b"Content-Length: 10\r\n\r\nabc")
         await asyncio.sleep(0.05)
+        await taken_up()
         writer.transport.abort()
         await world.observed.wait(1)
     logged = "".join(capfd.readouterr())
@@ -168,26 +175,35 @@ async def test_connections_are_bounded_and_places_come_back(monkeypatch: pytest.
             await client.post("/-/reload")  # a GET would be sent again by the client
         for _, writer in idle:
             writer.close()
-        await asyncio.sleep(0.05)
-        assert (await client.get("/-/healthy")).status == 200
+
+        async def answered() -> bool:
+            with contextlib.suppress(aiohttp.ClientError):
+                return (await client.get("/-/healthy")).status == 200
+            return False
+
+        await eventually(answered)
 
 
 async def test_the_end_waits_for_an_answer_and_not_for_ever() -> None:
+    begun: list[str] = []
     done: list[str] = []
 
     async def slow(request: web.Request) -> web.Response:
         seconds = float(request.query["s"])
+        begun.append(request.query["s"])
         await asyncio.sleep(seconds)
         done.append(request.query["s"])
         return web.Response(text="done")
 
-    server = Server(World().context, [extra("/slow", slow)], timeouts=QUICK)
+    server = Server(World().context, [extra("/slow", slow)], timeouts=replace(PATIENT, shutdown=2.0))
     async with server:
         quick = asyncio.create_task(raw(server, b"GET /slow?s=0.2 HTTP/1.1\r\nHost: x\r\n\r\n"))
-        stuck = asyncio.create_task(raw(server, b"GET /slow?s=30 HTTP/1.1\r\nHost: x\r\n\r\n"))
-        await asyncio.sleep(0.05)
+        stuck = asyncio.create_task(raw(server, b"GET /slow?s=60 HTTP/1.1\r\nHost: x\r\n\r\n"))
+        async with asyncio.timeout(30):
+            while len(begun) < 2:  # noqa: ASYNC110 - a request has no event
+                await asyncio.sleep(0.01)
         started = time.monotonic()
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
     assert (await quick).endswith(b"done")
     await stuck
     assert done == ["0.2"]
