@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import Any
 import psycopg
 import pytest
 import trustme
+from connections.conftest import in_time
 from support import faulty_servers
 from support.faulty_servers import LOCALHOST, Server
+from support.polling import until
 from support.postgres import Database
 
 from exporter.config.secrets import Secret
@@ -28,13 +31,14 @@ def outcome(result: Any) -> tuple[Any, ...]:
 
 
 async def test_healthy(check: Any) -> None:
+    before = time.time()
     result = await check()
     assert outcome(result) == ("ok", None), result
     assert result.is_healthy
     assert result.error_message is None
     assert list(result.stages) == ["tcp", "auth", "query"]
     assert result.response_seconds == pytest.approx(sum(result.stages.values()))
-    assert abs(result.finished_at - time.time()) < 5
+    assert before <= result.finished_at <= time.time()
 
 
 async def test_name_is_looked_up(check: Any) -> None:
@@ -107,14 +111,19 @@ async def test_socket_that_is_not_there(check: Any, tmp_path: Path) -> None:
 async def test_packets_swallowed(check: Any, black_hole_port: int) -> None:
     result = await check(port=black_hole_port, timeout=0.3)
     assert outcome(result) == ("timeout", "tcp")
-    assert result.response_seconds == pytest.approx(0.3, abs=0.2)
+    assert 0.29 <= result.response_seconds < 30, "long before the kernel gives up"
     assert result.error_message == "no answer within 0.3 s"
 
 
 @pytest.mark.parametrize(("sslmode", "stage"), [("disable", "auth"), ("prefer", "tls"), ("require", "tls")])
 async def test_never_answers(check: Any, silent_port: int, sslmode: str, stage: str) -> None:
-    result = await check(port=silent_port, sslmode=sslmode, timeout=0.3)
-    assert outcome(result) == ("timeout", stage)
+    expected = ("timeout", stage)
+    result, _ = await in_time(
+        lambda timeout: check(port=silent_port, sslmode=sslmode, timeout=timeout),
+        lambda found: outcome(found) == expected,
+        0.3,
+    )
+    assert outcome(result) == expected
 
 
 @pytest.mark.parametrize(("sslmode", "expected"), [("disable", ("other", "auth")), ("require", ("tls", "tls"))])
@@ -130,14 +139,17 @@ async def test_no_such_name(check: Any, host: str) -> None:
 
 
 async def test_resolver_that_hangs(check: Any) -> None:
+    released = threading.Event()
+
     def lookup(_host: str) -> tuple[str, ...]:
-        time.sleep(0.6)
+        released.wait(60)
         return (LOCALHOST,)
 
-    resolver = Resolver(lookup)
-    result = await check(host="slow.example", resolver=resolver, timeout=0.2)
+    try:
+        result = await check(host="slow.example", resolver=Resolver(lookup), timeout=0.2)
+    finally:
+        released.set()  # the lookup ends when it ends
     assert outcome(result) == ("timeout", "dns")
-    await asyncio.sleep(0.6)  # the lookup ends when it ends
 
 
 async def test_next_address_after_a_refused_one(check: Any) -> None:
@@ -148,9 +160,15 @@ async def test_next_address_after_a_refused_one(check: Any) -> None:
 async def test_next_address_after_a_dead_one(check: Any, black_hole_port: int) -> None:
     with socket.create_server(("127.0.0.2", black_hole_port)):
         resolver = Resolver(lambda _host: (LOCALHOST, "127.0.0.2"))
-        result = await check(host="db.example", port=black_hole_port, resolver=resolver, timeout=0.6, sslmode="disable")
+        result, timeout = await in_time(
+            lambda timeout: check(
+                host="db.example", port=black_hole_port, resolver=resolver, timeout=timeout, sslmode="disable"
+            ),
+            lambda found: outcome(found) == ("timeout", "auth"),
+            0.6,
+        )
     assert outcome(result) == ("timeout", "auth")  # the second one took the connection
-    assert result.stages["tcp"] == pytest.approx(0.3, abs=0.15)
+    assert timeout / 4 < result.stages["tcp"] < timeout, "the first one had its share of the time"
 
 
 async def test_login_is_asked_of_one_address_only(check: Any) -> None:
@@ -172,9 +190,11 @@ async def test_statement_timeout(check: Any, database: Database) -> None:
     """The server ends a statement that takes too long: no backend of ours stays behind, waiting for a lock."""
     with database.connect() as blocker:
         blocker.execute("BEGIN; LOCK TABLE pg_catalog.pg_stat_wal_receiver IN ACCESS EXCLUSIVE MODE")
-        result = await check(timeout=0.5)
-        assert outcome(result) == ("timeout", "query")
-        assert result.sqlstate == "57014"
+        expected = ("timeout", "query", "57014")
+        result, _ = await in_time(
+            lambda timeout: check(timeout=timeout), lambda found: (*outcome(found), found.sqlstate) == expected, 0.5
+        )
+        assert (*outcome(result), result.sqlstate) == expected
         assert result.facts is None
         blocker.execute("ROLLBACK")
 
@@ -243,17 +263,17 @@ async def test_no_descriptor_and_no_session_is_left(
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(35):
         await asyncio.gather(*(checker.check(0.05) for checker in checkers))
-    assert len(os.listdir("/proc/self/fd")) <= before
-    await asyncio.sleep(0.3)
+    # A lookup that was given up, and a session whose server is slow, take a moment more.
+    await asyncio.to_thread(until, lambda: len(os.listdir("/proc/self/fd")) <= before, 60, "no descriptor is left")
+    query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'scheduler-exporter' AND datname = %s"
     with database.connect() as admin:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'scheduler-exporter'"
-        assert admin.execute(query).fetchone() == (0,)
+        until(lambda: admin.execute(query, [database.name]).fetchone() == (0,), 60, "no session is left")
 
 
 async def test_cancelled_check_leaves_nothing(make_target: Any, silent_port: int) -> None:
     checker = Checker(CheckTarget.from_config(make_target(port=silent_port)), Resolver())
     before = len(os.listdir("/proc/self/fd"))
-    task = asyncio.create_task(checker.check(5))
+    task = asyncio.create_task(checker.check(60))
     await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

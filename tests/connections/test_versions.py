@@ -51,7 +51,7 @@ async def test_facts(server: PostgresServer, keep: float | None) -> None:
         for _ in range(2):
             with psycopg.connect(server.dsn()) as other:
                 other.execute("SELECT 1")
-                result = await checker.check(10)
+                result = await checker.check(30)
             assert result.is_healthy, result
             facts = result.facts
             assert facts is not None
@@ -73,7 +73,7 @@ async def test_facts(server: PostgresServer, keep: float | None) -> None:
 
 async def test_what_a_role_without_pg_monitor_may_not_see(server: PostgresServer) -> None:
     target = Target(name="t", host=LOCALHOST, port=server.port, user="nobody", password=Secret("pw"))
-    result = await Checker(CheckTarget.from_config(target), Resolver()).check(10)
+    result = await Checker(CheckTarget.from_config(target), Resolver()).check(30)
     assert result.is_healthy, result
     assert result.facts is not None
     assert hidden(result.facts) == ("backends",)
@@ -85,5 +85,5 @@ async def test_target_session_attrs(server: PostgresServer) -> None:
             name="t", host=LOCALHOST, port=server.port, user="monitor", password=Secret("pw"),
             target_session_attrs=attrs,  # type: ignore[arg-type]
         )  # fmt: skip
-        result = await Checker(CheckTarget.from_config(target), Resolver()).check(10)
+        result = await Checker(CheckTarget.from_config(target), Resolver()).check(30)
         assert result.result == expected, (attrs, result)
