@@ -78,7 +78,7 @@ def store(request: pytest.FixtureRequest, database: Database, tmp_path: Path) ->
     sidecar = Sidecar(tmp_path, config)
     try:
         sidecar.start()
-        until(lambda: _known(sidecar, ended), 30, "the store is read")
+        until(lambda: _known(sidecar, ended), 90, "the store is read")
         yield request.param, sidecar
     finally:
         sidecar.cleanup()

@@ -123,7 +123,7 @@ async def test_a_store_that_is_down_is_critical(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("since", "ended", "verdict"), [(299, 0, "healthy"), (400, 0, "unhealthy"), (400, 1, "healthy")]
+    ("since", "ended", "verdict"), [(240, 0, "healthy"), (400, 0, "unhealthy"), (400, 1, "healthy")]
 )
 async def test_a_scheduler_that_stands_still_is_critical(world: World, since: float, ended: int, verdict: str) -> None:
     world.hub.publish(part("queues", waiting(since=since)))

@@ -101,17 +101,19 @@ def sidecar(
         "environment": "development",
         "api": {"rate_limit": {"per_second": 0}},
         "connections": {
+            "interval": "60s",
+            "timeout": "30s",
             "targets": [
                 {**good, "password": _password(database.dsn)},
                 target("Test DB", 1, id=2),
                 target("Staging DB", postgres_server.port, id=3, user="postgres", password="wrong"),
-            ]
+            ],
         },
     }
     made = Sidecar(tmp_path_factory.mktemp("contract"), config)
     try:
         made.start()
-        until(lambda: _ready(made), 30, "the store and its connections are known")
+        until(lambda: _ready(made), 90, "the store and its connections are known")
         yield made
     finally:
         made.cleanup()
@@ -262,7 +264,7 @@ def test_what_is_said_of_a_connection(sidecar: Sidecar, store: NativeStore) -> N
     for row, port in zip(listed, (server.port, 1, server.port), strict=True):
         one = json.loads(sidecar.get(f"/monitoring/connections/{row['connection_id']}/status").text)
         assert one["host"] == HOST and (one["name"], one["port"]) == (row["name"], port)
-        assert 0 <= one["response_time_ms"] <= 5000
+        assert 0 <= one["response_time_ms"] <= 30_000
         assert abs(datetime.fromisoformat(one["last_check"]).timestamp() - time.time()) < 300
     good, refused, wrong = listed
     assert (good["database"], good["server_version"].split()[0]) == (store.database.name, version[0].split()[0])

@@ -58,7 +58,7 @@ def serving(directory: Path, config: dict[str, Any]) -> Iterator[Sidecar]:
 
 def verdict(script: Path) -> tuple[int, str]:
     """Exit status and output."""
-    done = subprocess.run(["bash", str(script)], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(["bash", str(script)], capture_output=True, text=True, timeout=120, check=False)
     assert not done.stderr, done.stderr
     return done.returncode, done.stdout.strip()
 
@@ -81,11 +81,11 @@ def test_connections_healthy_and_unhealthy(database: Database, tmp_path: Path) -
     good = target("Production DB", database.server.port, id=1, user="postgres", password=password)
     config = one_store(native.dsn)
     with serving(tmp_path / "healthy", {**config, "connections": {"targets": [good]}}) as sidecar:
-        until(lambda: checked(sidecar), 20, "every connection is checked")
+        until(lambda: checked(sidecar), 60, "every connection is checked")
         assert verdict(CONNECTIONS) == (0, "OK: All database connections are healthy")
     bad = [target(f"Test DB {n}", 1, id=n) for n in (2, 3)]
     with serving(tmp_path / "unhealthy", {**config, "connections": {"targets": [good, *bad]}}) as sidecar:
-        until(lambda: checked(sidecar), 20, "every connection is checked")
+        until(lambda: checked(sidecar), 60, "every connection is checked")
         assert verdict(CONNECTIONS) == (1, "ALERT: 2 unhealthy database connections detected")
 
 
@@ -107,10 +107,10 @@ def test_failed_tasks(database: Database, tmp_path: Path) -> None:
     with serving(tmp_path, one_store(native.dsn)) as sidecar:
         path = "/monitoring/tasks/executions?limit=100"
         # Nine that ended, and the one that runs.
-        until(lambda: sidecar.get(path).status == 200 and len(answers(sidecar, path)) == 10, 20, "history is read")
+        until(lambda: sidecar.get(path).status == 200 and len(answers(sidecar, path)) == 10, 60, "history is read")
         assert verdict(TASKS) == (0, "OK: No failed tasks in the last hour")
         failed(native, 2, hours_ago=0)
         failed(native, 1, hours_ago=0, status="TIMEOUT")
         failed(native, 1, hours_ago=0, begun=False)
-        until(lambda: len(answers(sidecar, path)) == 14, 20, "what failed is read")
+        until(lambda: len(answers(sidecar, path)) == 14, 60, "what failed is read")
         assert verdict(TASKS) == (1, "WARNING: 4 failed tasks in the last hour")

@@ -157,7 +157,7 @@ def answers(port: int) -> bool:
 
 def test_it_serves_and_its_health_check_tells_that(image: Image, served: tuple[int, Child]) -> None:
     port, child = served
-    until(lambda: answers(port), 30, "the image's exporter answers")
+    until(lambda: answers(port), 90, "the image's exporter answers")
     check = re.search(r"CMD (\[\"python\", \"-c\".*?\])$", STAGES["runtime"], re.MULTILINE)
     assert check is not None
     program, *arguments = [part.replace("9795", str(port)) for part in json.loads(check[1])]
@@ -170,7 +170,7 @@ def test_it_serves_and_its_health_check_tells_that(image: Image, served: tuple[i
 def test_its_api_is_described_as_everywhere(served: tuple[int, Child], tmp_path: Path) -> None:
     """Though its Python has no docstrings, from which a part of the text comes."""
     port, _ = served
-    until(lambda: answers(port), 30, "the image's exporter answers")
+    until(lambda: answers(port), 90, "the image's exporter answers")
     elsewhere = Sidecar(tmp_path / "elsewhere", {"connections": {"targets": [target("none", 1)]}})
     elsewhere.start()
     try:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.dashboards import ANNOTATIONS, LOOKUPS, PANELS, QUERIES, Asked
+from support.ports import free_port
 
-from tools.dashboards.history import prometheus
+from tools.dashboards import history
 
 HOURS, STEP = 3, 60
 #: What the demo has not, and so the panels that ask for it: by the beginning of the metric's name, or a threshold's,
@@ -41,9 +44,9 @@ NOT_IN_THE_DEMO = {
 class Server:
     """A Prometheus, and what it answers."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, now: float) -> None:
         self.address = address
-        self.now = time.time() // STEP * STEP - STEP
+        self.now = now
 
     def api(self, path: str, **parameters: str | float) -> Any:
         query = urllib.parse.urlencode(parameters)
@@ -62,18 +65,28 @@ class Server:
         return list(self.api("query_range", query=query, start=start, end=self.now, step=STEP)["result"])
 
 
+@contextlib.contextmanager
+def serving(directory: Path, **options: bool) -> Iterator[Server]:
+    """With the demo's history, which is made up to a moment after the one that is asked about."""
+    now = time.time() // STEP * STEP - STEP
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history, "free_port", free_port)
+        with history.prometheus(directory, hours=HOURS, step=STEP, **options) as address:
+            yield Server(address, now)
+
+
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """With the demo's history, and what is beside it."""
-    with prometheus(tmp_path_factory.mktemp("full"), hours=HOURS, step=STEP) as address:
-        yield Server(address)
+    with serving(tmp_path_factory.mktemp("full")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """With the demo's history alone."""
-    with prometheus(tmp_path_factory.mktemp("demo"), hours=HOURS, step=STEP, beside=False) as address:
-        yield Server(address)
+    with serving(tmp_path_factory.mktemp("demo"), beside=False) as server:
+        yield server
 
 
 def excuse(asked: Asked) -> str | None:

@@ -26,7 +26,7 @@ time.sleep(60)
 """
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 5) -> bool:
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -94,5 +94,5 @@ def test_output_goes_to_the_log(tmp_path: Path) -> None:
     child = Child(name="say", command=["sh", "-c", "seq 30; echo $WORD >&2"], log=tmp_path / "log")
     child.environment = {"WORD": "done"}
     child.start()
-    assert child.wait(5)
+    assert child.wait(60)
     assert child.last_lines(2) == "30\ndone"

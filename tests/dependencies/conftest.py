@@ -18,7 +18,7 @@ from exporter.snapshot import Hub
 from exporter.vault.references import Secrets
 
 #: What all have here unless a test says otherwise.
-QUICK = {"interval": Duration(0.1), "timeout": Duration(10)}
+QUICK = {"interval": Duration(0.1), "timeout": Duration(30)}
 Check = Callable[[DependencyState], object]
 HOST = "127.0.0.1"
 
@@ -34,7 +34,7 @@ class Watching:
         return self.dependencies.states[name]
 
     async def until(
-        self, name: str, check: Callable[[DependencyState], object], seconds: float = 20
+        self, name: str, check: Callable[[DependencyState], object], seconds: float = 60
     ) -> DependencyState:
         """The first state of which ``check`` holds; AssertionError with the last one."""
         try:

@@ -65,7 +65,7 @@ async def test_lookups_that_hang_hold_up_nobody() -> None:
     released = threading.Event()
 
     def lookup(host: str) -> tuple[str, ...]:
-        released.wait(30)
+        released.wait(120)
         return (HOST,)
 
     pages = [
@@ -81,7 +81,7 @@ async def test_lookups_that_hang_hold_up_nobody() -> None:
             for page in pages:
                 assert (await watched.checked(page.name)).result == "timeout"
             assert (await watched.again("port", 3)).result == "ok"
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 assert await asyncio.to_thread(lambda: "free") == "free"
     finally:
         released.set()

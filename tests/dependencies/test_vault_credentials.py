@@ -55,4 +55,4 @@ async def test_a_password_that_rotates_and_a_user_that_is_made(database: Databas
             async def ended() -> bool:
                 return server.leases(role) == []
 
-            await eventually(ended, 20)
+            await eventually(ended, 60)

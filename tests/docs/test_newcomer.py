@@ -140,7 +140,7 @@ def role(database: Database) -> Iterator[str]:
 def inbox() -> Iterator[tuple[Inbox, int]]:
     """Somebody's mail, and the server's port."""
     found, port = Inbox(), free_port()
-    server = Controller(Mailbox(found), hostname=HOST, port=port)
+    server = Controller(Mailbox(found), hostname=HOST, port=port, ready_timeout=60)
     server.start()
     yield found, port
     server.stop()

@@ -17,13 +17,18 @@ from pathlib import Path
 import psutil
 
 from support.polling import until
+from support.ports import free_port
 
 MARKER = "SCHEDULER_EXPORTER_DEMO_TEST"
-#: On ports that are free, and never for ever.
-COMMAND = (
-    sys.executable, "-m", "exporter", "demo", "--duration=3m", "--listen-address=127.0.0.1:0", "--prometheus-port=0",
-    "--alertmanager-port=0", "--inbox-port=0",
-)  # fmt: skip
+
+
+def command() -> Sequence[str]:
+    """On ports that are free and stay so, and never for ever."""
+    ports = {"prometheus": free_port(), "alertmanager": free_port(), "inbox": free_port()}
+    return (
+        sys.executable, "-m", "exporter", "demo", "--duration=10m", f"--listen-address=127.0.0.1:{free_port()}",
+        *(f"--{name}-port={port}" for name, port in ports.items()),
+    )  # fmt: skip
 
 
 @dataclass
@@ -31,7 +36,7 @@ class Demo:
     """A demo: its directory is made in ``temp``, its processes bear ``mark``."""
 
     temp: Path
-    command: Sequence[str] = COMMAND
+    command: Sequence[str] = field(default_factory=command)
     directory: Path | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
