@@ -110,7 +110,7 @@ def failed(metrics: Metrics, collector: str) -> bool:
 def test_no_value_is_older_than_its_staleness_and_counters_stay(
     own_native: NativeStore, start_sidecar: StartSidecar
 ) -> None:
-    staleness, server = 10.0, own_native.database.server
+    staleness, server = 6.0, own_native.database.server
     sidecar = start_sidecar(one_store(own_native.dsn, interval="2s", staleness=f"{staleness:g}s", max_db_load=1.0))
     sidecar.settled(since=0)
     before = counters(sidecar.settled(since=own_native.finish(7)))
@@ -172,7 +172,7 @@ def test_a_server_that_stops_answering_is_down_and_holds_up_nothing(
     own_native: NativeStore, start_sidecar: StartSidecar
 ) -> None:
     # On a slow machine a poll may take over 1% of so short an interval, which would stretch the staleness too.
-    sidecar = start_sidecar(one_store(own_native.dsn, timeout="2s", staleness="10s", max_db_load=1.0))
+    sidecar = start_sidecar(one_store(own_native.dsn, timeout="2s", staleness="6s", max_db_load=1.0))
     sidecar.settled(since=0)
     before = counters(sidecar.settled(since=own_native.finish(3)))
     with frozen(own_native.database.server):

@@ -252,7 +252,7 @@ def impatient_rules(directory: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         # A scrape has a second: the machine may stand still for some, which is not told of the exporter here.
         shortened = _long if file.stem == "exporter" else _shortened
-        target.write_text(_FOR.sub(shortened, file.read_text()))
+        target.write_text(_FOR.sub(shortened, file.read_text()).replace(" offset 1m)", " offset 5s)"))
 
 
 def _long(found: re.Match[str]) -> str:
