@@ -186,17 +186,24 @@ class MonitoringApi:
         app.router.add_route("*", "/{path:.*}", self.answer)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
-        await site.start()
-        host, port = runner.addresses[0][:2]
+        assert runner.server is not None
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(runner.server, "127.0.0.1", port, ssl=tls)
+        host, port = server.sockets[0].getsockname()
         self.url = f"{'https' if tls is not None else 'http'}://{host}:{port}"
         try:
             yield self
         finally:
+            for listening in server.sockets:  # a server that is closed forgets whom it was about to let in
+                loop.remove_reader(listening.fileno())
+            await _turns()
+            server.close()
+            connections = [handler.transport for handler in runner.server.connections]
             await runner.cleanup()
-            for connection in self._connections:  # closed, but not before all is sent, and nobody reads it
-                connection.abort()
-            await asyncio.sleep(0.02)  # connections that were cut are closed in the loop's next turns
+            for connection in (*connections, *self._connections):
+                if connection is not None:  # closed, but not before all is sent, and nobody reads it
+                    connection.abort()
+            await _turns()
 
     @contextlib.contextmanager
     def running(self, port: int = 0) -> Iterator[MonitoringApi]:
@@ -218,6 +225,12 @@ class MonitoringApi:
         finally:
             loops[0].call_soon_threadsafe(stop.set)
             thread.join(60)
+
+
+async def _turns() -> None:
+    """Let the loop do what is due, and what follows from it."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 def chronos(**options: Any) -> MonitoringApi:
