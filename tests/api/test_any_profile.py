@@ -12,12 +12,13 @@ import msgspec
 import pytest
 from procrastinate.schema import SchemaManager
 from support.polling import until
-from support.postgres import Database, execute
+from support.postgres import Database, execute, fresh_database
 from support.scheduler import monitor
 from support.serving import World
 from support.sidecar import Sidecar, one_store
 
 from exporter.api import FAMILIES
+from exporter.demo.postgres import PostgresServer
 from exporter.httpd.endpoint import Endpoint
 
 RUNS = (
@@ -64,10 +65,18 @@ def reads() -> list[Endpoint]:
     ]
 
 
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, database: Database, tmp_path: Path) -> Iterator[tuple[str, Sidecar]]:
-    statements, options, _, ended = STORES[request.param]
-    if request.param == "procrastinate":
+@pytest.fixture(scope="module", params=STORES)
+def store(
+    request: pytest.FixtureRequest, postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Sidecar]]:
+    """A store of that profile, and a sidecar that nobody asks for anything but to read."""
+    with fresh_database(postgres_server) as database:
+        yield from _store(request.param, database, tmp_path_factory.mktemp("any"))
+
+
+def _store(name: str, database: Database, directory: Path) -> Iterator[tuple[str, Sidecar]]:
+    statements, options, _, ended = STORES[name]
+    if name == "procrastinate":
         execute(database, SchemaManager.get_schema())
     execute(database, *statements)
     config = {
@@ -75,11 +84,11 @@ def store(request: pytest.FixtureRequest, database: Database, tmp_path: Path) ->
         "environment": "test",
         "api": {"rate_limit": {"per_second": 0}},
     }
-    sidecar = Sidecar(tmp_path, config)
+    sidecar = Sidecar(directory, config)
     try:
         sidecar.start()
         until(lambda: _known(sidecar, ended), 90, "the store is read")
-        yield request.param, sidecar
+        yield name, sidecar
     finally:
         sidecar.cleanup()
 
