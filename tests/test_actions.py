@@ -46,7 +46,7 @@ class World:
 
 @contextlib.asynccontextmanager
 async def world(state: Path, dsn: str, **options: Any) -> AsyncIterator[World]:
-    options = {"profile": reviewer.profile(), "timeout": Duration(3), **options}
+    options = {"profile": reviewer.profile(), "timeout": Duration(60), **options}
     config = PostgresStore(name="main", dsn=Dsn(dsn), **options)
     async with Ledger(str(state), budget=500) as ledger:
         store = Store(config, ledger=ledger, hub=Hub(), instruments=QueryInstruments(), budget=100)
@@ -148,8 +148,8 @@ async def test_a_row_that_was_not_pushed_is_pushed_by_the_same_key(
 
 async def test_what_nobody_can_tell_is_not_done_again(reviewed: Database, tmp_path: Path) -> None:
     async with receiver(lambda _: web.Response()) as server:
-        server.delay = 5
-        config = HttpTrigger(url=server.url, timeout=Duration(0.3))
+        server.delay = 60
+        config = HttpTrigger(url=server.url, timeout=Duration(1))
         async with world(tmp_path, reviewed.dsn, trigger=config) as w:
             with pytest.raises(OutcomeUnknown):
                 await w.actions.trigger(KEYED, "main", "1")

@@ -110,7 +110,7 @@ def test_what_was_done_before_a_restart_counts_and_a_fault_of_ours_ends_nothing(
             remediation.told(told(f) for f in ("old", "ended", "odd", "new", "one-more"))
             task = asyncio.create_task(remediation.run())
             rows: list[tuple[str, str]] = []
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while len(rows) < 6:
                     await asyncio.sleep(0.02)
                     await audit.done("nobody", 0)  # what was recorded is written

@@ -39,7 +39,7 @@ async def trigger(store: JobTrigger, order: Order) -> ExecutionId:
 
 @contextlib.asynccontextmanager
 async def opened(dsn: str, profile: Profile | str = "auto", **options: Any) -> AsyncIterator[JobTrigger]:
-    config = PostgresStore(name="main", dsn=Dsn(dsn), profile=profile, **{"timeout": Duration(3), **options})
+    config = PostgresStore(name="main", dsn=Dsn(dsn), profile=profile, **{"timeout": Duration(60), **options})
     async with Ledger(":memory:", budget=500) as ledger:
         store = Store(config, ledger=ledger, hub=Hub(), instruments=QueryInstruments(), budget=100)
         try:
@@ -133,7 +133,7 @@ async def test_a_periodic_task_of_procrastinate_runs_for_now(database: Database)
             await trigger(store, Order(job_id="nightly"))
     with database.connect() as connection:
         row = connection.execute(
-            "SELECT args->'a', extract(epoch FROM now()) - (args->>'timestamp')::bigint < 60, status::text"
+            "SELECT args->'a', extract(epoch FROM now()) - (args->>'timestamp')::bigint < 600, status::text"
             " FROM procrastinate_jobs WHERE id = 3"
         ).fetchone()
     assert row == (1, True, "todo")
@@ -216,7 +216,7 @@ async def test_a_store_that_is_down_was_not_asked() -> None:
 
 
 def pushed(url: str, **options: Any) -> RedisTrigger:
-    return RedisTrigger(**{"url": url, "list": "queue", "timeout": Duration(2), **options})
+    return RedisTrigger(**{"url": url, "list": "queue", "timeout": Duration(30), **options})
 
 
 async def test_a_row_is_inserted_and_its_id_pushed(reviewed: Database, redis: RedisServer) -> None:
@@ -361,8 +361,8 @@ async def test_an_answer_that_is_no_success(status: int, error: type[Exception],
 
 async def test_no_answer_is_told_apart_from_no_connection(reviewed: Database) -> None:
     async with receiver(lambda _: web.Response()) as server:
-        server.delay = 5
-        config = HttpTrigger(url=server.url, timeout=Duration(0.3))
+        server.delay = 60
+        config = HttpTrigger(url=server.url, timeout=Duration(1))
         async with opened(reviewed.dsn, reviewer.profile(), trigger=config) as store:
             with pytest.raises(OutcomeUnknown, match="may have triggered the job"):
                 await trigger(store, Order(job_id="1"))

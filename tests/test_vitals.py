@@ -40,7 +40,7 @@ def test_memory_has_a_limit() -> None:
 
 
 def test_an_unexpected_error_matters_for_five_minutes() -> None:
-    assert failing(watched(crashed=[299])) == {"core_loops": "failed unexpectedly within five minutes"}
+    assert failing(watched(crashed=[290])) == {"core_loops": "failed unexpectedly within five minutes"}
     assert failing(watched(crashed=[301])) == {}
 
 

@@ -14,15 +14,15 @@ import pytest
 
 from exporter.demo.processes import Child, Supervisor
 
-DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
 PARENT = """
 import sys, time
 from pathlib import Path
 from exporter.demo.processes import Child
-child = Child(name="sleep", command=["sleep", "60"], log=Path(sys.argv[1]))
+child = Child(name="sleep", command=["sleep", "600"], log=Path(sys.argv[1]))
 child.start()
 print(child.pid, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -34,7 +34,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> bool:
 
 
 def sleeper(tmp_path: Path, name: str = "sleep") -> Child:
-    return Child(name=name, command=["sleep", "60"], log=tmp_path / f"{name}.log")
+    return Child(name=name, command=["sleep", "600"], log=tmp_path / f"{name}.log")
 
 
 def test_a_child_runs_until_stopped(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def fuzzed(directory: Path) -> Iterator[Sidecar]:
             sidecar.start()
             login = {"Authorization": f"Bearer {ADMIN}"}
             ready = "/api/system/workers"
-            until(lambda: sidecar.get(ready, headers=login).status == 200, 30, "the store has been read")
+            until(lambda: sidecar.get(ready, headers=login).status == 200, 120, "the store has been read")
             yield sidecar
         finally:
             sidecar.cleanup()

@@ -237,7 +237,7 @@ def test_two_processes_write_into_one_directory(tmp_path: Path) -> None:
     )
     command: Callable[[str], list[str]] = lambda who: [sys.executable, "-c", code, str(tmp_path), who]  # noqa: E731
     processes = [subprocess.Popen(command(who), stdout=subprocess.DEVNULL) for who in ("a", "b")]
-    assert [process.wait(60) for process in processes] == [0, 0]
+    assert [process.wait(300) for process in processes] == [0, 0]
     found: dict[str, list[int]] = {"a": [], "b": []}
     for file in sorted(tmp_path.glob("jobs-*.log")):
         for text in file.read_text().splitlines():

@@ -206,7 +206,7 @@ def test_it_serves_pages_examples_and_metrics(port: int) -> None:
         except OSError:
             return False
 
-    until(answers, 30, "the wheel's exporter answers")
+    until(answers, 120, "the wheel's exporter answers")
     pages = {path: request(port, path) for path in ("/", "/docs", "/openapi.json", "/metrics")}
     assert {path: page.status for path, page in pages.items()} == dict.fromkeys(pages, 200)
     assert json.loads(pages["/openapi.json"].body)["info"]["version"] == PROJECT["version"]

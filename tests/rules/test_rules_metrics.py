@@ -144,7 +144,7 @@ def test_a_live_alertmanager_has_its_metrics(tmp_path: Path) -> None:
 
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            text = until(page, 30, "Alertmanager's page")
+            text = until(page, 120, "Alertmanager's page")
         finally:
             process.terminate()
     for name, labels in OF_ALERTMANAGER.items():

@@ -43,6 +43,8 @@ class Collector:
     answering: threading.Event = field(default_factory=threading.Event)
     #: Headers of what was no export: any page of any server.
     asked: list[dict[str, str]] = field(default_factory=list)
+    #: Exports that were answered with another status than 200.
+    refused: int = 0
     port: int = 0
 
     @property
@@ -110,6 +112,8 @@ def running_collector(tls: ssl.SSLContext | None = None) -> Iterator[Collector]:
             collector.answering.wait()
             if collector.status == 200:
                 collector.take(headers, self.path, body)
+            else:
+                collector.refused += 1
             with contextlib.suppress(ConnectionError):
                 self.send_response(collector.status)
                 self.send_header("Content-Length", "0")

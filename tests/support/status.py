@@ -76,6 +76,12 @@ async def visit(world: World, path: str = "/", headers: Mapping[str, str] | None
         return Read(text)
 
 
+def seconds_ago(text: str, before: str, least: int) -> bool:
+    """Whether an age (s) of at least so many stands behind ``before``: of more where the machine stood still."""
+    found = re.search(rf"{re.escape(before)} (\d+) s ago", text)
+    return found is not None and least <= int(found[1]) < 60
+
+
 def connection(name: str, result: str = "ok", failed_stage: str | None = None, *, ago: float = 7.0) -> ConnectionState:
     """A target that was checked once."""
     check = CheckResult(

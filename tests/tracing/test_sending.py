@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from structlog.testing import capture_logs
 from support.otlp_receiver import Collector, running_collector
+from support.polling import until
 from support.ports import free_port
 
 from exporter.config.secrets import Secret
@@ -57,7 +58,7 @@ async def sent(sender: Sender, name: str = "poll") -> bool:
 
 
 def sender(url: str, reveal: Any = plain, **options: Any) -> Sender:
-    to = Destination(url=f"{url}/v1/traces", origin="tests", **{"timeout": 5.0, **options})
+    to = Destination(url=f"{url}/v1/traces", origin="tests", **{"timeout": 60.0, **options})
     return Sender(to, reveal, asyncio.get_running_loop())
 
 
@@ -76,9 +77,12 @@ async def test_a_collector_over_tls_is_trusted_by_its_authority_alone(tmp_path: 
         url = collector.url.replace("http:", "https:")
         assert await sent(sender(url, ca_file=str(tmp_path / "ours.pem"), certificate=certificate))
         assert [span.name for span in collector.spans] == ["poll"]
-        assert not await sent(sender(url, ca_file=str(tmp_path / "ours.pem")))  # nobody is shown
-        assert not await sent(sender(url, ca_file=str(tmp_path / "other.pem"), certificate=certificate))
-        assert not await sent(sender(url, ca_file=str(tmp_path / "missing.pem")))
+        for options in (
+            {"ca_file": str(tmp_path / "ours.pem")},  # nobody is shown
+            {"ca_file": str(tmp_path / "other.pem"), "certificate": certificate},
+            {"ca_file": str(tmp_path / "missing.pem")},
+        ):
+            assert not await sent(sender(url, timeout=1.0, **options))  # tried again until then
         assert len(collector.spans) == 1
 
 
@@ -108,7 +112,7 @@ async def test_without_its_header_nothing_is_sent(collector: Collector) -> None:
 async def test_a_batch_is_sent_again_where_that_is_asked_for(collector: Collector) -> None:
     collector.status = 503
     sending_it = asyncio.create_task(sent(sender(collector.url)))
-    await asyncio.sleep(0.3)
+    await asyncio.to_thread(until, lambda: collector.refused > 1, 60)
     assert not sending_it.done()
     collector.status = 200
     assert await sending_it
@@ -117,16 +121,15 @@ async def test_a_batch_is_sent_again_where_that_is_asked_for(collector: Collecto
 
 async def test_a_batch_that_is_refused_is_not_sent_again(collector: Collector) -> None:
     collector.status = 400
-    began = time.monotonic()
-    assert not await sent(sender(collector.url, timeout=30.0))
-    assert time.monotonic() - began < 10
+    assert not await sent(sender(collector.url))
+    assert collector.refused == 1
 
 
 async def test_a_collector_that_hangs_is_waited_for_no_longer_than_that(collector: Collector) -> None:
     collector.answering.clear()
     began = time.monotonic()
     assert not await sent(sender(collector.url, timeout=0.5))
-    assert 0.4 < time.monotonic() - began < 10
+    assert 0.4 < time.monotonic() - began < 30
 
 
 async def test_nothing_is_taken_after_the_end(collector: Collector) -> None:
@@ -140,7 +143,9 @@ async def test_what_is_broken_off_at_the_end_is_told_with_what_kept_it() -> None
     to = sender(f"http://127.0.0.1:{free_port()}", timeout=60.0)
     with capture_logs() as logs:
         sending_it = asyncio.create_task(sent(to))
-        await asyncio.sleep(0.3)  # it was refused, and is tried again
+        async with asyncio.timeout(60):
+            while to._so_far is None:  # noqa: ASYNC110 - it was refused, and is tried again
+                await asyncio.sleep(0.01)
         for task in asyncio.all_tasks():
             if getattr(task.get_coro(), "__name__", "") == "_deliver":
                 task.cancel()
