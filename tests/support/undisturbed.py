@@ -27,8 +27,9 @@ class _Stalls:
         self._thread.join()
 
     def _watch(self) -> None:
-        looked = time.monotonic()
-        while not self._over.wait(_TICK):
+        looked, over = time.monotonic(), False
+        while not over:
+            over = self._over.wait(_TICK)
             now = time.monotonic()
             self.longest = max(self.longest, now - looked - _TICK)
             looked = now
@@ -41,12 +42,14 @@ def undisturbed(story: Callable[[], None], *, by: float, tries: int = 3) -> None
     each time, fails.
     """
     for left in reversed(range(tries)):
+        failed: AssertionError | None = None
         with _Stalls() as stalls:
             try:
                 story()
             except AssertionError as error:
-                if not left or stalls.longest < by:
-                    raise
-                print(f"again: this machine stood still for {stalls.longest:.2f} s; {error}")
-            else:
-                return
+                failed = error
+        if failed is None:
+            return
+        if not left or stalls.longest < by:
+            raise failed
+        print(f"again: this machine stood still for {stalls.longest:.2f} s; {failed}")
