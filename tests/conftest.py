@@ -16,6 +16,7 @@ from support.postgres import Database, fresh_database, running_server
 from support.redis_server import RedisServer, redis_server
 
 from exporter.demo.postgres import PostgresServer
+from exporter.logs.scrubber import scrubber
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -43,6 +44,12 @@ def open_directory() -> Iterator[Callable[[str], Path]]:
     yield make
     for directory in made:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def only_its_own_secrets() -> None:
+    """What another module's tests had for a password, "secret" say, is a part of words in this one's."""
+    scrubber.__init__()  # type: ignore[misc] - the one of this process, as it is when that begins
 
 
 @pytest.fixture
