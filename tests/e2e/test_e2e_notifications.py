@@ -284,18 +284,18 @@ def test_a_store_that_is_locked_is_one_message_and_one_end(mended: World) -> Non
 def test_a_store_outage_is_one_message_not_ten(mended: World) -> None:
     told = mended.stack
     began = time.time()
-    # What will be wrong beside it: each would be told 20 s from now.
-    mended.execute("UPDATE workers SET is_paused = true")
+    # What will be wrong beside it: each would be told ``LONG`` seconds after it is known.
     mended.execute(
         "INSERT INTO executions (job_id, task_type, status, started_at, completed_at)"
         " SELECT id, task_type, 'FAILED', now(), now() FROM jobs, generate_series(1, 12) WHERE name LIKE 'batch %'"
     )
-    until(lambda: told.query('scheduling_workers{state="paused"}'), PATIENCE, "the workers are paused")
     until(
         lambda: told.query('sum(scheduling_executions_total{status="failed", task_type=~"batch.*"})') == 120,
         PATIENCE,
         "the failures are counted",
     )
+    mended.execute("UPDATE workers SET is_paused = true")
+    until(lambda: told.query('scheduling_workers{state="paused"}'), PATIENCE, "the workers are paused")
     mended.native.database.server.stop("immediate")
     for to in ("slack", "mail", "on-call"):
         told.arrives("Store main does not answer", to)

@@ -35,7 +35,10 @@ GRAFANA = "https://grafana.company.example"
 #: Everything waits for this long at most: the machine may have other things to do.
 PATIENCE = 180
 #: Rules of production wait for minutes: these wait for seconds. What waits for long comes after what explains it.
-SHORT, LONG = 120, 20
+SHORT, LONG = 120, 25
+#: Seconds between two scrapes, and for one. One that fails ends alerts of which only the last value is asked, and they
+#: are told again: on a busy machine a second is no failure yet.
+SCRAPE = 3
 _FOR = re.compile(r"^(\s+(?:for|keep_firing_for)): (\d+)([mh])$", re.MULTILINE)
 
 
@@ -113,8 +116,10 @@ class Stack:
         self.alertmanager_port, self.prometheus_port, self.mail_port = free_port(), free_port(), free_port()
         self.slack = http.server.ThreadingHTTPServer((HOST, 0), _Slack)
         self.slack.inbox = self.inbox  # type: ignore[attr-defined]
+        # Already now: ``stop`` would wait for ever for a server that never served.
+        threading.Thread(target=self.slack.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         self.sidecar = Sidecar(directory / "sidecar", {})
-        self._mail = Controller(Mailbox(self.inbox), hostname=HOST, port=self.mail_port)
+        self._mail = Controller(Mailbox(self.inbox), hostname=HOST, port=self.mail_port, ready_timeout=PATIENCE)
         self._children: list[Child] = []
 
     def alerting(self) -> dict[str, Any]:
@@ -142,7 +147,6 @@ class Stack:
 
     def start(self, config: Mapping[str, Any]) -> None:
         """Start all of it around a sidecar with ``config``, and return once Prometheus has scraped it."""
-        threading.Thread(target=self.slack.serve_forever, daemon=True).start()
         self._mail.start()
         self.sidecar.configure({**config, "environment": "production", "logging": {"level": "info", "format": "json"}})
         self.sidecar.start()
@@ -170,7 +174,7 @@ class Stack:
         rules = self.directory / "rules"
         impatient_rules(rules)
         config = {
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+            "global": {"scrape_interval": f"{SCRAPE}s", "scrape_timeout": f"{SCRAPE}s", "evaluation_interval": "1s"},
             "rule_files": [str(rules / folder / "*.yaml") for folder in ("alerts", "recording")],
             "alerting": {
                 "alertmanagers": [{"static_configs": [{"targets": [f"{HOST}:{self.alertmanager_port}"]}]}],
@@ -250,7 +254,7 @@ def impatient_rules(directory: Path) -> None:
     for file in (*RULES.glob("alerts/*.yaml"), *RULES.glob("recording/*.yaml")):
         target = directory / file.relative_to(RULES)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # A scrape has a second: the machine may stand still for some, which is not told of the exporter here.
+        # A scrape has seconds: the machine may stand still for more, which is not told of the exporter here.
         shortened = _long if file.stem == "exporter" else _shortened
         target.write_text(_FOR.sub(shortened, file.read_text()).replace(" offset 1m)", " offset 5s)"))
 
