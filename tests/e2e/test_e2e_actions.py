@@ -15,7 +15,7 @@ from support.ports import free_port
 from support.postgres import Database
 from support.redis_server import RedisServer, redis_server
 from support.scheduler import PASSWORD, NativeStore
-from support.sidecar import Response, Sidecar, StartSidecar, one_store, run_command, store, target
+from support.sidecar import PATIENT, Response, Sidecar, StartSidecar, one_store, run_command, store, target
 
 from exporter.config.dsn import parse_dsn
 
@@ -76,7 +76,7 @@ def reviewed(database: Database, redis: RedisServer) -> dict[str, Any]:
     """A configuration with the reviewer's store, whose jobs are triggered through Redis."""
     with database.connect() as connection:
         connection.execute(reviewer.SCHEMA)
-    trigger = {"kind": "redis", "url": redis.url, "list": "queue"}
+    trigger = {"kind": "redis", "url": redis.url, "list": "queue", "timeout": PATIENT}
     return {"stores": [store(database.dsn, profile=reviewer.PROFILE, trigger=trigger)]}
 
 
@@ -192,6 +192,7 @@ def test_a_connection_is_checked_now(native: NativeStore, start_sidecar: StartSi
         "connections": {
             "interval": "1h",
             "staleness": "2h",
+            "timeout": PATIENT,
             "targets": [
                 target("good", server.port, id=1, **login),
                 target("wrong", server.port, id=2, **{**login, "password": "wrong-password"}),

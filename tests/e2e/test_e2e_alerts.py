@@ -14,7 +14,7 @@ from e2e.test_e2e_actions import ADMIN, VIEWER, audited, post, secured
 from support.alerting import AlertmanagerServer, RuledPrometheus, iso, running
 from support.polling import until
 from support.ports import free_port
-from support.sidecar import Response, Sidecar, StartSidecar, target
+from support.sidecar import PATIENT, Response, Sidecar, StartSidecar, target
 
 ALERTS = "/api/scheduler-monitoring/alerts"
 SUPPRESS = f"{ALERTS}/suppress"
@@ -68,7 +68,7 @@ def pair(tmp_path: Path, make_sidecar: StartSidecar) -> Iterator[tuple[Sidecar, 
         " http_config: {authorization: {credentials: receiver-token}}}"
     )
     server = AlertmanagerServer(tmp_path / "alertmanager", webhook)
-    sidecar.configure(config(alertmanager={"url": server.url}))
+    sidecar.configure(config(alertmanager={"url": server.url, "timeout": PATIENT}))
     with running(server):
         sidecar.start()
         yield sidecar, server
@@ -198,7 +198,7 @@ def test_who_may_tell_of_alerts(start_sidecar: StartSidecar) -> None:
 def test_without_alertmanager_prometheus_is_asked(tmp_path: Path, start_sidecar: StartSidecar) -> None:
     server = RuledPrometheus(tmp_path / "prometheus")
     with running(server):
-        sidecar = start_sidecar(config(prometheus={"url": server.url}))
+        sidecar = start_sidecar(config(prometheus={"url": server.url, "timeout": PATIENT}))
         assert names(listed(sidecar)) == ["AlwaysFiring"]
         body = {"fingerprint": "a", "durationMinutes": 1, "comment": "c"}
         answer = post(sidecar, SUPPRESS, body)

@@ -76,8 +76,8 @@ def test_the_shop_is_watched_with_credentials_from_vault(
     sidecar = start_sidecar(config, environment=environment)
     until(lambda: sidecar.metrics().value("scheduling_store_up", store="shop") == 1, 60, "the shop is read")
     until(lambda: sidecar.metrics().by("connection", "scheduling_connection_up") == {"shop": 1, "reports": 0}, 60)
-    metrics = sidecar.metrics()
-    assert metrics.value("scheduling_connection_check_failures_total", connection="reports", result="auth") >= 1
+    refused = {"connection": "reports", "result": "auth"}
+    until(lambda: sidecar.metrics().value("scheduling_connection_check_failures_total", **refused) >= 1, 60, "told why")
 
     def users() -> int:
         with psycopg.connect(admin) as connection:

@@ -125,7 +125,7 @@ def test_counters_and_histograms_equal_the_schedulers_tables(
     assert_counted(metrics, truth)
 
     # Polls that read the same events again add nothing.
-    assert_counted(sidecar.settled(since=time.time() + 3), truth)
+    assert_counted(sidecar.settled(since=time.time() + 1), truth)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])

@@ -167,6 +167,8 @@ def test_shards_share_the_targets_and_one_has_the_stores(native: NativeStore, st
         ready = sidecar.get("/health/ready").text
         shares.append({name for name in names(12) if f'"connection {name}"' in ready})
         until(lambda s=sidecar, n=shard: set(s.metrics().by("connection", "scheduling_connection_up")) == shares[n], 60)
+        if shard == 0:
+            until(lambda s=sidecar: s.metrics().series("scheduling_store_up"), 60, "the store was asked")
         assert len(sidecar.metrics().series("scheduling_store_up")) == (shard == 0)
     assert set.union(*shares) == set(names(12))
     assert sum(map(len, shares)) == 12, "none twice"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.polling import until
 from support.scheduler import NativeStore
-from support.sidecar import Sidecar, StartSidecar, one_store, target
+from support.sidecar import Response, Sidecar, StartSidecar, one_store, target
 
 TOKEN = "e2e-logs-admin-token"
 ADMIN = {"Authorization": f"Bearer {TOKEN}", "X-Request-Id": "my-request.7"}
@@ -50,11 +50,26 @@ def at_work(sidecar: Sidecar, native: NativeStore) -> None:
     assert sidecar.get("/config", headers={"Authorization": "Bearer wrong"}).status == 401
 
 
+def answered(sidecar: Sidecar, path: str) -> Response:
+    """The answer once the store has been read for it."""
+
+    def good() -> Response | None:
+        answer = sidecar.get(path, headers=ADMIN)
+        assert answer.status == 200, answer.text
+        return answer
+
+    found = until(good, 60, path)
+    assert found is not None
+    return found
+
+
 def test_every_field_and_category_on_standard_output(native: NativeStore, start_sidecar: StartSidecar) -> None:
     sidecar = start_sidecar(config(native))
     until(lambda: any("failed" in line for line in sidecar.events("jobs")), 60, "a summary of a store that was read")
     at_work(sidecar, native)
     until(lambda: {line["category"] for line in sidecar.events()} == CATEGORIES, 60, "every category has a line")
+    for message in ("polled", "target is down", "process"):
+        until(lambda message=message: sidecar.events(message), 60, f"it says {message!r}")
     [failed] = until(lambda: sidecar.events("execution failed"), 60, "the failed job is told")
     until(lambda: any(line.get("failed") == 1 for line in sidecar.events("jobs")), 60, "it is in a summary")
     lines = sidecar.events()
@@ -99,8 +114,7 @@ def test_nothing_of_a_person_in_json_and_exports(native: NativeStore, start_side
     ]  # fmt: skip
     seen = ""
     for path in paths:
-        answer = sidecar.get(path, headers=ADMIN)
-        assert answer.status == 200, (path, answer.text)
+        answer = answered(sidecar, path)
         assert [secret for secret in HIDDEN if secret in answer.text] == [], path
         seen += answer.text
     assert "<email>" in seen and "<phone>" in seen and "<card>" in seen and "<secret>" in seen

@@ -16,7 +16,7 @@ from support.polling import until
 from support.ports import free_port
 from support.postgres import fresh_database, running_server
 from support.scheduler import native_store
-from support.sidecar import Sidecar, one_store, target
+from support.sidecar import PATIENT, Sidecar, one_store, target
 
 from exporter.config.dsn import parse_dsn
 
@@ -63,7 +63,7 @@ def fuzzed(directory: Path) -> Iterator[Sidecar]:
             "auth": {"tokens": [{"name": "fuzzer", "role": "admin", "token": ADMIN}]},
             "api": {"rate_limit": {"per_second": 0}, "action_rate_limit": {"per_second": 0}},
             "actions": {"enabled": True},
-            "alerting": {"alertmanager": {"url": alertmanager.url}},
+            "alerting": {"alertmanager": {"url": alertmanager.url, "timeout": PATIENT}},
             "web": {"enable_lifecycle": True},
             "connections": {"targets": [{**target("Production DB", free_port()), "id": 1}]},
             "logging": {"level": "info", "format": "json"},
