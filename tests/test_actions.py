@@ -30,6 +30,8 @@ from exporter.stores.postgres import Store
 
 OPS = Asker(actor="ops", client="10.0.0.1", request_id="r-1")
 KEYED = Asker(actor="ops", client="10.0.0.1", request_id="r-1", key="k-1")
+#: A slow machine is no server that does not answer.
+PATIENT = Duration(60)
 
 
 @dataclass
@@ -46,7 +48,7 @@ class World:
 
 @contextlib.asynccontextmanager
 async def world(state: Path, dsn: str, **options: Any) -> AsyncIterator[World]:
-    options = {"profile": reviewer.profile(), "timeout": Duration(60), **options}
+    options = {"profile": reviewer.profile(), "timeout": PATIENT, **options}
     config = PostgresStore(name="main", dsn=Dsn(dsn), **options)
     async with Ledger(str(state), budget=500) as ledger:
         store = Store(config, ledger=ledger, hub=Hub(), instruments=QueryInstruments(), budget=100)
@@ -106,7 +108,7 @@ async def test_a_key_is_one_execution_also_at_the_same_time_and_after_a_restart(
 async def test_a_key_under_way_stands_for_nothing_else(reviewed: Database, tmp_path: Path) -> None:
     async with receiver(lambda _: web.Response()) as server:
         server.delay = 0.5
-        async with world(tmp_path, reviewed.dsn, trigger=HttpTrigger(url=server.url)) as w:
+        async with world(tmp_path, reviewed.dsn, trigger=HttpTrigger(url=server.url, timeout=PATIENT)) as w:
             first = asyncio.create_task(w.actions.trigger(KEYED, "main", "1"))
             await server.arrived.wait()
             with pytest.raises(ActionConflict, match="stands for another action"):
@@ -133,7 +135,7 @@ async def test_a_row_that_was_not_pushed_is_pushed_by_the_same_key(
     reviewed: Database, redis: RedisServer, tmp_path: Path
 ) -> None:
     redis.command("SET", "taken", "no list")
-    config = RedisTrigger(url=redis.url, list="taken")
+    config = RedisTrigger(url=redis.url, list="taken", timeout=PATIENT)
     async with world(tmp_path, reviewed.dsn, trigger=config) as w:
         with pytest.raises(OutcomeUnknown, match="the store has execution 2"):
             await w.actions.trigger(KEYED, "main", "1")
@@ -161,7 +163,7 @@ async def test_what_nobody_can_tell_is_not_done_again(reviewed: Database, tmp_pa
 async def test_what_has_begun_goes_on_without_its_asker(reviewed: Database, tmp_path: Path) -> None:
     async with receiver(lambda _: web.json_response({"id": 9})) as server:
         server.delay = 0.5
-        async with world(tmp_path, reviewed.dsn, trigger=HttpTrigger(url=server.url)) as w:
+        async with world(tmp_path, reviewed.dsn, trigger=HttpTrigger(url=server.url, timeout=PATIENT)) as w:
             asked = asyncio.create_task(w.actions.trigger(KEYED, "main", "1"))
             await server.arrived.wait()
             asked.cancel()

@@ -21,6 +21,9 @@ from exporter.config.model import Alerting, Alertmanager, Duration, Remote
 from exporter.config.secrets import Secret
 from exporter.domain import Alert
 
+#: A slow machine is no server that does not answer.
+PATIENT = Duration(60)
+
 
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AlertmanagerServer]:
@@ -30,7 +33,9 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmana
 
 
 def source(url: str, **options: Any) -> AlertSource:
-    return AlertSource(lambda: Alerting(alertmanager=Alertmanager(url=url, **options)), revealed)
+    return AlertSource(
+        lambda: Alerting(alertmanager=Alertmanager(url=url, **{"timeout": PATIENT, **options})), revealed
+    )
 
 
 async def found(source: AlertSource, name: str) -> list[Alert]:
@@ -98,7 +103,7 @@ async def test_a_silence_that_is_none_is_refused(alertmanager: AlertmanagerServe
 async def test_prometheus_is_asked_where_there_is_no_alertmanager(tmp_path: Path) -> None:
     server = RuledPrometheus(tmp_path)
     with running(server):
-        asked = AlertSource(lambda: Alerting(prometheus=Remote(url=server.url)), revealed)
+        asked = AlertSource(lambda: Alerting(prometheus=Remote(url=server.url, timeout=PATIENT)), revealed)
         [alert] = await asked.active()
         assert (alert.labels, alert.state) == ({"alertname": "AlwaysFiring", "severity": "warning"}, "active")
         assert alert.annotations == {"summary": "1"}

@@ -32,6 +32,9 @@ from exporter.stores.postgres import Store
 from exporter.stores.trigger import ExecutionId, JobTrigger
 from exporter.triggers import Order, Recorded, message
 
+#: A slow machine is no server that does not answer.
+PATIENT = Duration(60)
+
 
 async def trigger(store: JobTrigger, order: Order) -> ExecutionId:
     return await triggers.trigger(store, order, revealed)
@@ -39,7 +42,7 @@ async def trigger(store: JobTrigger, order: Order) -> ExecutionId:
 
 @contextlib.asynccontextmanager
 async def opened(dsn: str, profile: Profile | str = "auto", **options: Any) -> AsyncIterator[JobTrigger]:
-    config = PostgresStore(name="main", dsn=Dsn(dsn), profile=profile, **{"timeout": Duration(60), **options})
+    config = PostgresStore(name="main", dsn=Dsn(dsn), profile=profile, **{"timeout": PATIENT, **options})
     async with Ledger(":memory:", budget=500) as ledger:
         store = Store(config, ledger=ledger, hub=Hub(), instruments=QueryInstruments(), budget=100)
         try:
@@ -316,7 +319,7 @@ async def test_a_request_is_sent_and_its_answer_has_the_id(reviewed: Database) -
         ]
     )
     async with receiver(lambda _: next(answers)) as server:
-        config = HttpTrigger(url=f"{server.url}/jobs/{{job_id}}/run?now=1", token=Secret("t0k"))
+        config = HttpTrigger(url=f"{server.url}/jobs/{{job_id}}/run?now=1", token=Secret("t0k"), timeout=PATIENT)
         async with opened(reviewed.dsn, reviewer.profile(trigger=None), trigger=config) as store:
             order = Order(job_id="1", key="k-1", request_id="r-1")
             assert [await trigger(store, order) for _ in range(4)] == [7, "run-8", None, None]
@@ -336,7 +339,7 @@ async def test_an_id_is_no_path(reviewed: Database) -> None:
         connection.execute("CREATE TABLE named AS SELECT '../a?b#c' AS id, 'QUEUED' AS status")
     named = Profile(jobs="SELECT n.id, n.status FROM named n")
     async with receiver(lambda _: web.Response()) as server:
-        config = HttpTrigger(url=f"{server.url}/jobs/{{job_id}}/run")
+        config = HttpTrigger(url=f"{server.url}/jobs/{{job_id}}/run", timeout=PATIENT)
         async with opened(reviewed.dsn, named, trigger=config) as store:
             await trigger(store, Order(job_id="../a?b#c"))
     assert server.requests[0].path == "/jobs/..%2Fa%3Fb%23c/run"
@@ -353,7 +356,7 @@ async def test_an_id_is_no_path(reviewed: Database) -> None:
 )
 async def test_an_answer_that_is_no_success(status: int, error: type[Exception], told: str, reviewed: Database) -> None:
     async with receiver(lambda _: web.Response(status=status, text="busy")) as server:
-        config = HttpTrigger(url=server.url)
+        config = HttpTrigger(url=server.url, timeout=PATIENT)
         async with opened(reviewed.dsn, reviewer.profile(), trigger=config) as store:
             with pytest.raises(error, match=told):
                 await trigger(store, Order(job_id="1"))

@@ -88,10 +88,11 @@ def failure(number: int, *, error: str = "SMTP timeout", status: str = "FAILED")
 def busy() -> World:
     """A store that does everything."""
     world = world_of("main", targets={"orders": connection("orders"), "users": connection("users", "auth", "auth")})
-    now, hour = time.time(), int(time.time() // HOUR) * HOUR
-    late = OverdueJob(job_id="77", job_name="nightly", task_type="report", due=now - 700)
+    now = time.time()
+    hour = int(now // HOUR) * HOUR  # and the next one, which may have begun when the page is made
+    late = OverdueJob(job_id="77", job_name="nightly", task_type="report", due=now - 661)
     worker = Worker(
-        id="w1", host="host-1", last_seen=now - 200, connected_at=None, state="lost", is_paused=None, is_draining=None,
+        id="w1", host="host-1", last_seen=now - 181, connected_at=None, state="lost", is_paused=None, is_draining=None,
         can_accept_work=None, actions_completed=None,
     )  # fmt: skip
     failing = FailingJob(job_id="9", job_name="export", task_type="export", streak=8, last_failure=now - 60)
@@ -111,7 +112,8 @@ def busy() -> World:
     )  # fmt: skip
     whole = statistics(
         figures(198, 30, 2, 0, mean=1.2), {"mail": figures(100, 1, 0, 0), "export": figures(98, 29, 2, 0)},
-        {hour: (198, 30, 2, 0)}, start=now - PERIOD, end=now - 4, covered_since=now - PERIOD,
+        dict.fromkeys((hour, hour + HOUR), (198, 30, 2, 0)), start=now - PERIOD, end=now - 4,
+        covered_since=now - PERIOD,
     )  # fmt: skip
     world.history.by_task_type["main", PERIOD] = whole
     world.history.by_worker["main", PERIOD] = replace(whole, by_label={"w1": figures(198, 30, 2, 0)})
