@@ -63,10 +63,10 @@ def executions(told: Told) -> Series | None:
     if told.runs is None:
         return None
     shown, outcomes = _types(told, told.runs), [outcome.lower() for outcome in told.outcomes]
-    # Of a type that was seen at work and never ended, put back say, the zeros stay: who had looked has them.
-    perhaps = {job.task_type for job in told.jobs} - shown
+    # Of a type that was seen at work and has no end, put back or gone say, the zeros stay: who had looked has them.
+    perhaps = {job.task_type for job in told.jobs} | told.tasks
     zeros = [(kind, outcome) for kind in shown for outcome in outcomes]
-    return {(kind, outcome): PERHAPS for kind in perhaps for outcome in outcomes} | _summed(
+    return {(kind, outcome): PERHAPS for kind in perhaps - shown for outcome in outcomes} | _summed(
         [((run.task_type, run.status.lower()), 1) for run in told.runs], zeros
     )
 

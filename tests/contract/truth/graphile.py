@@ -18,6 +18,7 @@ def told(db: Database) -> Told:
            JOIN graphile_worker._private_tasks t ON t.id = j.task_id
            LEFT JOIN graphile_worker._private_job_queues q ON q.id = j.job_queue_id"""
     )
+    tasks = db.rows("SELECT identifier FROM graphile_worker._private_tasks")
     crontab = db.rows("SELECT identifier FROM graphile_worker._private_known_crontabs")
     over = [job for job in jobs if job["locked_at"] is None and job["attempts"] >= job["max_attempts"]]
     return Told(
@@ -41,6 +42,7 @@ def told(db: Database) -> Told:
             Recurring(id=f"cron:{one['identifier']}", name=one["identifier"], task_type=one["identifier"])
             for one in crontab
         ],
+        tasks=frozenset(task["identifier"] for task in tasks),
     )  # fmt: skip
 
 

@@ -122,7 +122,7 @@ class Told:
     """All that the tables say at ``now``, the server's clock. ``outcomes`` are those that they can tell.
 
     ``listed`` are recurring jobs where the store lists them among what waits. ``by_id``: one-time jobs are found by
-    their ids, and exported.
+    their ids, and exported. ``tasks`` are types whose jobs may have gone without a trace.
     """
 
     now: float
@@ -134,6 +134,7 @@ class Told:
     outcomes: tuple[str, ...] = OUTCOMES
     listed: tuple[Job, ...] = ()
     by_id: bool = True
+    tasks: frozenset[str] = frozenset()
 
 
 def cron(minute: int | None, hour: int | None, after: float) -> float:

@@ -24,7 +24,11 @@ await run({
   pollInterval: 500,
   crontab: '* * * * * tick',
   taskList: {
-    add: told('add'),
+    add: async (payload, helpers) => {
+      // Long enough to be seen at work: its type's counters are told from then on, and it leaves nothing else behind.
+      if (payload.later) await new Promise((resolve) => setTimeout(resolve, 5_000))
+      return told('add')(payload, helpers)
+    },
     tick: told('tick'),
     boom: async (payload, { job }) => {
       ran('boom', 'failed', job.id, job.attempts - 1)
