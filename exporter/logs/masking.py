@@ -1,6 +1,6 @@
 """The one masker: of every log line, every event for Sentry, every result and error text that the API shows or exports.
 
-Secrets become ``<secret>``: known ones (``scrubber``), then what looks like one (``forms``). Personal data become
+Secrets become ``<secret>``: known ones (``scrubber``), and what looks like one (``forms``). Personal data become
 ``<email>``, ``<phone>``, ``<card>``, ``<account>``, ``<name>`` or ``<personal>`` (``personal``, ``keys``).
 """
 
@@ -39,7 +39,7 @@ _KEY_TAKEN: Final = re.compile(r"(Key \(([^)]{1,200})\)=\()([^)]*)(\))")
 
 def masked_text(text: str) -> str:
     """``text`` without secrets and personal data."""
-    text = forms.without_secrets(scrubber.text(text))
+    text = scrubber.without_words(forms.without_secrets(scrubber.without_others(text)))
     if _quotes_data(text):
         text = _ROW.sub(r"\1<row>\2", text)
         text = _KEY_TAKEN.sub(_key_taken, text)

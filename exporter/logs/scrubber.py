@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote, quote_plus
 
 import msgspec
@@ -27,7 +27,7 @@ class Scrubber:
         #: Those that a configuration spells out, and those that were fetched: the ones used last at the end.
         self._configured: set[str] = set()
         self._fetched: dict[str, None] = {}
-        self._longest_first: tuple[str, ...] | None = ()
+        self._longest_first: _Known | None = _Known()
 
     def learn(self, config: Config) -> None:
         """Know the secrets of ``config`` too; those of earlier ones are not forgotten."""
@@ -47,22 +47,50 @@ class Scrubber:
 
     def finds(self, text: str) -> bool:
         """Whether ``text`` holds a known secret."""
-        return any(secret in text for secret in self._known())
+        return any(secret in text for known in self._known() for secret in known)
 
     def text(self, text: str) -> str:
         """``text`` without known secrets."""
-        marked = text
-        for secret in self._known():
-            if secret in marked:
-                marked = marked.replace(secret, _MARK)
-        return text if marked is text else marked.replace(_MARK, REDACTED)
+        return self.without_words(self.without_others(text))
 
-    def _known(self) -> tuple[str, ...]:
+    def without_others(self, text: str) -> str:
+        """``text`` without those that are no word.
+
+        Before anybody looks for keys: of a value with blanks or quotes he would take a part.
+        """
+        return _replaced(text, self._known().others)
+
+    def without_words(self, text: str) -> str:
+        """``text`` without those that are a word.
+
+        A password "secret" is a part of ``client_secret=abc``: who would look for a key afterwards finds none.
+        """
+        return _replaced(text, self._known().words)
+
+    def _known(self) -> _Known:
         known = self._longest_first
         if known is None:
-            known = tuple(sorted({*self._configured, *self._fetched}, key=len, reverse=True))
-            self._longest_first = known
+            words: dict[bool, list[str]] = {True: [], False: []}
+            for secret in sorted({*self._configured, *self._fetched}, key=len, reverse=True):
+                words[secret.isalpha()].append(secret)
+            known = self._longest_first = _Known(tuple(words[False]), tuple(words[True]))
         return known
+
+
+class _Known(NamedTuple):
+    """The secrets, the longest first."""
+
+    others: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+def _replaced(text: str, secrets: tuple[str, ...]) -> str:
+    if not any(secret in text for secret in secrets):
+        return text
+    marked = text.replace(REDACTED, _MARK)
+    for secret in secrets:
+        marked = marked.replace(secret, _MARK)
+    return marked.replace(_MARK, REDACTED)
 
 
 #: The process's scrubber.

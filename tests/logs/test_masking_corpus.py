@@ -14,7 +14,7 @@ import structlog
 
 from exporter import logs
 from exporter.api.masking import shown_result
-from exporter.logs import masked, masked_text
+from exporter.logs import masked, masked_text, masking
 
 CORPUS = Path(__file__).with_name("corpus")
 HIDDEN = re.compile("⟦(.*?)⟧")
@@ -56,6 +56,18 @@ def test_nothing_leaks(line: str) -> None:
         # What stands around it is as it was.
         around = [part.replace("\\n", "\n") for part in re.split("⟦.*?⟧", line)]
         assert re.fullmatch(PLACEHOLDER.pattern.join(map(re.escape, around)), shown), shown
+
+
+@pytest.mark.parametrize("line", LEAKS)
+def test_nothing_leaks_where_a_password_is_a_word_of_keys(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``client_<secret>=abc`` would be no key any more: who has such a password must not have the others' shown."""
+    words = logs.Scrubber()
+    words.add("secret", "password", "token", "credentials", "cookie", "authorization", "bearer", "value", "postgres")
+    monkeypatch.setattr(masking, "scrubber", words)
+    shown = masked_text(plain(line))
+    for secret in secrets(line):
+        assert secret not in shown
+    assert words.text(shown) == shown, "nor is that password"
 
 
 @pytest.mark.parametrize("line", HARMLESS)
