@@ -4,7 +4,7 @@
 
 Budgets: at least 50,000 executions/s from the start of the process until scheduling_executions_total has them all,
 asked five times a second; at most 72 MB RSS; and in a second run p99 of /metrics under 50 ms meanwhile (a request
-every 10 ms from a process of its own, open loop: they take about as much of the processor as the catch-up itself).
+every 10 ms from a process of its own, open loop).
 
 The sidecar has polled the empty store and was ended; its cursor is then put back by an hour, so that nobody has to wait
 for one, and the executions are made between there and now.

@@ -21,7 +21,6 @@ from exporter.config.secrets import Secret
 from exporter.config.telemetry import Sentry
 from exporter.credentials import CredentialsError
 from exporter.errors import ConfigError
-from exporter.logs import scrubber
 from exporter.outbound import Reveal
 from exporter.telemetry.errors import A_MINUTE, reporting
 
@@ -50,9 +49,6 @@ def sentry() -> Iterator[SentryServer]:
 
 @pytest.fixture(autouse=True)
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    # What other tests of this process have had for a password may be half of a key here.
-    for name, nothing in (("_configured", set()), ("_fetched", {}), ("_longest_first", ())):
-        monkeypatch.setattr(scrubber, name, nothing)
     # What is on its way at the end gets there, however slow the machine is.
     monkeypatch.setattr("exporter.telemetry.errors.LAST", 60.0)
     stream = io.StringIO()
