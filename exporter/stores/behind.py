@@ -9,6 +9,7 @@ missed. And the newest of those that are not read again: one that was not among 
 from __future__ import annotations
 
 import math
+import time
 from typing import Final, NamedTuple
 
 from exporter.config.durations import format_duration
@@ -20,6 +21,8 @@ from exporter.stores.session import Row, Transaction
 
 #: The planner's cost of a look-up that an index serves is far below, that of sorting a table far above.
 _DEAR: Final = 1_000.0
+#: Seconds for which a look-up that is too dear, or was refused, rests: an index may come.
+REST_SECONDS: Final = 3600.0
 #: How many executions are looked at again, and what that may cost.
 PASSED: Final = 1_000
 _DEAR_PASSED: Final = 20_000.0
@@ -42,7 +45,8 @@ class Behind:
         self._newest: float | None = None
         self._counted = 0
         self._passed: Passed | None = None
-        self._dear: set[str] = set()
+        #: A statement -> until when (monotonic) it rests.
+        self._rests: dict[str, float] = {}
 
     async def look(
         self, transaction: Transaction, wrapped: Wrapped, state: CursorState, counted: int, late_window: float
@@ -92,8 +96,8 @@ class Behind:
     async def _cheap(
         self, transaction: Transaction, sql: str, parameters: tuple[object, ...], most: float
     ) -> list[Row] | None:
-        """What a statement gives; None where that is too dear, or refused: then it is not asked again."""
-        if sql in self._dear:
+        """What a statement gives; None where that is too dear, or refused: then it rests."""
+        if time.monotonic() < self._rests.get(sql, 0.0):
             return None
         try:
             async with savepoint(transaction):
@@ -104,7 +108,7 @@ class Behind:
             raise
         except StoreError:  # the polls tell what is wrong
             pass
-        self._dear.add(sql)
+        self._rests[sql] = time.monotonic() + REST_SECONDS
         return None
 
 

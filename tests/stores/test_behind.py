@@ -60,19 +60,27 @@ def test_what_is_late_quiet_or_historical_is_not(database: Database, tmp_path: P
         assert (counter.totals()["SUCCESS"], counter.exactness_reasons()) == (4, ())
 
 
-def test_a_look_that_no_index_serves_is_not_made(database: Database, tmp_path: Path) -> None:
-    execute(
-        database,
-        WORK.partition(";")[0],
-        "INSERT INTO work (ended) SELECT now() - n * interval '1 s' FROM generate_series(1, 50000) n",
-        "ANALYZE work",
-    )
+def test_a_look_that_no_index_serves_is_made_once_one_does(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`profile check` asks for that index, and nobody starts the exporter anew for it."""
+    monkeypatch.setattr(behind, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(behind, "_DEAR_PASSED", 1_000.0)
+    late = ENDED.format("America/New_York")
+    yesterday = "now() - interval '1 day' - n * interval '1 s'"
+    history = f"INSERT INTO work (ended) SELECT {yesterday} FROM generate_series(1, 50000) n"
+    execute(database, WORK.partition(";")[0], history, "ANALYZE work")
     with closing(Counter(database.dsn, NAIVE, tmp_path)) as counter:
-        counter.poll()
-        for _ in range(2):
-            execute(database, ENDED.format("America/New_York"))
+        for _ in range(3):
+            execute(database, late)
             counter.poll()
         assert counter.exactness_reasons() == ()
+        execute(database, "CREATE INDEX ON work (ended)")
+        for _ in range(3):
+            execute(database, late)
+            counter.poll()
+        (reason,) = counter.exactness_reasons()
+        assert "are not counted" in reason
 
 
 def test_some_clocks_that_are_slow_are_told(database: Database, tmp_path: Path) -> None:
