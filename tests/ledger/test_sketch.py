@@ -38,6 +38,17 @@ def test_what_is_written_is_read_back(counts: dict[int, int]) -> None:
     assert sketch.decode(sketch.encode(counts)) == counts
 
 
+@pytest.mark.parametrize("bits", [8, 16, 32])
+def test_the_greatest_count_of_a_size_and_the_next_are_read_back(bits: int) -> None:
+    for count in (2**bits - 1, 2**bits):
+        assert sketch.decode(sketch.encode({7: count, 9: 1})) == {7: count, 9: 1}
+
+
+@pytest.mark.parametrize("seconds", [0.0001, 0.0002, 0.001, 0.25, 1.0, 1.5, 3600.0])
+def test_one_duration_is_told_within_two_percent(seconds: float) -> None:
+    assert sketch.quantile(sketched([seconds]), 0.5) == pytest.approx(seconds, rel=0.0201)
+
+
 def test_an_empty_sketch_takes_no_space_and_has_no_quantile() -> None:
     assert sketch.encode({}) == b""
     assert sketch.quantile({}, 0.5) is None
