@@ -78,11 +78,19 @@ def test_a_cancelled_execution_does_not_settle_a_job() -> None:
     assert streaks(book) == {"a": 1}
 
 
-def test_nobody_is_asked_once_history_is_read() -> None:
+def test_nobody_is_asked_and_nothing_settled_once_history_is_read() -> None:
     settled = Settled("a")
     book = JobBook(settled)
     apply(book, row("a", "FAILED", NOW - 5))
     assert settled.asked == []
+    assert not apply(book, row("b", "SUCCESS", NOW - 5, first=False)).settled
+
+
+def test_a_success_matters_of_jobs_that_failed_and_of_recurring_ones() -> None:
+    book = JobBook(Settled())
+    book.recurring = frozenset({"daily"})
+    apply(book, row("a", "FAILED", NOW - 5))
+    assert [book.watches(job) for job in ("a", "daily", "b")] == [True, True, False]
 
 
 def test_the_latest_failing_jobs_are_kept_and_no_more() -> None:
