@@ -31,7 +31,7 @@ beyond an event's ``fields`` they put through ``masked_text`` (texts) or ``maske
 from exporter.config.logs import LogSettings
 from exporter.logs.configuring import catch_all, configure, tend
 from exporter.logs.errors import ErrorEvent, on_error
-from exporter.logs.masking import masked, masked_text
+from exporter.logs.masking import masked, masked_text, without_secrets
 from exporter.logs.scrubber import MOST_FETCHED, Scrubber, scrubber, secrets_of
 
 __all__ = [
@@ -47,4 +47,5 @@ __all__ = [
     "scrubber",
     "secrets_of",
     "tend",
+    "without_secrets",
 ]

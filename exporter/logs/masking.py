@@ -37,9 +37,14 @@ _NAMED: Final = re.compile(
 _KEY_TAKEN: Final = re.compile(r"(Key \(([^)]{1,200})\)=\()([^)]*)(\))")
 
 
+def without_secrets(text: str) -> str:
+    """``text`` without secrets; personal data stay."""
+    return scrubber.without_words(forms.without_secrets(scrubber.without_others(text)))
+
+
 def masked_text(text: str) -> str:
     """``text`` without secrets and personal data."""
-    text = scrubber.without_words(forms.without_secrets(scrubber.without_others(text)))
+    text = without_secrets(text)
     if _quotes_data(text):
         text = _ROW.sub(r"\1<row>\2", text)
         text = _KEY_TAKEN.sub(_key_taken, text)

@@ -22,7 +22,7 @@ from exporter.config.secrets import REDACTED
 from exporter.credentials import REFUSED
 from exporter.errors import StoreUnavailable
 from exporter.libpq import show_sqlstates
-from exporter.logs import scrubber
+from exporter.logs import without_secrets
 
 Row = tuple[Any, ...]
 #: Seconds for a cancel request; a server that does not take it in time is not waited for.
@@ -128,7 +128,7 @@ def _told(text: str, password: str | None) -> str:
     line = "; ".join(line.strip() for line in _SQLSTATE.sub(": ", text).splitlines() if _says(line))
     if password:
         line = line.replace(password, REDACTED)
-    return scrubber.text(f"{line} (SQLSTATE {codes})" if codes else line or "the server gave no reason")
+    return without_secrets(f"{line} (SQLSTATE {codes})" if codes else line or "the server gave no reason")
 
 
 def _says(line: str) -> bool:

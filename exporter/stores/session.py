@@ -20,7 +20,7 @@ from exporter import tracing
 from exporter.credentials import Credentials
 from exporter.errors import StoreError, StoreTooSlow, StoreUnavailable
 from exporter.instruments import QueryInstruments
-from exporter.logs import scrubber
+from exporter.logs import without_secrets
 from exporter.stores.connecting import Connection, Row, connect
 from exporter.stores.credentials import StoreCredentials
 
@@ -240,5 +240,5 @@ class Transaction:
 
 def explain(error: psycopg.Error) -> str:
     """The error in one line, with its SQLSTATE where there is one, without secrets."""
-    text = scrubber.text(error.diag.message_primary or str(error).strip().replace("\n", "; "))
+    text = without_secrets(error.diag.message_primary or str(error).strip().replace("\n", "; "))
     return f"{text} (SQLSTATE {error.sqlstate})" if error.sqlstate else text or type(error).__name__

@@ -65,7 +65,7 @@ def test_a_look_that_no_index_serves_is_made_once_one_does(
 ) -> None:
     """`profile check` asks for that index, and nobody starts the exporter anew for it."""
     monkeypatch.setattr(behind, "REST_SECONDS", 0.0)
-    monkeypatch.setattr(behind, "_DEAR_PASSED", 1_000.0)
+    monkeypatch.setattr(behind, "_DEAR_PASSED", 1_000.0)  # or 50,000 rows would be sorted for it
     late = ENDED.format("America/New_York")
     yesterday = "now() - interval '1 day' - n * interval '1 s'"
     history = f"INSERT INTO work (ended) SELECT {yesterday} FROM generate_series(1, 50000) n"
